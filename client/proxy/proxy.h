@@ -1,0 +1,130 @@
+/* proxy.h - the client side of VR (VRR section 4.1; rules C1-C6): sessions, request numbers,
+ * retries, and who is primary. One proxy serves many sessions over one socket.
+ *
+ * Pure: bytes, sockets, time and randomness stay outside; the simulator runs it as it is. The
+ * driver decodes datagrams and steps the proxy, then takes its outputs until there are none.
+ *
+ * Threads:   one caller at a time.
+ * Ownership: an operation is borrowed from proxy_submit() until its completion is taken; a
+ *            completion's result is borrowed until the next call.
+ * Memory:    given at init. */
+#ifndef VR_PROXY_H
+#define VR_PROXY_H
+
+#include "common/base/configuration.h"
+#include "common/base/message.h"
+#include "common/base/prng.h"
+
+struct proxy;
+
+enum { PROXY_SEEDS_MAX = 32 }; /* addresses that one may be told to look for the group at */
+
+struct proxy_options {
+    uint64_t cluster_id; /* 0: adopt the first one that answers, then pin it (M7) */
+    uint32_t seed_count;
+    struct net_address seeds[PROXY_SEEDS_MAX]; /* where to look first; the configuration in answers
+                                                  replaces them */
+    uint32_t sessions_max;     /* sessions this proxy can hold */
+    uint64_t random_seed;      /* for jitter */
+    uint64_t retry_first_ns;   /* C5: default 20 ms */
+    uint64_t retry_max_ns;     /* C5: default 100 ms within the first second, 500 ms after it */
+};
+
+void proxy_options_default(struct proxy_options *options);
+size_t proxy_memory_size(const struct proxy_options *options);
+struct proxy *proxy_init(void *memory, const struct proxy_options *options);
+
+/* Opens a session by name; it registers through the log with its first request. `client_id` is
+ * random and new for every start of a client (C1). Returns its index, or UINT32_MAX if there are
+ * sessions_max already. */
+uint32_t proxy_open(struct proxy *proxy, struct client_id client_id);
+
+/* Unregisters, best effort, and frees the index. No request may be in flight. */
+void proxy_close(struct proxy *proxy, uint32_t session, uint64_t now_ns);
+
+/* Sends one operation; a session has one in flight (C2; asserted). Completes by deadline_ns at the
+ * latest. `is_read`: nothing changes if it is executed, so no answer means "not executed" (C5). */
+void proxy_submit(struct proxy *proxy, uint32_t session, const uint8_t *operation, size_t size,
+                  bool is_read, uint64_t deadline_ns, uint64_t now_ns);
+
+/* Gives up the request in flight: completes with the outcome that is then known. */
+void proxy_cancel(struct proxy *proxy, uint32_t session, uint64_t now_ns);
+
+/* A datagram's header named this cluster; false if another one is pinned (two groups answer). */
+bool proxy_heard_cluster(struct proxy *proxy, uint64_t cluster_id);
+
+/* A decoded, validated message from message->address; message->from is the replica. */
+void proxy_receive(struct proxy *proxy, const struct message *message, uint64_t now_ns);
+
+/* Retries and deadlines. */
+void proxy_tick(struct proxy *proxy, uint64_t now_ns);
+uint64_t proxy_deadline(const struct proxy *proxy);
+
+/* The three outcomes (INTERFACES): done; surely not executed; nobody knows. */
+enum proxy_outcome {
+    PROXY_OK,      /* executed; `result` is the application's */
+    PROXY_FAILED,  /* surely never executed */
+    PROXY_UNKNOWN, /* may have been executed, or may yet be */
+};
+
+/* Why it is not PROXY_OK. */
+enum proxy_error {
+    PROXY_ERROR_NONE,
+    PROXY_ERROR_TIMEOUT,          /* no answer, or none but NotPrimary, until the deadline */
+    PROXY_ERROR_BUSY,             /* the last answer before the deadline was Busy */
+    PROXY_ERROR_SESSION_EXPIRED,  /* evicted while the request was under way (C4) */
+    PROXY_ERROR_PAYLOAD_MISMATCH, /* C3; a bug, or two processes with one client_id (CT-7) */
+    PROXY_ERROR_TOO_LARGE,        /* over the cluster's operation_size_max */
+    PROXY_ERROR_WRONG_CLUSTER,    /* refused: see proxy_refusal() */
+    PROXY_ERROR_WRONG_VERSION,
+    PROXY_ERROR_CANCELLED,
+};
+
+enum proxy_output_kind {
+    PROXY_OUT_SEND, /* encode and send to `address`, with `token` in the header; pad to
+                       DATAGRAM_SIZE_MIN while the token is 0 (M3) */
+    PROXY_OUT_DONE,
+};
+
+struct proxy_output {
+    enum proxy_output_kind kind;
+    union {
+        struct {
+            struct net_address address;
+            uint64_t token;
+            struct message message; /* Request or StatusRequest */
+        } send;
+        struct {
+            uint32_t session;
+            enum proxy_outcome outcome;
+            enum proxy_error error;
+            uint64_t view_number;
+            uint64_t op_number;
+            const uint8_t *result;
+            size_t result_size;
+            uint32_t retries; /* datagrams sent beyond the first */
+        } done;
+    };
+};
+
+/* Takes the next output; false when there is none. */
+bool proxy_next_output(struct proxy *proxy, struct proxy_output *output);
+
+/* For prompts and messages: what is known of the group. Valid until the next call. */
+struct proxy_view {
+    uint64_t cluster_id;  /* 0: nobody answered yet */
+    uint64_t view_number; /* latest normal view heard of; VIEW_NONE: none */
+    uint32_t primary_id;  /* its primary, or REPLICA_NONE */
+    const struct configuration *configuration; /* NULL until one was received */
+    uint32_t target_count;                     /* addresses that are tried now */
+    struct {
+        struct net_address address;
+        uint32_t replica_id; /* REPLICA_NONE until it answered */
+        uint64_t heard_ns;   /* 0: never */
+    } targets[PROXY_SEEDS_MAX];
+    enum busy_reason busy_reason; /* of the last Busy; 0 none */
+    struct refused refusal;       /* of the last Refused; reason 0 none */
+};
+const struct proxy_view *proxy_view(const struct proxy *proxy);
+
+#endif

@@ -1,0 +1,63 @@
+/* limits.h - every bound of the system, by name, and how they relate.
+ *
+ * Sizes are bytes. A cluster may be initialised with smaller limits (configuration.h, E0), never
+ * with larger ones. */
+#ifndef VR_BASE_LIMITS_H
+#define VR_BASE_LIMITS_H
+
+enum {
+    /* The group (E2). */
+    REPLICAS_MAX = 9,    /* members that count in quorums */
+    HOST_SIZE_MAX = 254, /* a host name or numeric address, with its NUL */
+
+    /* Operations, and the log entries they become. */
+    KEY_SIZE_MAX = 1024,
+    VALUE_SIZE_MAX = 1024 * 1024,
+    OPERATION_OVERHEAD_MAX = 4096, /* an application's own encoding around keys and values */
+    OPERATION_SIZE_MAX = KEY_SIZE_MAX + VALUE_SIZE_MAX + OPERATION_OVERHEAD_MAX,
+    RESULT_SIZE_MAX = OPERATION_SIZE_MAX,
+    REPLY_STORED_MAX = 1024,  /* largest result that the client table keeps (C3) */
+    ENTRY_HEADER_SIZE = 64,   /* entry.h: the fixed part of an entry's one byte form */
+    ENTRY_SIZE_MAX = ENTRY_HEADER_SIZE + OPERATION_SIZE_MAX,
+
+    /* Datagrams (M1, M2). */
+    DATAGRAM_SIZE_MIN = 512,        /* what --datagram-size accepts at the least */
+    DATAGRAM_SIZE_DEFAULT = 1400,   /* where the route is not known to carry more */
+    DATAGRAM_SIZE_LOOPBACK = 61440, /* a route whose MTU is 64 KiB */
+    DATAGRAM_SIZE_MAX = 65507,      /* UDP over IPv4 */
+    MESSAGE_OVERHEAD_MAX = 512,     /* protobuf fields around an entry, an operation or a result */
+    MESSAGE_SIZE_MAX = ENTRY_SIZE_MAX + MESSAGE_OVERHEAD_MAX,
+
+    /* Normal operation (N3, N9). The ring of requests in flight holds them all, and as many again
+     * that were executed lately. */
+    PIPELINE_MAX = 2048,      /* entries sent in Prepares and not committed */
+    REQUEST_QUEUE_MAX = 4096, /* entries behind those, waiting for their Prepare; then Busy */
+    EXECUTE_LAG_MAX = 4096,   /* committed entries handed to the executor and not executed */
+    IN_FLIGHT_MAX = 16384,    /* slots of the ring; a power of two */
+    PIPELINE_BYTES_MAX = 16 * 1024 * 1024, /* bytes sent in Prepares and not committed */
+
+    /* Log sync (section 3) and the stash of Prepares behind a gap (N4). */
+    SYNC_WINDOW_MAX = 8,  /* CatchupRequests in flight */
+    SYNC_ENTRIES_MAX = 512, /* ops asked for in one CatchupRequest */
+    STASH_MAX = 64,       /* Prepares kept behind a gap */
+    CATCHUP_QUEUE_MAX = 64, /* CatchupRequests that wait to be served (G2) */
+
+    /* Sessions (C4). */
+    SESSIONS_MAX = 1024 * 1024,      /* what a cluster may be initialised with */
+    SESSIONS_DEFAULT = 16384,        /* and is, unless told otherwise */
+
+    /* One event's outputs (server/vr/vr.h). */
+    VR_OUTPUTS_MAX = 64,
+};
+
+/* Memory of a log that has no disk (D3), bytes and index together; then Busy. */
+#define LOG_MEMORY_MAX (UINT64_C(2) * 1024 * 1024 * 1024)
+
+_Static_assert(PIPELINE_MAX + REQUEST_QUEUE_MAX + EXECUTE_LAG_MAX <= IN_FLIGHT_MAX,
+               "every entry above executed_op has a slot in the ring of requests in flight");
+_Static_assert((IN_FLIGHT_MAX & (IN_FLIGHT_MAX - 1)) == 0, "the ring is indexed by a mask");
+_Static_assert(DATAGRAM_SIZE_LOOPBACK <= DATAGRAM_SIZE_MAX, "loopback datagrams are UDP datagrams");
+_Static_assert(2 * ENTRY_SIZE_MAX <= PIPELINE_BYTES_MAX, "the largest entry never waits for itself");
+_Static_assert(REPLICAS_MAX <= 32, "sets of members are 32-bit masks");
+
+#endif

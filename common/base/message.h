@@ -1,0 +1,322 @@
+/* message.h - every message, decoded. Names are the paper's; fields and bounds are proto/vr.proto's.
+ *
+ * Ownership: pointers in a message are borrowed for the call that gets it; who keeps something
+ * copies it. Nothing here is trusted before message_validate() said yes: it checks what one message
+ * can tell by itself; what depends on a replica's state is judged by the handlers (server/vr). */
+#ifndef VR_BASE_MESSAGE_H
+#define VR_BASE_MESSAGE_H
+
+#include "common/base/configuration.h"
+#include "common/base/entry.h"
+#include "common/base/limits.h"
+#include "common/base/types.h"
+
+/* The numbers are frame types on the wire: never reused, never renumbered. */
+enum message_type {
+    MESSAGE_NONE = 0,
+    /* client -> replica */
+    MESSAGE_REQUEST = 1,
+    MESSAGE_STATUS_REQUEST = 2,
+    /* replica -> client */
+    MESSAGE_REPLY = 10,
+    MESSAGE_NOT_PRIMARY = 11,
+    MESSAGE_BUSY = 12,
+    MESSAGE_CHALLENGE = 13,
+    MESSAGE_REFUSED = 14, /* also replica -> replica */
+    MESSAGE_STATUS = 15,
+    /* replica -> replica: normal operation */
+    MESSAGE_PREPARE = 20,
+    MESSAGE_PREPARE_OK = 21,
+    MESSAGE_COMMIT = 22,
+    MESSAGE_GOODBYE = 23,
+    /* view change */
+    MESSAGE_START_VIEW_CHANGE = 30,
+    MESSAGE_DO_VIEW_CHANGE = 31,
+    MESSAGE_START_VIEW = 32,
+    MESSAGE_GET_VIEW = 33,
+    /* log sync */
+    MESSAGE_CATCHUP_REQUEST = 40,
+    MESSAGE_CATCHUP_RESPONSE = 41,
+    /* recovery */
+    MESSAGE_RECOVERY = 50,
+    MESSAGE_RECOVERY_RESPONSE = 51,
+    /* transport: never reach a state machine (common/wire) */
+    MESSAGE_PART = 60,
+    MESSAGE_PARTS_MISSING = 61,
+    MESSAGE_TYPE_MAX = 61,
+};
+
+const char *message_type_name(enum message_type type);
+
+/* PROTOCOL section 0: all that DoViewChange, StartView and RecoveryResponse say of a log. */
+struct log_descriptor {
+    uint64_t last_normal_view;
+    uint64_t op_number;
+    struct checksum head_checksum; /* at op_number */
+    uint64_t commit_number;        /* <= op_number */
+    struct checksum commit_checksum; /* at commit_number */
+};
+
+/* N1, C1: what a client asks for. */
+struct request {
+    struct client_id client_id;
+    uint64_t session;        /* 0 to register */
+    uint64_t request_number; /* 0 to register or unregister */
+    enum entry_kind kind;
+    uint32_t operation_size; /* <= OPERATION_SIZE_MAX; 0 unless kind is ENTRY_OPERATION */
+    const uint8_t *operation;
+};
+
+enum reply_status {
+    REPLY_OK = 1,
+    REPLY_SESSION_EXPIRED = 2,   /* C4: unknown session; not executed */
+    REPLY_PAYLOAD_MISMATCH = 3,  /* C3: this number was another request's */
+    REPLY_SUPERSEDED = 4,        /* a later request of the session was executed; this one's reply is gone */
+    REPLY_OPERATION_TOO_LARGE = 5, /* over the cluster's operation_size_max; never entered the log */
+};
+
+/* N6. A reply to a Register carries the session in `session`, to anything else it repeats it. */
+struct reply {
+    uint64_t view_number;
+    uint64_t op_number; /* where the request stands in the log; 0 if it never entered it */
+    struct client_id client_id;
+    uint64_t session;
+    uint64_t request_number;
+    enum reply_status status;
+    uint32_t result_size; /* <= RESULT_SIZE_MAX */
+    const uint8_t *result;
+};
+
+/* N1. Clients are routed by last_normal_view only. */
+struct not_primary {
+    struct client_id client_id;
+    uint64_t session;
+    uint64_t request_number;
+    uint64_t last_normal_view;
+    enum vr_status status;
+};
+
+enum busy_reason {
+    BUSY_QUEUE_FULL = 1,   /* N3: the pipeline and the queue behind it are full */
+    BUSY_EXECUTOR = 2,     /* N9: execution trails by EXECUTE_LAG_MAX */
+    BUSY_LOG_FULL = 3,     /* the log in memory holds LOG_MEMORY_MAX bytes */
+    BUSY_NO_QUORUM = 4,    /* V1: this primary has not heard from enough backups */
+};
+
+const char *busy_reason_name(enum busy_reason reason);
+
+struct busy {
+    struct client_id client_id;
+    uint64_t session;
+    uint64_t request_number;
+    uint64_t view_number;
+    enum busy_reason reason;
+};
+
+enum refused_reason {
+    REFUSED_CLUSTER = 1,       /* own = cluster id of the replica, yours = of the sender */
+    REFUSED_VERSION = 2,       /* protocol versions */
+    REFUSED_CONFIGURATION = 3, /* configuration hashes (E0) */
+    REFUSED_IDENTITY = 4,      /* D10: another data directory than the one first met */
+};
+
+struct refused {
+    enum refused_reason reason;
+    uint64_t own;
+    uint64_t yours;
+};
+
+/* M3: "echo this token before I answer at length". */
+struct challenge {
+    uint64_t token;
+};
+
+/* M7. Padded by the sender to the size of the answer. */
+struct status_request {
+    uint64_t nonce;
+    uint32_t padding_size;
+};
+
+/* N3. `entries` are entry_count entries in their byte form, one behind the other. */
+struct prepare {
+    uint64_t view_number;
+    uint64_t first_op;
+    struct checksum parent_checksum; /* at first_op - 1 */
+    uint64_t commit_number;
+    struct checksum commit_checksum;
+    uint64_t round;
+    uint32_t entry_count;
+    uint32_t entries_size;
+    const uint8_t *entries;
+};
+
+/* N4. op_number is the highest op that is as durable as the mode requires. */
+struct prepare_ok {
+    uint64_t view_number;
+    uint64_t op_number;
+    struct checksum checksum; /* at op_number */
+    uint64_t round;           /* of the message that is answered */
+};
+
+/* N6: the heartbeat. */
+struct commit {
+    uint64_t view_number;
+    uint64_t commit_number;
+    struct checksum commit_checksum;
+    uint64_t op_number;
+    uint64_t round;
+};
+
+struct goodbye {
+    uint64_t view_number;
+};
+
+/* V2: a vote for view_number, one above the sender's own. */
+struct start_view_change {
+    uint64_t view_number;
+};
+
+/* V4. synced_op: how far primary(view_number)'s log sync has come, 0 if none runs (V12). */
+struct do_view_change {
+    uint64_t view_number;
+    struct log_descriptor log;
+    uint64_t synced_op;
+};
+
+/* V6; log.last_normal_view == view_number. */
+struct start_view {
+    uint64_t view_number;
+    struct log_descriptor log;
+};
+
+/* V8 */
+struct get_view {
+    uint64_t view_number;
+};
+
+/* G1: from_op..to_op, both included, of a log whose last_normal_view is `last_normal_view`. */
+struct catchup_request {
+    uint64_t nonce;
+    uint64_t last_normal_view;
+    uint64_t from_op;
+    uint64_t to_op;
+};
+
+struct catchup_response {
+    uint64_t nonce;
+    uint64_t last_normal_view;
+    uint64_t first_op;
+    struct checksum parent_checksum;
+    uint32_t entry_count; /* 0: the source does not hold first_op */
+    uint32_t entries_size;
+    const uint8_t *entries;
+};
+
+/* D6 */
+struct recovery {
+    uint64_t nonce;
+    uint64_t view_number; /* the sender's durable one */
+};
+
+struct recovery_response {
+    uint64_t nonce;
+    uint64_t view_number;
+    struct log_descriptor log; /* log.last_normal_view == view_number */
+};
+
+/* M6 */
+struct part {
+    uint64_t id;          /* of the whole message, unique per sender and incarnation */
+    uint32_t type;        /* enum message_type of the whole */
+    uint32_t total_size;  /* bytes of the whole frame body; <= MESSAGE_SIZE_MAX */
+    uint32_t part_size;   /* bytes of every part but the last */
+    uint32_t index;       /* which part */
+    uint32_t data_size;
+    const uint8_t *data;
+};
+
+struct parts_missing {
+    uint64_t id;
+    uint32_t bitmap_size;
+    const uint8_t *bitmap; /* bit i % 8 of byte i / 8 set: part i is missing */
+};
+
+struct status_counter {
+    const char *name; /* NUL-terminated */
+    uint64_t value;
+};
+
+enum { STATUS_COUNTERS_MAX = 96, STATUS_TEXT_MAX = 256 };
+
+/* M7: what one replica says of itself, from its last published snapshot. */
+struct status_report {
+    uint64_t nonce;
+    uint64_t cluster_id;
+    uint32_t replica_id;
+    uint64_t view_number;
+    uint64_t last_normal_view;
+    enum vr_status status;
+    bool acting_primary;
+    uint64_t op_number;
+    uint64_t commit_number;
+    uint64_t executed_op;
+    uint64_t snapshot_age_us;
+    uint64_t uptime_s;
+    uint64_t disk_bytes;
+    enum durability durability;
+    struct {
+        uint64_t op;
+        struct checksum value;
+    } state_digest;
+    uint32_t silent_mask;  /* bit i: member i was not heard for a view_change_timeout */
+    uint32_t bound_mask;   /* bit i: member i's identity is known here (D10) */
+    uint32_t suspect_mask; /* bit i: member i voted for a later view lately */
+    const char *version;   /* NUL-terminated */
+    const char *note;      /* "" or what a person should know */
+    const struct configuration *configuration;
+    uint32_t counter_count;
+    const struct status_counter *counters;
+};
+
+/* The envelope: who said it, from the datagram's header, and what. */
+struct message {
+    enum message_type type;
+    uint32_t from;               /* replica_id, or REPLICA_NONE for a client */
+    uint64_t incarnation;        /* the sender's boot counter (section 1) */
+    uint64_t identity;           /* the sender's data directory (D10) */
+    uint64_t configuration_hash; /* E0 */
+    struct net_address address;  /* where it came from; clients are answered there */
+    union {
+        struct request request;
+        struct reply reply;
+        struct not_primary not_primary;
+        struct busy busy;
+        struct refused refused;
+        struct challenge challenge;
+        struct status_request status_request;
+        const struct status_report *status;
+        struct prepare prepare;
+        struct prepare_ok prepare_ok;
+        struct commit commit;
+        struct goodbye goodbye;
+        struct start_view_change start_view_change;
+        struct do_view_change do_view_change;
+        struct start_view start_view;
+        struct get_view get_view;
+        struct catchup_request catchup_request;
+        struct catchup_response catchup_response;
+        struct recovery recovery;
+        struct recovery_response recovery_response;
+        struct part part;
+        struct parts_missing parts_missing;
+    };
+};
+
+/* Length and range of every field, as far as the message alone can tell: views have an epoch, ops
+ * start at 1, commit <= op, entries decode, chain their numbers and are counted right. Never aborts. */
+bool message_validate(const struct message *message);
+
+/* True for what only replicas say to replicas: valid on the peer port alone. */
+bool message_is_from_replica(enum message_type type);
+
+#endif

@@ -1,0 +1,268 @@
+/* vr.h - the protocol core: (replica, event) -> (replica, outputs). VR Revisited, made practical as
+ * docs/protocol.md says; rule numbers (N4, V3, ...) are that text's.
+ *
+ * Pure: no socket, file, clock, thread, lock, randomness or allocation. The same initial values and
+ * events give the same outputs, byte for byte.
+ *
+ * How it is driven (server/runtime and test/sim do the same):
+ *
+ *     for each waiting event: vr_step(), carry out its outputs in order
+ *     vr_flush(), carry out its outputs; events that storage completed meanwhile: step, flush again
+ *     sleep until vr_deadline() at the latest, then step a tick
+ *
+ * vr_flush() sends what the events since the last flush added up to: one Prepare for all requests
+ * that waited, one PrepareOk for all Prepares, one log write. Nothing waits on a timer for that.
+ *
+ * Threads:   none; one caller at a time (the core lock).
+ * Ownership: outputs borrow from the replica and its log; they are valid until the next call. An
+ *            event's message is borrowed for the call.
+ * Memory:    what vr_memory_size() says, given at init by the caller, plus the two log regions. */
+#ifndef VR_VR_H
+#define VR_VR_H
+
+#include "common/base/configuration.h"
+#include "common/base/message.h"
+#include "common/base/prng.h"
+
+struct replica; /* server/vr/replica.h, for the core and its tests */
+
+/* What the core owns of the state file (PROTOCOL section 1); server/storage keeps the rest of it. */
+struct vr_durable_state {
+    uint64_t view_number;
+    uint64_t last_normal_view;
+    bool log_valid;
+    uint64_t identities[REPLICAS_MAX]; /* D10: by member index; 0 until first met. Own included. */
+};
+
+/* How a start must begin (D3, D5, D6): server/storage decides it from the state file. */
+enum vr_start {
+    VR_START_INITIAL, /* first start of a member of a new group: its empty log is intact */
+    VR_START_RECOVER, /* D6: acked entries may be lost */
+};
+
+struct vr_options {
+    struct configuration configuration;
+    uint32_t replica_id;
+    uint64_t incarnation; /* of this start; already durable */
+    uint64_t identity;    /* of the own data directory */
+    uint64_t nonce;       /* random, new at every start (D6, RC-4) */
+    uint64_t seed;        /* for jitter */
+    enum durability durability;
+    enum vr_start start;
+    struct vr_durable_state durable; /* as the state file has it; log_valid already used up (D3) */
+
+    /* Times in nanoseconds. */
+    uint64_t heartbeat_ns;         /* idle primary's Commit; default 20 ms */
+    uint64_t view_change_ns;       /* T of V1; default 6 heartbeats */
+    uint64_t view_change_max_ns;   /* cap of the doubled timeout; default 8 s */
+    uint64_t resend_ns;            /* votes, DoViewChange, Recovery, sync; default one heartbeat */
+
+    /* Bytes of one datagram's frames to a peer: bounds a Prepare and a CatchupResponse. */
+    uint32_t message_budget;
+
+    /* Bounds, each at most its namesake in limits.h; the simulator makes them tiny. */
+    uint32_t pipeline_max;
+    uint32_t request_queue_max;
+    uint32_t execute_lag_max;
+    uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries */
+
+    /* Regions for the log and for staged entries (G3), each of log_memory_size bytes; touched only
+     * as they fill. */
+    void *log_memory;
+    void *staging_memory;
+    size_t log_memory_size;
+};
+
+/* Fills in the times, bounds and budget that a server uses unless told otherwise. */
+void vr_options_default(struct vr_options *options);
+
+/* Time as the core is told it. `now` is monotonic; `wall` feeds entry timestamps only. */
+struct vr_time {
+    uint64_t now_ns;
+    uint64_t wall_ns;
+};
+
+enum vr_event_kind {
+    VR_EVENT_MESSAGE,
+    VR_EVENT_TICK,          /* after everything received has been stepped (V1, TH-3) */
+    VR_EVENT_LOG_DURABLE,   /* S4 */
+    VR_EVENT_STATE_DURABLE, /* S4 */
+    VR_EVENT_EXECUTED,      /* N9 */
+    VR_EVENT_STOP,          /* a clean stop begins: Goodbye (V1); nothing is served afterwards */
+};
+
+struct vr_event {
+    enum vr_event_kind kind;
+    struct vr_time time;
+    union {
+        struct {
+            const struct message *message; /* validated; from a peer or a client */
+            uint64_t received_ns;          /* stamped on arrival, <= time.now_ns (M5) */
+        } message;
+        struct {
+            uint64_t generation; /* of the write; an older one than the log's is dropped */
+            uint64_t op_number;  /* everything up to here is as durable as the mode requires */
+        } log_durable;
+        struct {
+            uint64_t number; /* of the write */
+        } state_durable;
+        struct {
+            uint64_t op_number;
+        } executed;
+    };
+};
+
+enum vr_output_kind {
+    VR_OUT_SEND_PEERS,  /* to every member in the mask; loss is allowed */
+    VR_OUT_SEND_CLIENT, /* to message.address; loss is allowed */
+    VR_OUT_WRITE_LOG,   /* then report VR_EVENT_LOG_DURABLE, at once or later */
+    VR_OUT_WRITE_STATE, /* then report VR_EVENT_STATE_DURABLE, at once or later */
+    VR_OUT_EXECUTE,     /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
+    VR_OUT_LOOKUP,      /* N2: let the executor repeat a stored reply */
+    VR_OUT_DIVERGED,    /* N7: this replica has left service; say so loudly */
+};
+
+struct vr_output {
+    enum vr_output_kind kind;
+    union {
+        struct {
+            uint32_t member_mask; /* bit i: member index i; never the own */
+            struct message message;
+        } send; /* both sends; for a client, message.address */
+        struct {
+            uint64_t generation;
+            uint64_t cut_to;   /* first drop everything above this op ... */
+            uint64_t first_op; /* ... then append first_op..last_op: the log has their bytes */
+            uint64_t last_op;  /* first_op - 1 if there is nothing to append */
+        } write_log;
+        struct {
+            uint64_t number; /* rising */
+            struct vr_durable_state state;
+        } write_state;
+        struct {
+            uint64_t first_op;
+            uint64_t last_op;
+        } execute;
+        struct {
+            struct client_id client_id;
+            uint64_t session;
+            uint64_t request_number;
+            enum entry_kind kind;
+            uint64_t operation_checksum;
+            uint64_t view_number;
+            struct net_address address;
+        } lookup;
+        struct {
+            uint64_t op_number;
+            struct checksum own;
+            struct checksum theirs;
+            uint32_t peer; /* replica_id */
+        } diverged;
+    };
+};
+
+struct vr_outputs {
+    uint32_t count;
+    struct vr_output items[VR_OUTPUTS_MAX];
+};
+
+size_t vr_memory_size(void);
+
+/* Makes a replica in `memory` (vr_memory_size() bytes, aligned as malloc aligns). Options are
+ * asserted: server/main.c and the state file have validated them. The first outputs come from the
+ * first vr_flush(). */
+struct replica *vr_init(void *memory, const struct vr_options *options, struct vr_time time);
+
+/* Steps one event; *outputs is overwritten. */
+void vr_step(struct replica *replica, const struct vr_event *event, struct vr_outputs *outputs);
+
+/* Ends a drain; *outputs is overwritten. Returns true if it has more to say: carry out, call again. */
+bool vr_flush(struct replica *replica, struct vr_time time, struct vr_outputs *outputs);
+
+/* When the next tick is due, in now_ns; UINT64_MAX: never. */
+uint64_t vr_deadline(const struct replica *replica);
+
+/* One committed entry as the executor needs it. The bytes stay where they are until the entry is
+ * reported executed. Ops come from VR_OUT_EXECUTE. */
+struct vr_execution {
+    uint64_t op_number;
+    uint64_t view_number;  /* goes into the reply */
+    const uint8_t *bytes;  /* the entry's one byte form */
+    uint32_t size;
+    bool reply;            /* N6: to `address`; false where it is unknown or not ours to answer */
+    struct net_address address;
+};
+void vr_execution(const struct replica *replica, uint64_t op_number, struct vr_execution *out);
+
+/* An entry of the log by op (storage writes it; checkers read it). NULL if it is not there. */
+const uint8_t *vr_log_bytes(const struct replica *replica, uint64_t op_number, size_t *size);
+
+/* Why the core dropped messages (M3); counted, never answered. */
+enum drop_reason {
+    DROP_NONE,
+    DROP_INVALID,         /* message_validate() would not have passed it, or a field out of range */
+    DROP_NOT_MEMBER,
+    DROP_CONFIGURATION,   /* E0 */
+    DROP_IDENTITY,        /* D10: refused, or not bound durably yet */
+    DROP_INCARNATION,     /* older than one already met */
+    DROP_STATUS,
+    DROP_OLD_VIEW,
+    DROP_NEWER_VIEW,
+    DROP_EPOCH,           /* E3 */
+    DROP_NOT_PRIMARY,
+    DROP_NOT_FROM_PRIMARY,
+    DROP_DUPLICATE,
+    DROP_CHECKSUM,        /* does not chain, or not the entry that is acked */
+    DROP_UNKNOWN_OP,
+    DROP_NONCE,           /* answers nothing that was asked (G7, RC-4) */
+    DROP_STASH_FULL,
+    DROP_LOG_FULL,
+    DROP_RATE,            /* an answer that was over its bounded rate */
+    DROP_OLD_REQUEST,     /* N2: lower request number than one seen */
+    DROP_STOPPED,         /* after VR_EVENT_STOP or divergence */
+    DROP_REASON_COUNT,
+};
+
+const char *drop_reason_name(enum drop_reason reason);
+
+/* What others may know of a replica: published after each drain (M7), read by checkers. */
+struct vr_snapshot {
+    uint64_t view_number;
+    uint64_t last_normal_view;
+    enum vr_status status;
+    bool acting_primary;
+    bool suspecting;      /* V1 */
+    bool diverged;        /* N7 */
+    bool log_full;        /* LOG_MEMORY_MAX reached */
+    bool group_lost;      /* D9: too few members remember anything for the group to go on */
+    uint64_t op_number;
+    struct checksum head_checksum;
+    uint64_t commit_number;
+    struct checksum commit_checksum;
+    uint64_t executed_op;
+    uint64_t log_bytes;    /* memory in use, index included */
+    uint64_t sync_from;    /* log sync under way: where it started, */
+    uint64_t sync_op;      /* how far entries are staged, */
+    uint64_t sync_target;  /* and where it ends; 0 if none runs */
+    uint32_t member_count;
+    struct {
+        uint32_t replica_id;
+        uint64_t heard_ns;  /* last message, 0 never */
+        uint64_t rtt_ns;    /* smoothed, as the primary saw it; 0 unknown */
+        uint64_t acked_op;  /* as the primary saw it */
+        bool vote_later;    /* V3: a live vote for a view above ours */
+        bool recovering;    /* said Recovery lately */
+        bool bound;         /* D10 */
+    } members[REPLICAS_MAX];
+    uint64_t view_changes;  /* times that status view_change was entered */
+    uint64_t views_started; /* times that V6 was completed here */
+    uint64_t catchup_entries; /* installed from log sync */
+    uint64_t catchup_served;  /* CatchupResponses sent */
+    uint64_t prepares_resent;
+    uint64_t requests_seen;
+    uint64_t busy_count;
+    uint64_t dropped[DROP_REASON_COUNT];
+};
+void vr_snapshot(const struct replica *replica, struct vr_snapshot *out);
+
+#endif
