@@ -1,0 +1,221 @@
+# viewstamp: how it is built and tested. `make help` lists the targets.
+#
+# Each folder of source is one static archive, $(BUILD)/<folder>.a, so that a program's link line
+# says which rooms it may use (docs/design). Everything made lands in $(BUILD), programs in $(BIN).
+
+BUILD ?= build
+BIN ?= bin
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin AR),default)
+AR := ar
+endif
+PKG_CONFIG ?= pkg-config
+PROTOC_C ?= protoc-c
+CLANG_FORMAT ?= clang-format-14
+
+# What a user may replace (CFLAGS CPPFLAGS LDFLAGS), and what the project always says.
+CFLAGS ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS ?=
+WERROR ?= 0
+SANITIZE ?=
+
+LANGUAGE := -std=c11 -D_GNU_SOURCE -I. -I$(BUILD) -pthread
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion $(if $(filter 1,$(WERROR)),-Werror)
+HARDENING := -fPIE -fstack-protector-strong
+HARDENING_LINK := -pie -Wl,-z,relro,-z,now
+ifneq ($(SANITIZE),)
+SANITIZERS := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(filter -O0,$(CFLAGS)),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+
+# --- libraries, by their pkg-config names -------------------------------------------------------
+# What each is called by Debian is known to tools/deps.sh, which also installs it.
+
+LIBRARIES := libprotobuf-c libsodium libxxhash libedit jansson
+TEST_LIBRARIES := check
+
+# Goals that compile need the libraries; the others must work without them. `test` and `check`
+# install first and then call make again.
+WITHOUT_LIBRARIES := help deps clean format format-check test check shellcheck
+ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
+MISSING := $(shell tools/deps.sh --missing build)
+ifneq ($(MISSING),)
+$(error missing Debian packages: $(MISSING) - `make deps` installs them)
+endif
+endif
+
+LIBRARY_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBRARIES) 2>/dev/null)
+LIBRARY_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null) -lJudy
+TEST_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(TEST_LIBRARIES) 2>/dev/null)
+TEST_LIBS = $(shell $(PKG_CONFIG) --libs $(TEST_LIBRARIES) 2>/dev/null)
+LIBRARY_CFLAGS := $(LIBRARY_CFLAGS)
+LIBRARY_LIBS := $(LIBRARY_LIBS)
+TEST_CFLAGS := $(TEST_CFLAGS)
+TEST_LIBS := $(TEST_LIBS)
+
+COMPILE = $(CC) $(LANGUAGE) $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(LIBRARY_CFLAGS) $(CFLAGS) $(SANITIZERS)
+LINK = $(CC) -pthread $(HARDENING_LINK) $(CFLAGS) $(SANITIZERS) $(LDFLAGS)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-7s %s\n'
+endif
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+# --- the rooms ----------------------------------------------------------------------------------
+
+PURE_ROOMS := common/base common/wire server/vr server/executor client/proxy
+ROOMS := $(PURE_ROOMS) common/os server/app server/storage server/runtime client/lib client/cli \
+         test/support
+
+# main() is kept out of the archives, so that tests can link all the rest of a program.
+MAINS := server/main.c client/cli/main.c
+
+# Rooms a program may use, arrows downwards.
+SERVER_ROOMS := server/runtime server/storage server/executor server/app server/vr \
+                common/os common/wire common/base
+CLIENT_ROOMS := client/cli client/lib client/proxy common/os common/wire common/base
+SIM_ROOMS := test/support server/storage server/executor server/app server/vr client/proxy \
+             common/wire common/base
+TEST_ROOMS := test/support client/cli client/lib client/proxy server/runtime server/storage \
+              server/executor server/app server/vr common/os common/wire common/base
+
+archives = $(patsubst %,$(BUILD)/%.a,$(1))
+# base and os use each other's symbols (os brings invariant_failed), hence the group.
+group = -Wl,--start-group $(call archives,$(1)) -Wl,--end-group
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+PROTOS := $(wildcard proto/*.proto)
+PROTO_HEADERS := $(patsubst %.proto,$(BUILD)/%.pb-c.h,$(PROTOS))
+PROTO_SOURCES := $(PROTO_HEADERS:.h=.c)
+
+# --- from source to object ----------------------------------------------------------------------
+
+# Holds the compiler and its flags; touched only when they change, so that objects never mix.
+FLAGS_FILE := $(BUILD)/flags
+FLAGS_NOW := $(COMPILE) | $(LINK)
+# Holds the list of sources: an archive is made anew when a file came or went.
+SOURCES_FILE := $(BUILD)/sources
+remember = $(shell mkdir -p $(BUILD); printf '%s\n' '$(subst ','\'',$(2))' > $(1).$$$$; \
+    cmp -s $(1).$$$$ $(1) && rm -f $(1).$$$$ || mv -f $(1).$$$$ $(1))
+ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
+$(call remember,$(FLAGS_FILE),$(FLAGS_NOW))
+$(call remember,$(SOURCES_FILE),$(wildcard $(addsuffix /*.c,$(ROOMS)) $(PROTOS)))
+endif
+
+$(BUILD)/%.o: %.c $(FLAGS_FILE) | $(PROTO_HEADERS)
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(if $(filter test/unit/%,$<),$(TEST_CFLAGS)) -MMD -MP -c -o $@ $<
+
+# Generated code is not ours to warn about.
+$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c $(FLAGS_FILE)
+	$(say) CC $<
+	$(Q)$(COMPILE) -w -MMD -MP -c -o $@ $<
+
+$(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h &: proto/%.proto
+	$(say) PROTOC $<
+	@mkdir -p $(@D)
+	$(Q)$(PROTOC_C) --proto_path=. --c_out=$(BUILD) $<
+
+define room
+$(BUILD)/$(1).a: $(call objects,$(filter-out $(MAINS) $(SUPPORT_MAINS),$(wildcard $(1)/*.c))) $(2) $(SOURCES_FILE)
+	$$(say) AR $$@
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
+endef
+
+# Programs that live in test/support: each a file with its own main().
+SUPPORT_MAINS := $(wildcard test/support/relay.c)
+
+$(foreach r,$(filter-out common/wire,$(ROOMS)),$(eval $(call room,$(r),)))
+# The wire alone knows protobuf: the generated code is part of its archive.
+$(eval $(call room,common/wire,$(PROTO_SOURCES:.c=.o)))
+
+# --- programs -----------------------------------------------------------------------------------
+
+PROGRAMS := $(if $(wildcard server/main.c),$(BIN)/vr-server) \
+            $(if $(wildcard client/cli/main.c),$(BIN)/vr-client)
+
+.PHONY: all
+all: $(PROGRAMS) $(call archives,$(filter-out test/support,$(ROOMS)))
+
+$(BIN)/vr-server: $(BUILD)/server/main.o $(call archives,$(SERVER_ROOMS))
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $< $(call group,$(SERVER_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+$(BIN)/vr-client: $(BUILD)/client/cli/main.o $(call archives,$(CLIENT_ROOMS))
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $< $(call group,$(CLIENT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+# --- tests --------------------------------------------------------------------------------------
+
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/test_*.c))
+
+.PHONY: unit-programs test-unit
+unit-programs: $(UNIT_TESTS)
+
+$(BUILD)/test/unit/test_%: $(BUILD)/test/unit/test_%.o $(call archives,$(TEST_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $< $(call group,$(TEST_ROOMS)) -Wl,--as-needed $(TEST_LIBS) $(LIBRARY_LIBS)
+
+# One of them: make test-unit UNIT=vr_log
+test-unit: $(if $(UNIT),$(BUILD)/test/unit/test_$(UNIT),$(UNIT_TESTS))
+	@tools/unit.sh $^
+
+# --- the simulator ------------------------------------------------------------------------------
+
+SEEDS ?= 200
+$(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(call archives,$(SIM_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(SIM_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+.PHONY: sim
+sim: $(BUILD)/sim
+	@$(BUILD)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+# --- the rest -----------------------------------------------------------------------------------
+
+.PHONY: purity
+purity: $(call archives,$(PURE_ROOMS))
+	@tools/purity.sh $(BUILD)
+
+FORMATTED = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+.PHONY: format format-check
+format:
+	@$(CLANG_FORMAT) -i $(FORMATTED)
+format-check:
+	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+
+.PHONY: deps
+deps:
+	@tools/deps.sh build test
+
+.PHONY: clean
+clean:
+	@rm -rf $(BUILD) $(BIN)
+
+.PHONY: help
+help:
+	@echo 'make             programs, in $(BIN)/'
+	@echo 'make clean       removes $(BUILD)/ and $(BIN)/'
+
+-include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto \
+    -name '*.d' 2>/dev/null)

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Debian packages that viewstamp needs, and how each is recognised.
+#
+#   tools/deps.sh build|test|check|bench ...    installs what is missing, and says what (NO_DEPS=1: only says)
+#   tools/deps.sh --missing SET ...             prints the names of what is missing, on one line
+#
+# A package counts as there when what it brings is there, however it came. Only the installation
+# itself asks for root (sudo), and only when something is missing.
+set -euo pipefail
+
+# set: package = how to see that it is there
+needs() {
+    case $1 in
+    build)
+        echo 'gcc                  command gcc cc clang'
+        echo 'make                 command make'
+        echo 'pkg-config           command pkg-config'
+        echo 'protobuf-c-compiler  command protoc-c'
+        echo 'libc6-dev            header pthread.h'
+        echo 'libprotobuf-c-dev    library libprotobuf-c'
+        echo 'libsodium-dev        library libsodium'
+        echo 'libxxhash-dev        library libxxhash'
+        echo 'libedit-dev          library libedit'
+        echo 'libjansson-dev       library jansson'
+        echo 'libjudy-dev          header Judy.h'
+        ;;
+    test)
+        echo 'check                library check'
+        echo 'python3              command python3'
+        ;;
+    check)
+        echo 'git                  command git'
+        echo 'clang-14             command clang-14'
+        echo 'clang-format-14      command clang-format-14'
+        echo 'shellcheck           command shellcheck'
+        ;;
+    bench) ;;
+    *)
+        echo "tools/deps.sh: unknown set '$1' (build, test, check, bench)" >&2
+        return 2
+        ;;
+    esac
+}
+
+is_there() { # kind name...
+    local kind=$1 name
+    shift
+    for name in "$@"; do
+        case $kind in
+        command) command -v "$name" >/dev/null && return 0 ;;
+        library) pkg-config --exists "$name" 2>/dev/null && return 0 ;;
+        header)
+            [[ -e /usr/include/$name || -e /usr/local/include/$name ]] && return 0
+            ;;
+        esac
+    done
+    return 1
+}
+
+missing() { # set...
+    local set package kind names
+    for set in "$@"; do
+        needs "$set" | while read -r package kind names; do
+            # shellcheck disable=SC2086 # several names are several ways to be there
+            is_there "$kind" $names || echo "$package"
+        done
+    done
+}
+
+as_root() {
+    if [[ $(id -u) -eq 0 ]]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        echo "tools/deps.sh: installing needs root and there is no sudo: run as root: $*" >&2
+        return 1
+    fi
+}
+
+install_packages() { # package...
+    if ! command -v apt-get >/dev/null; then
+        echo "missing packages (by their Debian names): $*" >&2
+        echo "This system has no apt-get: please install them with its own tools." >&2
+        return 1
+    fi
+    echo "installing Debian packages: $*" >&2
+    local options=(-qq -y --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
+    if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" \
+        >/dev/null 2>&1; then
+        as_root apt-get update -qq
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" >/dev/null
+    fi
+}
+
+main() {
+    local only_say=${NO_DEPS:-0} packages
+    if [[ ${1:-} == --missing ]]; then
+        shift
+        missing "$@" | paste -sd ' '
+        return 0
+    fi
+    packages=$(missing "${@:-build}" | paste -sd ' ')
+    if [[ -z $packages ]]; then
+        return 0
+    fi
+    if [[ $only_say == 1 ]]; then
+        echo "missing Debian packages: $packages (NO_DEPS=1: nothing was installed; 'make deps' installs them)" >&2
+        return 1
+    fi
+    # shellcheck disable=SC2086 # a list of names
+    install_packages $packages
+    packages=$(missing "${@:-build}" | paste -sd ' ')
+    if [[ -n $packages ]]; then
+        echo "still missing after the installation: $packages" >&2
+        return 1
+    fi
+}
+
+main "$@"
