@@ -1,0 +1,58 @@
+/* log_store.h - the seam between the core's log and a disk (S4).
+ *
+ * The core says "cut to, then append first..last" (VR_OUT_WRITE_LOG) and goes on; some time later it
+ * is told "generation g is durable up to op n" (VR_EVENT_LOG_DURABLE). What durable means is the
+ * store's durability mode. A log store hides when and where that happens; the one in memory has
+ * nothing to wait for.
+ *
+ * Threads:   write() is called by whoever holds the core lock, so it must not wait for a disk: a
+ *            store that has one copies the bytes, returns, and completes from a thread of its own.
+ *            The completion may therefore come from within write() or from any thread, one at a
+ *            time, and may only queue an event.
+ * Ownership: entries are borrowed for the call. */
+#ifndef VR_STORAGE_LOG_STORE_H
+#define VR_STORAGE_LOG_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/types.h"
+
+struct log_write {
+    uint64_t generation; /* rises with every cut */
+    uint64_t cut_to;     /* first drop everything above this op, */
+    uint64_t first_op;   /* then append first_op..last_op; */
+    uint64_t last_op;    /* first_op - 1: nothing to append */
+};
+
+/* How a store reads the entries that it is asked to write, and whom it tells. */
+struct log_store_client {
+    void *context;
+
+    /* An entry's one byte form; never NULL for an op that is being written. */
+    const uint8_t *(*entry)(void *context, uint64_t op_number, size_t *size);
+
+    /* Everything up to op_number of generation's log is durable. Cumulative, in order. */
+    void (*durable)(void *context, uint64_t generation, uint64_t op_number);
+};
+
+struct log_store {
+    void *state; /* the store's own; passed to every call */
+    enum durability durability;
+
+    /* Returns 0, or a negative errno: then the store has failed for good (D4) and completes nothing
+     * any more. */
+    int (*write)(void *state, const struct log_write *write);
+
+    /* Waits until everything written is durable, or has failed; completes nothing afterwards. */
+    int (*close)(void *state);
+};
+
+/* D3: no log on disk. Every write is durable at once: the completion comes from within write(). */
+struct log_store_memory {
+    struct log_store_client client;
+};
+struct log_store log_store_memory_init(struct log_store_memory *memory,
+                                       const struct log_store_client *client);
+
+#endif

@@ -1,0 +1,111 @@
+/* state_file.h - what a replica must never forget, in every durability mode (PROTOCOL section 1).
+ *
+ * The data directory holds one file, `state`: four slots of STATE_SLOT_SIZE bytes. State number
+ * `sequence` is written, twice, to the pair of slots sequence % 2, in place, in one write and one
+ * sync; so a torn write can only hurt the pair that holds the older state, one damaged block never
+ * takes the only copy of the newest, and no space is needed that init did not reserve (D4).
+ * A slot is, little-endian:
+ *
+ *     0  magic           8 bytes
+ *     8  format          u32      STATE_FORMAT
+ *    12  slot            u32      which one this is: a misdirected write is seen (PITFALLS PS-5)
+ *    16  sequence        u64      the newest valid one wins
+ *    24  content_size    u32
+ *    28  zero            u32
+ *    32  checksum        128      XXH3-128 of the whole slot, this field zero
+ *    48  content, then zeros
+ *
+ * Magic, format and checksum keep their places in all formats to come, so that a program can tell a
+ * newer format from damage.
+ *
+ * Opening rewrites the newest pair as it is and syncs it before anything is believed: what was read
+ * may have come from the page cache only, after a sync that failed or never ran. If that state was
+ * never reported durable, losing it now to a crash is still allowed; if it was, rewriting equal bytes
+ * cannot hurt it.
+ *
+ * What this cannot see is an older copy of the whole directory put back: that is a lost disk (D10).
+ *
+ * Threads:   one caller at a time per state_file.
+ * Errors:    0 or a negative errno, and then a text that says what to do. A failed write or sync is
+ *            final: state_file_store() then refuses for ever (D4, PITFALLS PS-3). */
+#ifndef VR_STORAGE_STATE_FILE_H
+#define VR_STORAGE_STATE_FILE_H
+
+#include "common/base/configuration.h"
+#include "common/base/types.h"
+#include "server/storage/file_ops.h"
+#include "server/storage/storage_error.h"
+#include "server/vr/vr.h"
+
+enum {
+    STATE_FORMAT = 1,
+    STATE_SLOT_SIZE = 4096,
+    STATE_SLOTS = 4,
+    STATE_FILE_SIZE = STATE_SLOTS * STATE_SLOT_SIZE,
+    STATE_SLOT_HEADER_SIZE = 48,
+    STATE_CONTENT_FIXED_SIZE = 84,
+    STATE_CONTENT_MAX = STATE_CONTENT_FIXED_SIZE + CONFIGURATION_ENCODED_MAX + REPLICAS_MAX * 8,
+    BOOT_ID_SIZE = 16,
+    STATE_PATH_MAX = 4096,
+};
+_Static_assert(STATE_SLOT_HEADER_SIZE + STATE_CONTENT_MAX <= STATE_SLOT_SIZE,
+               "the largest configuration fits a slot");
+
+/* Everything durable but the log. */
+struct durable_state {
+    struct configuration configuration; /* names the cluster too */
+    uint32_t replica_id;
+    uint64_t identity;    /* random, drawn by init: this very data directory (D10); never 0 */
+    uint64_t incarnation; /* starts so far */
+    uint8_t boot_id[BOOT_ID_SIZE]; /* of the machine at the last start (D2); zero: never started */
+    bool clean_shutdown;           /* D5 */
+    enum durability durability;    /* mode of the last start; of a fresh directory: memory */
+    struct {
+        uint64_t op; /* 0: there is none */
+        struct checksum checksum;
+    } checkpoint;
+    struct vr_durable_state vr; /* view_number, last_normal_view, log_valid, identities */
+};
+
+/* What init writes (P1, D3, D5): view 0 of the epoch, normal in none, an empty log that is intact.
+ * `configuration` is valid and has a member `replica_id` (asserted). */
+void durable_state_init(struct durable_state *state, const struct configuration *configuration,
+                        uint32_t replica_id, uint64_t identity);
+
+/* Why a state makes no sense, in words, or NULL. */
+const char *durable_state_reject(const struct durable_state *state);
+
+/* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and says how
+ * the core begins: incarnation + 1, clean_shutdown used up, log_valid used up (D3, D6). The result
+ * must be stored before the first message leaves. -ENOTSUP for a mode that needs a log on disk. */
+int durable_state_start(struct durable_state *state, enum durability durability,
+                        const uint8_t boot_id[BOOT_ID_SIZE], enum vr_start *start,
+                        struct storage_error *error);
+
+struct state_file {
+    const struct file_ops *ops; /* outlives the state_file */
+    int lock;
+    int file;
+    uint64_t sequence;         /* of the newest state written */
+    uint64_t view_number;      /* of it, */
+    uint64_t last_normal_view; /* neither ever goes back (S2) */
+    int failed;                /* 0, or the errno of the write or sync that failed */
+    char directory[STATE_PATH_MAX];
+    uint8_t image[STATE_FILE_SIZE];
+};
+
+/* `init`: makes the directory, which must not exist, and the file in it, durably. */
+int state_file_create(const struct file_ops *ops, const char *directory,
+                      const struct durable_state *state, struct storage_error *error);
+
+/* Locks the directory and reads the newest valid state. */
+int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
+                    struct durable_state *state, struct storage_error *error);
+
+/* Returns 0 once *state is durable. */
+int state_file_store(struct state_file *file, const struct durable_state *state,
+                     struct storage_error *error);
+
+void state_file_close(struct state_file *file);
+
+#endif
