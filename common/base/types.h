@@ -33,7 +33,8 @@ static inline bool client_id_equal(struct client_id a, struct client_id b)
 struct net_address {
     uint8_t ip[16];    /* network byte order */
     uint16_t port;     /* host byte order; 0 in an unknown address */
-    uint16_t reserved; /* 0 */
+    uint16_t local;    /* which own address it came to, for the answer to leave from; 0 any; the
+                          socket's own numbering, not compared */
     uint32_t scope_id; /* of a link-local IPv6 address, else 0 */
 };
 
