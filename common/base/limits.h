@@ -28,6 +28,11 @@ enum {
     MESSAGE_OVERHEAD_MAX = 512,     /* protobuf fields around an entry, an operation or a result */
     MESSAGE_SIZE_MAX = ENTRY_SIZE_MAX + MESSAGE_OVERHEAD_MAX,
 
+    /* Messages in parts (M6). */
+    PART_SIZE_MIN = 352, /* of every part but the last: what DATAGRAM_SIZE_MIN has room for */
+    PARTS_MAX = (MESSAGE_SIZE_MAX + PART_SIZE_MIN - 1) / PART_SIZE_MIN,
+    PARTS_BITMAP_MAX = (PARTS_MAX + 7) / 8, /* fits a datagram of DATAGRAM_SIZE_MIN, too */
+
     /* Normal operation (N3, N9). The ring of requests in flight holds them all, and as many again
      * that were executed lately. */
     PIPELINE_MAX = 2048,      /* entries sent in Prepares and not committed */

@@ -131,10 +131,12 @@ struct challenge {
     uint64_t token;
 };
 
+enum { STATUS_PADDING_MAX = 8192 }; /* a Status of usual size fits in */
+
 /* M7. Padded by the sender to the size of the answer. */
 struct status_request {
     uint64_t nonce;
-    uint32_t padding_size;
+    uint32_t padding_size; /* <= STATUS_PADDING_MAX */
 };
 
 /* N3. `entries` are entry_count entries in their byte form, one behind the other. */
@@ -229,15 +231,16 @@ struct part {
     uint64_t id;          /* of the whole message, unique per sender and incarnation */
     uint32_t type;        /* enum message_type of the whole */
     uint32_t total_size;  /* bytes of the whole frame body; <= MESSAGE_SIZE_MAX */
-    uint32_t part_size;   /* bytes of every part but the last */
+    uint32_t part_size;   /* bytes of every part but the last; >= PART_SIZE_MIN, < total_size */
     uint32_t index;       /* which part */
+    uint64_t whole_checksum; /* XXH3-64 of the whole body: parts of one message agree in it */
     uint32_t data_size;
     const uint8_t *data;
 };
 
 struct parts_missing {
     uint64_t id;
-    uint32_t bitmap_size;
+    uint32_t bitmap_size;  /* 1 to PARTS_BITMAP_MAX */
     const uint8_t *bitmap; /* bit i % 8 of byte i / 8 set: part i is missing */
 };
 
@@ -246,7 +249,7 @@ struct status_counter {
     uint64_t value;
 };
 
-enum { STATUS_COUNTERS_MAX = 96, STATUS_TEXT_MAX = 256 };
+enum { STATUS_COUNTERS_MAX = 96, STATUS_TEXT_MAX = 256 }; /* a text's size counts its NUL */
 
 /* M7: what one replica says of itself, from its last published snapshot. */
 struct status_report {

@@ -1,0 +1,348 @@
+/* message.c - what a message can tell by itself. Everything here may come from a stranger: nothing
+ * is asserted, and a field is read only after those that say whether it may be. */
+#include "common/base/message.h"
+
+#include <string.h>
+
+const char *message_type_name(enum message_type type)
+{
+    switch (type) {
+    case MESSAGE_NONE:
+        return "None";
+    case MESSAGE_REQUEST:
+        return "Request";
+    case MESSAGE_STATUS_REQUEST:
+        return "StatusRequest";
+    case MESSAGE_REPLY:
+        return "Reply";
+    case MESSAGE_NOT_PRIMARY:
+        return "NotPrimary";
+    case MESSAGE_BUSY:
+        return "Busy";
+    case MESSAGE_CHALLENGE:
+        return "Challenge";
+    case MESSAGE_REFUSED:
+        return "Refused";
+    case MESSAGE_STATUS:
+        return "Status";
+    case MESSAGE_PREPARE:
+        return "Prepare";
+    case MESSAGE_PREPARE_OK:
+        return "PrepareOk";
+    case MESSAGE_COMMIT:
+        return "Commit";
+    case MESSAGE_GOODBYE:
+        return "Goodbye";
+    case MESSAGE_START_VIEW_CHANGE:
+        return "StartViewChange";
+    case MESSAGE_DO_VIEW_CHANGE:
+        return "DoViewChange";
+    case MESSAGE_START_VIEW:
+        return "StartView";
+    case MESSAGE_GET_VIEW:
+        return "GetView";
+    case MESSAGE_CATCHUP_REQUEST:
+        return "CatchupRequest";
+    case MESSAGE_CATCHUP_RESPONSE:
+        return "CatchupResponse";
+    case MESSAGE_RECOVERY:
+        return "Recovery";
+    case MESSAGE_RECOVERY_RESPONSE:
+        return "RecoveryResponse";
+    case MESSAGE_PART:
+        return "Part";
+    case MESSAGE_PARTS_MISSING:
+        return "PartsMissing";
+    }
+    return "?";
+}
+
+const char *busy_reason_name(enum busy_reason reason)
+{
+    switch (reason) {
+    case BUSY_QUEUE_FULL:
+        return "the request queue is full";
+    case BUSY_EXECUTOR:
+        return "execution is behind";
+    case BUSY_LOG_FULL:
+        return "the log in memory is full";
+    case BUSY_NO_QUORUM:
+        return "the primary does not hear from enough replicas";
+    }
+    return "?";
+}
+
+bool message_is_from_replica(enum message_type type)
+{
+    return type >= MESSAGE_PREPARE && type <= MESSAGE_RECOVERY_RESPONSE;
+}
+
+/* Answers to clients, and what replicas say to each other; parts are anybody's. */
+static bool only_replicas_say(enum message_type type)
+{
+    return type >= MESSAGE_REPLY && type <= MESSAGE_RECOVERY_RESPONSE;
+}
+
+static bool view_valid(uint64_t view_number)
+{
+    return view_epoch(view_number) >= EPOCH_FIRST;
+}
+
+static bool view_valid_or_none(uint64_t view_number)
+{
+    return view_number == VIEW_NONE || view_valid(view_number);
+}
+
+static bool client_id_valid(struct client_id client_id)
+{
+    return client_id.low != 0 || client_id.high != 0;
+}
+
+static bool bytes_valid(const uint8_t *bytes, uint32_t size, uint32_t size_max)
+{
+    return size <= size_max && (size == 0 || bytes != NULL);
+}
+
+static bool vr_status_valid(enum vr_status status)
+{
+    return status >= STATUS_NORMAL && status <= STATUS_TRANSITIONING;
+}
+
+static bool log_valid(const struct log_descriptor *log)
+{
+    return view_valid_or_none(log->last_normal_view) && log->commit_number <= log->op_number;
+}
+
+/* `count` whole entries that fill `size` bytes: their ops run on from first_op, their timestamps
+ * rise (N3), their views never fall and are none that `view_number` does not know yet. */
+static bool entries_valid(const uint8_t *bytes, uint32_t size, uint32_t count, uint64_t first_op,
+                          uint64_t view_number)
+{
+    if (first_op == 0 || first_op > UINT64_MAX - count ||
+        !bytes_valid(bytes, size, ENTRY_SIZE_MAX) || count > size / ENTRY_HEADER_SIZE) {
+        return false;
+    }
+    uint32_t used = 0;
+    uint64_t timestamp = 0;
+    uint64_t entry_view = view_make(EPOCH_FIRST, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry entry;
+        const size_t entry_size = entry_decode(bytes + used, size - used, &entry);
+        if (entry_size == 0 || entry.op_number != first_op + i || entry.view_number < entry_view ||
+            entry.view_number > view_number || (i > 0 && entry.timestamp <= timestamp)) {
+            return false;
+        }
+        used += (uint32_t)entry_size;
+        timestamp = entry.timestamp;
+        entry_view = entry.view_number;
+    }
+    return used == size;
+}
+
+static bool request_valid(const struct request *m)
+{
+    if (!client_id_valid(m->client_id) ||
+        !bytes_valid(m->operation, m->operation_size, OPERATION_SIZE_MAX)) {
+        return false;
+    }
+    switch (m->kind) {
+    case ENTRY_OPERATION:
+        return m->session != 0 && m->request_number != 0;
+    case ENTRY_REGISTER:
+        return m->session == 0 && m->request_number == 0 && m->operation_size == 0;
+    case ENTRY_UNREGISTER:
+        return m->session != 0 && m->request_number == 0 && m->operation_size == 0;
+    }
+    return false;
+}
+
+static bool reply_valid(const struct reply *m)
+{
+    return view_valid(m->view_number) && client_id_valid(m->client_id) && m->status >= REPLY_OK &&
+           m->status <= REPLY_OPERATION_TOO_LARGE &&
+           bytes_valid(m->result, m->result_size, RESULT_SIZE_MAX);
+}
+
+static bool not_primary_valid(const struct not_primary *m)
+{
+    return client_id_valid(m->client_id) && view_valid_or_none(m->last_normal_view) &&
+           vr_status_valid(m->status);
+}
+
+static bool busy_valid(const struct busy *m)
+{
+    return client_id_valid(m->client_id) && view_valid(m->view_number) &&
+           m->reason >= BUSY_QUEUE_FULL && m->reason <= BUSY_NO_QUORUM;
+}
+
+static bool refused_valid(const struct refused *m)
+{
+    return m->reason >= REFUSED_CLUSTER && m->reason <= REFUSED_IDENTITY;
+}
+
+/* Ends up on terminals: no control characters (bytes of UTF-8 sequences are all above them). */
+static bool text_valid(const char *text, size_t size_min)
+{
+    if (text == NULL) {
+        return false;
+    }
+    size_t size = 0;
+    while (size < STATUS_TEXT_MAX && text[size] != '\0') {
+        const unsigned char c = (unsigned char)text[size];
+        if (c < 0x20 || c == 0x7f) {
+            return false;
+        }
+        size++;
+    }
+    return size >= size_min && size < STATUS_TEXT_MAX;
+}
+
+static bool counters_valid(const struct status_report *m)
+{
+    if (m->counter_count > STATUS_COUNTERS_MAX || (m->counter_count > 0 && m->counters == NULL)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < m->counter_count; i++) {
+        if (!text_valid(m->counters[i].name, 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool status_report_valid(const struct status_report *m)
+{
+    if (m == NULL || m->configuration == NULL || configuration_reject(m->configuration) != NULL) {
+        return false;
+    }
+    const uint32_t members = (UINT32_C(1) << m->configuration->member_count) - 1;
+    return m->cluster_id != 0 && m->replica_id != REPLICA_NONE && view_valid(m->view_number) &&
+           view_valid_or_none(m->last_normal_view) && m->last_normal_view <= m->view_number &&
+           vr_status_valid(m->status) && m->commit_number <= m->op_number &&
+           m->durability >= DURABILITY_MEMORY && m->durability <= DURABILITY_SYNC &&
+           ((m->silent_mask | m->bound_mask | m->suspect_mask) & ~members) == 0 &&
+           text_valid(m->version, 0) && text_valid(m->note, 0) && counters_valid(m);
+}
+
+/* commit_number may lie anywhere: a Prepare that is sent again carries the newest. */
+static bool prepare_valid(const struct prepare *m)
+{
+    return view_valid(m->view_number) && m->entry_count > 0 &&
+           entries_valid(m->entries, m->entries_size, m->entry_count, m->first_op, m->view_number);
+}
+
+static bool commit_valid(const struct commit *m)
+{
+    return view_valid(m->view_number) && m->commit_number <= m->op_number;
+}
+
+static bool do_view_change_valid(const struct do_view_change *m)
+{
+    return view_valid(m->view_number) && log_valid(&m->log) &&
+           m->log.last_normal_view < m->view_number;
+}
+
+static bool start_view_valid(const struct start_view *m)
+{
+    return view_valid(m->view_number) && log_valid(&m->log) &&
+           m->log.last_normal_view == m->view_number;
+}
+
+static bool catchup_request_valid(const struct catchup_request *m)
+{
+    return view_valid_or_none(m->last_normal_view) && m->from_op > 0 && m->to_op >= m->from_op &&
+           m->to_op - m->from_op < SYNC_ENTRIES_MAX;
+}
+
+static bool catchup_response_valid(const struct catchup_response *m)
+{
+    /* Entries at or below the source's commit_number may be of any view (G2). */
+    return view_valid_or_none(m->last_normal_view) && m->entry_count <= SYNC_ENTRIES_MAX &&
+           entries_valid(m->entries, m->entries_size, m->entry_count, m->first_op, UINT64_MAX);
+}
+
+static bool recovery_response_valid(const struct recovery_response *m)
+{
+    return view_valid(m->view_number) && log_valid(&m->log) &&
+           m->log.last_normal_view == m->view_number;
+}
+
+static bool part_valid(const struct part *m)
+{
+    if (m->type == MESSAGE_NONE || m->type >= MESSAGE_PART || m->total_size > MESSAGE_SIZE_MAX ||
+        m->part_size < PART_SIZE_MIN || m->part_size >= m->total_size) {
+        return false;
+    }
+    const uint32_t count = (m->total_size + m->part_size - 1) / m->part_size;
+    if (m->index >= count || m->data == NULL) {
+        return false;
+    }
+    const uint32_t rest = m->total_size - m->index * m->part_size;
+    return m->data_size == (rest < m->part_size ? rest : m->part_size);
+}
+
+static bool parts_missing_valid(const struct parts_missing *m)
+{
+    return m->bitmap_size > 0 && bytes_valid(m->bitmap, m->bitmap_size, PARTS_BITMAP_MAX);
+}
+
+static bool body_valid(const struct message *m)
+{
+    switch (m->type) {
+    case MESSAGE_NONE:
+        return false;
+    case MESSAGE_REQUEST:
+        return request_valid(&m->request);
+    case MESSAGE_STATUS_REQUEST:
+        return m->status_request.padding_size <= STATUS_PADDING_MAX;
+    case MESSAGE_REPLY:
+        return reply_valid(&m->reply);
+    case MESSAGE_NOT_PRIMARY:
+        return not_primary_valid(&m->not_primary);
+    case MESSAGE_BUSY:
+        return busy_valid(&m->busy);
+    case MESSAGE_CHALLENGE:
+        return m->challenge.token != 0;
+    case MESSAGE_REFUSED:
+        return refused_valid(&m->refused);
+    case MESSAGE_STATUS:
+        return status_report_valid(m->status);
+    case MESSAGE_PREPARE:
+        return prepare_valid(&m->prepare);
+    case MESSAGE_PREPARE_OK:
+        return view_valid(m->prepare_ok.view_number);
+    case MESSAGE_COMMIT:
+        return commit_valid(&m->commit);
+    case MESSAGE_GOODBYE:
+        return view_valid(m->goodbye.view_number);
+    case MESSAGE_START_VIEW_CHANGE:
+        return view_valid(m->start_view_change.view_number);
+    case MESSAGE_DO_VIEW_CHANGE:
+        return do_view_change_valid(&m->do_view_change);
+    case MESSAGE_START_VIEW:
+        return start_view_valid(&m->start_view);
+    case MESSAGE_GET_VIEW:
+        return view_valid(m->get_view.view_number);
+    case MESSAGE_CATCHUP_REQUEST:
+        return catchup_request_valid(&m->catchup_request);
+    case MESSAGE_CATCHUP_RESPONSE:
+        return catchup_response_valid(&m->catchup_response);
+    case MESSAGE_RECOVERY:
+        return view_valid(m->recovery.view_number);
+    case MESSAGE_RECOVERY_RESPONSE:
+        return recovery_response_valid(&m->recovery_response);
+    case MESSAGE_PART:
+        return part_valid(&m->part);
+    case MESSAGE_PARTS_MISSING:
+        return parts_missing_valid(&m->parts_missing);
+    }
+    return false;
+}
+
+bool message_validate(const struct message *m)
+{
+    if (only_replicas_say(m->type) && m->from == REPLICA_NONE) {
+        return false;
+    }
+    return body_valid(m);
+}
