@@ -1,0 +1,174 @@
+#include "test/sim/options.h"
+
+#include <inttypes.h>
+
+/* -log2 of a uniform number: the leading zeros give the whole part, the bits behind the leading one
+ * the fraction (linearly, which is near enough); times ln 2 that is exponential with mean 1. */
+uint64_t sim_exponential(struct prng *prng, uint64_t mean)
+{
+    const uint64_t random = prng_next(prng) | 1;
+    const unsigned zeros = (unsigned)__builtin_clzll(random);
+    const uint64_t fraction = zeros < 48 ? (random << zeros << 1) >> 48 : 0;
+    const uint64_t log2_times_65536 = ((uint64_t)zeros + 1) * 65536 - fraction;
+    /* ln 2 = 45426 / 65536 */
+    return mean / 1024 * (log2_times_65536 * 45426 / 65536) / 64;
+}
+
+static bool half(struct prng *prng)
+{
+    return prng_chance(prng, 1, 2);
+}
+
+/* True in `percent` of all seeds. */
+static bool percent(struct prng *prng, uint64_t part)
+{
+    return prng_chance(prng, part, 100);
+}
+
+static uint32_t draw(struct prng *prng, uint64_t low, uint64_t high)
+{
+    return (uint32_t)prng_between(prng, low, high);
+}
+
+/* Spread evenly over orders of magnitude. */
+static uint64_t draw_scale(struct prng *prng, uint64_t low, uint64_t high)
+{
+    uint64_t scale = low;
+    while (scale < high / 2 && half(prng)) {
+        scale *= 2;
+    }
+    const uint64_t top = scale * 2 < high ? scale * 2 : high;
+    return prng_between(prng, scale, top);
+}
+
+/* 3 and 5 most often: the smallest groups that tolerate one failure and two. */
+static uint32_t draw_replica_count(struct prng *prng)
+{
+    static const uint8_t counts[20] = {1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7};
+    return counts[prng_below(prng, sizeof counts)];
+}
+
+static void draw_group(struct sim_options *o, struct prng *p)
+{
+    o->replica_count = draw_replica_count(p);
+    o->application = percent(p, 20) ? SIM_APPLICATION_ACCOUNTS : SIM_APPLICATION_KV;
+    o->small_group_limits = percent(p, 20);
+    o->sessions_max = o->small_group_limits ? draw(p, 2, 8) : 256;
+    o->heartbeat_ns = percent(p, 70) ? 20 * SIM_MS : draw(p, 5, 50) * SIM_MS;
+    o->view_change_ns = (percent(p, 70) ? 6 : draw(p, 3, 12)) * o->heartbeat_ns;
+    o->view_change_max_ns = percent(p, 70) ? 2 * SIM_S : draw(p, 1, 8) * SIM_S;
+    o->resend_ns = percent(p, 70) ? o->heartbeat_ns : draw(p, 5, 40) * SIM_MS;
+    const bool tiny = percent(p, 40);
+    o->message_budget = percent(p, 10) ? draw(p, 1400, 60000)
+                        : tiny         ? (half(p) ? 512 : draw(p, 512, 800))
+                                       : 1400;
+    o->pipeline_max = tiny || percent(p, 20) ? draw(p, 1, 8) : draw(p, 9, 256);
+    o->request_queue_max = tiny || percent(p, 20) ? draw(p, 1, 8) : draw(p, 9, 256);
+    o->execute_lag_max = percent(p, 30) ? draw(p, 1, 16) : draw(p, 17, 512);
+    o->view_sync_max = percent(p, 30) ? draw(p, 1, 32) : draw(p, 33, 4096);
+    o->log_memory_size = percent(p, 3) ? 128 * 1024 : 4 * 1024 * 1024;
+    o->inbox_max = percent(p, 30) ? draw(p, 16, 64) : draw(p, 65, 1024);
+    o->drain_max = percent(p, 40) ? draw(p, 1, 4) : draw(p, 5, 64);
+    o->drain_delay_ns = percent(p, 60) ? 5 * SIM_US : draw(p, 1, 1000) * SIM_US;
+}
+
+static void draw_network(struct sim_options *o, struct prng *p)
+{
+    o->delay_min_ns = percent(p, 70) ? draw(p, 5, 100) * SIM_US : draw(p, 100, 5000) * SIM_US;
+    o->delay_mean_ns = percent(p, 70) ? draw(p, 10, 1000) * SIM_US : draw(p, 1, 30) * SIM_MS;
+    o->loss_ppm = percent(p, 40) ? 0 : (uint32_t)draw_scale(p, 1000, 300000);
+    o->loss_per_link = half(p);
+    o->duplicate_ppm = percent(p, 40) ? 0 : (uint32_t)draw_scale(p, 1000, 300000);
+    o->replay_ppm = percent(p, 50) ? 0 : (uint32_t)draw_scale(p, 500, 20000);
+    o->flip_ppm = percent(p, 70) ? 0 : (uint32_t)draw_scale(p, 500, 10000);
+    o->hold_mean_ns = percent(p, 40) ? 0 : draw_scale(p, 1, 10) * SIM_S;
+    o->hold_max_ns = draw_scale(p, 1, 20) * SIM_S;
+    o->black_hole_mean_ns = percent(p, 90) ? 0 : draw_scale(p, 2, 20) * SIM_S;
+    o->partition_mean_ns = percent(p, 40) ? 0 : draw_scale(p, 2, 20) * SIM_S;
+    o->partition_max_ns = draw_scale(p, 1, 20) * SIM_S;
+}
+
+static void draw_machines(struct sim_options *o, struct prng *p)
+{
+    o->crash_mean_ns = percent(p, 25) ? 0 : draw_scale(p, 1, 10) * SIM_S;
+    o->down_max_ns = draw_scale(p, 200, 20000) * SIM_MS;
+    o->exceed_faults = percent(p, 4);
+    o->pause_mean_ns = percent(p, 60) ? 0 : draw_scale(p, 3, 20) * SIM_S;
+    o->pause_max_ns = draw_scale(p, 200, 15000) * SIM_MS;
+    o->clock_rate_spread = percent(p, 50) ? 0 : draw(p, 1, 200);
+    o->wall_jump_mean_ns = percent(p, 60) ? 0 : draw_scale(p, 1, 20) * SIM_S;
+    o->state_latency_ns = percent(p, 30) ? 0 : draw_scale(p, 100, 50000) * SIM_US;
+    o->log_latency_ns = percent(p, 50) ? 0 : draw_scale(p, 20, 10000) * SIM_US;
+    o->execute_delay_ns = percent(p, 50) ? 10 * SIM_US : draw_scale(p, 50, 50000) * SIM_US;
+}
+
+static void draw_clients(struct sim_options *o, struct prng *p)
+{
+    o->proxy_count = draw(p, 1, SIM_PROXIES_MAX);
+    o->session_count = draw(p, 1, SIM_SESSIONS_MAX);
+    o->operation_count = draw(p, 300, 2000);
+    o->key_count = half(p) ? draw(p, 1, 4) : draw(p, 5, 64);
+    o->value_size_max = percent(p, 6) ? draw(p, 2000, 20000) : draw(p, 16, 200);
+    o->request_timeout_ns = percent(p, 30) ? draw(p, 200, 2000) * SIM_MS : draw(p, 2, 10) * SIM_S;
+    o->client_crash_mean_ns = percent(p, 60) ? 0 : draw_scale(p, 2, 20) * SIM_S;
+    o->clients_ask_cluster = percent(p, 30);
+}
+
+void sim_options_from_seed(struct sim_options *options, uint64_t seed)
+{
+    struct prng prng;
+    prng_seed(&prng, seed);
+    *options = (struct sim_options){.seed = seed};
+    draw_group(options, &prng);
+    draw_network(options, &prng);
+    draw_machines(options, &prng);
+    draw_clients(options, &prng);
+    options->safety_ns = draw(&prng, 15, 40) * SIM_S;
+    options->heal_ns = 120 * SIM_S;
+    options->core_only = half(&prng);
+    /* Large values need a log that holds them. */
+    if (options->value_size_max > 1000) {
+        options->log_memory_size = 16 * 1024 * 1024;
+        options->operation_count = options->operation_count / 4;
+    }
+    /* The clients' pace spreads their operations over the faulty time. */
+    const uint64_t sessions = (uint64_t)options->proxy_count * options->session_count;
+    options->think_mean_ns = options->safety_ns * sessions / options->operation_count / 2;
+}
+
+void sim_options_print(const struct sim_options *o, FILE *out)
+{
+    const double ms = 1e6;
+    fprintf(out,
+            "seed %" PRIu64 ": n=%u %s sessions_max=%u heartbeat=%.0fms T=%.0fms cap=%.0fms "
+            "resend=%.0fms budget=%u pipeline=%u queue=%u lag=%u view_sync=%u log=%zuKiB "
+            "inbox=%u drain=%u/%.3fms\n",
+            o->seed, o->replica_count, o->application == SIM_APPLICATION_KV ? "kv" : "accounts",
+            o->sessions_max, (double)o->heartbeat_ns / ms, (double)o->view_change_ns / ms,
+            (double)o->view_change_max_ns / ms, (double)o->resend_ns / ms, o->message_budget,
+            o->pipeline_max, o->request_queue_max, o->execute_lag_max, o->view_sync_max,
+            o->log_memory_size / 1024, o->inbox_max, o->drain_max, (double)o->drain_delay_ns / ms);
+    fprintf(out,
+            "  network: delay=%.3f+%.3fms loss=%uppm%s dup=%uppm replay=%uppm flip=%uppm "
+            "hold=%.0f/%.0fms black_hole=%.0fms partition=%.0f/%.0fms\n",
+            (double)o->delay_min_ns / ms, (double)o->delay_mean_ns / ms, o->loss_ppm,
+            o->loss_per_link ? " per link" : "", o->duplicate_ppm, o->replay_ppm, o->flip_ppm,
+            (double)o->hold_mean_ns / ms, (double)o->hold_max_ns / ms,
+            (double)o->black_hole_mean_ns / ms, (double)o->partition_mean_ns / ms,
+            (double)o->partition_max_ns / ms);
+    fprintf(out,
+            "  machines: crash=%.0f/%.0fms%s pause=%.0f/%.0fms clock=+-%u/1000 wall_jump=%.0fms "
+            "state=%.3fms log=%.3fms execute=%.3fms\n",
+            (double)o->crash_mean_ns / ms, (double)o->down_max_ns / ms,
+            o->exceed_faults ? " more than f" : "", (double)o->pause_mean_ns / ms,
+            (double)o->pause_max_ns / ms, o->clock_rate_spread, (double)o->wall_jump_mean_ns / ms,
+            (double)o->state_latency_ns / ms, (double)o->log_latency_ns / ms,
+            (double)o->execute_delay_ns / ms);
+    fprintf(out,
+            "  clients: %u x %u sessions, %u operations, %u keys, values to %u, think=%.3fms "
+            "timeout=%.0fms crash=%.0fms%s; %.0fs of faults%s\n",
+            o->proxy_count, o->session_count, o->operation_count, o->key_count, o->value_size_max,
+            (double)o->think_mean_ns / ms, (double)o->request_timeout_ns / ms,
+            (double)o->client_crash_mean_ns / ms, o->clients_ask_cluster ? " ask the cluster" : "",
+            (double)o->safety_ns / 1e9, o->core_only ? ", then a core" : "");
+}

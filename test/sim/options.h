@@ -1,0 +1,91 @@
+/* options.h - what one simulated run is made of; all of it follows from the seed.
+ *
+ * Each class of fault is switched off in a good part of the seeds, so that faults do not drown each
+ * other (swarm testing), and limits are tiny in many, so that every bound is met. */
+#ifndef VR_SIM_OPTIONS_H
+#define VR_SIM_OPTIONS_H
+
+#include "common/base/prng.h"
+#include "test/sim/schedule.h"
+
+#include <stdio.h>
+
+enum { SIM_REPLICAS_MAX = 7, SIM_PROXIES_MAX = 4, SIM_SESSIONS_MAX = 8 };
+
+enum sim_application {
+    SIM_APPLICATION_KV,
+    SIM_APPLICATION_ACCOUNTS,
+};
+
+/* Probabilities are per million; means are of exponential distributions; 0 means never. */
+struct sim_options {
+    uint64_t seed;
+
+    /* The group. */
+    uint32_t replica_count;
+    enum sim_application application;
+    bool small_group_limits; /* sessions are evicted */
+    uint32_t sessions_max;
+    uint64_t heartbeat_ns;
+    uint64_t view_change_ns;
+    uint64_t view_change_max_ns;
+    uint64_t resend_ns;
+    uint32_t message_budget;
+    uint32_t pipeline_max;
+    uint32_t request_queue_max;
+    uint32_t execute_lag_max;
+    uint32_t view_sync_max;
+    size_t log_memory_size;
+    uint32_t inbox_max; /* datagrams in the kernel's buffer of one socket */
+    uint32_t drain_max; /* events between two flushes */
+    uint64_t drain_delay_ns;
+
+    /* The network. */
+    uint64_t delay_min_ns;
+    uint64_t delay_mean_ns;
+    uint32_t loss_ppm;
+    bool loss_per_link; /* else the same everywhere */
+    uint32_t duplicate_ppm;
+    uint32_t replay_ppm; /* some earlier datagram arrives again */
+    uint32_t flip_ppm;   /* one bit of it is flipped */
+    uint64_t hold_mean_ns;      /* between two holds of one message type on one link */
+    uint64_t hold_max_ns;       /* how long one lasts at most */
+    uint64_t black_hole_mean_ns; /* between two spells in which a link drops large datagrams */
+    uint64_t partition_mean_ns; /* between two partitions */
+    uint64_t partition_max_ns;  /* how long one lasts at most */
+
+    /* Processes and machines. */
+    uint64_t crash_mean_ns; /* between two crashes in the group */
+    uint64_t down_max_ns;
+    bool exceed_faults; /* more than f replicas may lose their memory at once */
+    uint64_t pause_mean_ns;
+    uint64_t pause_max_ns;
+    uint32_t clock_rate_spread; /* thousandths: rates are 1000 +- this */
+    uint64_t wall_jump_mean_ns;
+    uint64_t state_latency_ns; /* mean of a state-file write */
+    uint64_t log_latency_ns;   /* mean of a log write; 0: durable at once */
+    uint64_t execute_delay_ns; /* mean of what one batch of execution takes */
+
+    /* The clients. */
+    uint32_t proxy_count;
+    uint32_t session_count; /* of each proxy */
+    uint32_t operation_count;
+    uint32_t key_count;
+    uint32_t value_size_max;
+    uint64_t think_mean_ns;
+    uint64_t request_timeout_ns;
+    uint64_t client_crash_mean_ns;
+    bool clients_ask_cluster; /* they do not know the cluster id (M7) */
+
+    uint64_t safety_ns; /* how long faults go on */
+    uint64_t heal_ns;   /* and how long the group may take afterwards (I9) */
+    bool core_only;     /* healing brings back no more than the group needs */
+};
+
+void sim_options_from_seed(struct sim_options *options, uint64_t seed);
+void sim_options_print(const struct sim_options *options, FILE *out);
+
+/* Exponentially distributed with the given mean, in integers alone: the same on every machine. */
+uint64_t sim_exponential(struct prng *prng, uint64_t mean);
+
+#endif
