@@ -93,6 +93,7 @@ int datagram_socket_open(struct datagram_socket *sock, const struct net_address 
     memset(sock, 0, sizeof *sock);
     sock->family = net_address_is_ipv4(address) ? AF_INET : AF_INET6;
     sock->wildcard = net_address_is_wildcard(address);
+    sock->receive_timeout_ms = receive_timeout_ms;
     sock->fd = socket(sock->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (sock->fd < 0) {
         return -errno;
@@ -105,6 +106,16 @@ int datagram_socket_open(struct datagram_socket *sock, const struct net_address 
         (void)close(sock->fd); /* nothing was sent: nothing to lose */
     }
     return error;
+}
+
+int datagram_socket_connect(struct datagram_socket *sock, const struct net_address *address)
+{
+    struct sockaddr_storage storage;
+    const socklen_t size = net_address_to_sockaddr(address, sock->family, &storage);
+    if (size == 0) {
+        return -EAFNOSUPPORT;
+    }
+    return connect(sock->fd, (const struct sockaddr *)&storage, size) == 0 ? 0 : -errno;
 }
 
 void datagram_socket_close(struct datagram_socket *sock)
@@ -219,10 +230,24 @@ static bool take(struct datagram_socket *sock, struct datagram_receiver *receive
     return true;
 }
 
-size_t datagram_receive(struct datagram_socket *sock, struct datagram_receiver *receiver)
+/* The socket's own timeout is the kernel's business and free; a shorter one costs a call. An error
+ * that waits counts as readable: the receive will fetch it. */
+static bool wait_readable(const struct datagram_socket *sock, uint64_t timeout_ns)
 {
-    prepare_headers(receiver);
+    struct pollfd readable = {.fd = sock->fd, .events = POLLIN};
+    const struct timespec timeout = clock_timespec(timeout_ns);
+    return ppoll(&readable, 1, &timeout, NULL) == 1;
+}
+
+size_t datagram_receive(struct datagram_socket *sock, struct datagram_receiver *receiver,
+                        uint64_t timeout_ns)
+{
     receiver->count = 0;
+    if (timeout_ns < sock->receive_timeout_ms * NANOSECONDS_PER_MILLISECOND &&
+        !wait_readable(sock, timeout_ns)) {
+        return 0;
+    }
+    prepare_headers(receiver);
     const int got =
         recvmmsg(sock->fd, receiver->state->headers, DATAGRAM_BATCH_MAX, MSG_WAITFORONE, NULL);
     if (got < 0) {
@@ -246,8 +271,7 @@ size_t datagram_receive(struct datagram_socket *sock, struct datagram_receiver *
 
 bool datagram_waiting(const struct datagram_socket *sock)
 {
-    struct pollfd readable = {.fd = sock->fd, .events = POLLIN};
-    return poll(&readable, 1, 0) == 1;
+    return wait_readable(sock, 0);
 }
 
 /* Sending. */
@@ -293,7 +317,7 @@ static void write_control(struct datagram_socket *sock, uint16_t local, uint8_t 
 /* Fills in headers for as many items as one call takes; an address that this socket's family cannot
  * say is a loss. Returns how many headers there are. */
 static size_t prepare_send(struct datagram_socket *sock, struct send_state *state,
-                           const struct datagram *items, size_t items_count)
+                           const struct datagram_out *items, size_t items_count)
 {
     size_t prepared = 0;
     for (size_t i = 0; i < items_count; i++) {
@@ -372,7 +396,8 @@ static void send_prepared(struct datagram_socket *sock, struct send_state *state
     }
 }
 
-void datagram_send(struct datagram_socket *sock, const struct datagram *items, size_t items_count)
+void datagram_send(struct datagram_socket *sock, const struct datagram_out *items,
+                   size_t items_count)
 {
     struct send_state state;
     for (size_t done = 0; done < items_count; done += DATAGRAM_BATCH_MAX) {

@@ -42,6 +42,7 @@ struct datagram_counters {
 struct datagram_socket {
     int fd;
     sa_family_t family;
+    uint32_t receive_timeout_ms;
     bool wildcard;            /* bound to any address: answers leave from where they came to */
     struct net_address bound; /* with the port that the kernel chose, if it was 0 */
     atomic_uint local_count;  /* entries of `locals` that may be read */
@@ -53,12 +54,24 @@ struct datagram_socket {
  * with nothing to close. */
 int datagram_socket_open(struct datagram_socket *sock, const struct net_address *address,
                          uint32_t receive_timeout_ms);
+
+/* Only datagrams from `address` arrive from now on, and that nobody listens there is learned from a
+ * receive: it fails at once and counts in receive_errors. For probing; replicas and clients do
+ * without. Returns 0 or a negative errno. */
+int datagram_socket_connect(struct datagram_socket *sock, const struct net_address *address);
 void datagram_socket_close(struct datagram_socket *sock);
 
-/* One datagram, in or out. A received one borrows from its receiver until the next receive. */
+/* One datagram that arrived: borrows from its receiver until the next receive. */
 struct datagram {
-    struct net_address address; /* the other side; `local` says which own address it came to */
-    const uint8_t *bytes;       /* a received datagram of no bytes is legal (UDP-3) */
+    struct net_address address; /* who sent it; `local` says which own address it came to */
+    uint8_t *bytes;
+    size_t size; /* 0 is legal (UDP-3) */
+};
+
+/* One datagram to send. */
+struct datagram_out {
+    struct net_address address; /* `local`: which own address it leaves from; 0 any */
+    const uint8_t *bytes;
     size_t size;
 };
 
@@ -73,14 +86,16 @@ struct datagram_receiver {
 int datagram_receiver_init(struct datagram_receiver *receiver);
 void datagram_receiver_destroy(struct datagram_receiver *receiver);
 
-/* Waits for the first datagram, takes what else is there, and fills in receiver->items. Returns
- * their number: 0 after the timeout or an error. */
-size_t datagram_receive(struct datagram_socket *sock, struct datagram_receiver *receiver);
+/* Waits for the first datagram - at most timeout_ns, and at most the socket's own timeout - takes
+ * what else is there, and fills in receiver->items. Returns their number: 0 after the timeout or an
+ * error. */
+size_t datagram_receive(struct datagram_socket *sock, struct datagram_receiver *receiver,
+                        uint64_t timeout_ns);
 
 /* True if a receive would not have to wait. */
 bool datagram_waiting(const struct datagram_socket *sock);
 
 /* Sends, in order, what the kernel takes; the rest is lost and counted. */
-void datagram_send(struct datagram_socket *sock, const struct datagram *items, size_t count);
+void datagram_send(struct datagram_socket *sock, const struct datagram_out *items, size_t count);
 
 #endif
