@@ -5,8 +5,8 @@
  *
  * Promises an implementation makes, and no more:
  *   - what sync() and sync_directory() returned 0 for survives a crash of the machine;
- *   - until then a crash keeps any part of what was written: every sector old, new or garbage, in any
- *     order; a created or renamed name is there or not;
+ *   - until then a crash keeps any part of what was written: every sector old, new or garbage, in
+ * any order; a created or renamed name is there or not;
  *   - rename() replaces its target in one step, seen whole or not at all.
  *
  * Errors:    a negative errno. An error of write() or sync() says that nothing is known any more of

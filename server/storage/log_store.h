@@ -1,7 +1,7 @@
 /* log_store.h - the seam between the core's log and a disk (S4).
  *
- * The core says "cut to, then append first..last" (VR_OUT_WRITE_LOG) and goes on; some time later it
- * is told "generation g is durable up to op n" (VR_EVENT_LOG_DURABLE). What durable means is the
+ * The core says "cut to, then append first..last" (VR_OUT_WRITE_LOG) and goes on; some time later
+ * it is told "generation g is durable up to op n" (VR_EVENT_LOG_DURABLE). What durable means is the
  * store's durability mode. A log store hides when and where that happens; the one in memory has
  * nothing to wait for.
  *

@@ -20,8 +20,8 @@
  *
  * Opening rewrites the newest pair as it is and syncs it before anything is believed: what was read
  * may have come from the page cache only, after a sync that failed or never ran. If that state was
- * never reported durable, losing it now to a crash is still allowed; if it was, rewriting equal bytes
- * cannot hurt it.
+ * never reported durable, losing it now to a crash is still allowed; if it was, rewriting equal
+ * bytes cannot hurt it.
  *
  * What this cannot see is an older copy of the whole directory put back: that is a lost disk (D10).
  *
@@ -75,9 +75,11 @@ void durable_state_init(struct durable_state *state, const struct configuration 
 /* Why a state makes no sense, in words, or NULL. */
 const char *durable_state_reject(const struct durable_state *state);
 
-/* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and says how
- * the core begins: incarnation + 1, clean_shutdown used up, log_valid used up (D3, D6). The result
- * must be stored before the first message leaves. -ENOTSUP for a mode that needs a log on disk. */
+/* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and says
+ * how the core begins: incarnation + 1, clean_shutdown used up, log_valid used up (D3, D6). The
+ * result must be stored before the first message leaves, and not before all else that can fail at a
+ * start (sockets, memory) has succeeded: the first start's empty log is not used up in vain.
+ * -ENOTSUP for a mode that needs a log on disk. */
 int durable_state_start(struct durable_state *state, enum durability durability,
                         const uint8_t boot_id[BOOT_ID_SIZE], enum vr_start *start,
                         struct storage_error *error);

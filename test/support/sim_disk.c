@@ -1,0 +1,413 @@
+#include "test/support/sim_disk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/invariant.h"
+
+/* --- contents --- */
+
+static void content_reserve(struct sim_disk_content *content, size_t size)
+{
+    if (size <= content->capacity) {
+        return;
+    }
+    uint8_t *bytes = realloc(content->bytes, size);
+    INVARIANT(bytes != NULL);
+    memset(bytes + content->capacity, 0, size - content->capacity);
+    content->bytes = bytes;
+    content->capacity = size;
+}
+
+static void content_write(struct sim_disk_content *content, size_t offset, const void *bytes,
+                          size_t size)
+{
+    content_reserve(content, offset + size);
+    memcpy(content->bytes + offset, bytes, size);
+    content->size = offset + size > content->size ? offset + size : content->size;
+}
+
+static void content_copy(struct sim_disk_content *to, const struct sim_disk_content *from)
+{
+    content_reserve(to, from->size);
+    if (to->capacity > from->size) {
+        memset(to->bytes + from->size, 0, to->capacity - from->size);
+    }
+    if (from->size > 0) {
+        memcpy(to->bytes, from->bytes, from->size);
+    }
+    to->size = from->size;
+}
+
+/* A sector that was being written when the power went: old, new or garbage. */
+static void sector_settle(struct prng *prng, struct sim_disk_node *node, size_t offset, size_t size)
+{
+    uint8_t *durable = node->durable.bytes + offset;
+    const uint8_t *now = node->now.bytes + offset;
+    switch (prng_below(prng, 3)) {
+    case 0:
+        return;
+    case 1:
+        memcpy(durable, now, size);
+        return;
+    default:
+        for (size_t i = 0; i < size; i++) {
+            durable[i] = (uint8_t)prng_next(prng);
+        }
+    }
+}
+
+static void node_settle(struct prng *prng, struct sim_disk_node *node)
+{
+    const size_t size_new = node->now.size;
+    content_reserve(&node->durable, size_new);
+    for (size_t offset = 0; offset < size_new; offset += SIM_DISK_SECTOR_SIZE) {
+        const size_t left = size_new - offset;
+        const size_t size = left < SIM_DISK_SECTOR_SIZE ? left : SIM_DISK_SECTOR_SIZE;
+        if (memcmp(node->durable.bytes + offset, node->now.bytes + offset, size) != 0) {
+            sector_settle(prng, node, offset, size);
+        }
+    }
+    /* How far the file had grown is as uncertain as what is in it. */
+    if (size_new > node->durable.size) {
+        node->durable.size = prng_between(prng, node->durable.size, size_new);
+    }
+    content_copy(&node->now, &node->durable);
+}
+
+/* --- names --- */
+
+static struct sim_disk_name *name_find(struct sim_disk_name *names, const char *path)
+{
+    for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
+        if (strcmp(names[i].path, path) == 0) {
+            return &names[i];
+        }
+    }
+    return NULL;
+}
+
+static void name_remove(struct sim_disk_name *names, const char *path)
+{
+    struct sim_disk_name *name = name_find(names, path);
+    if (name != NULL) {
+        name->path[0] = '\0';
+    }
+}
+
+static void name_set(struct sim_disk_name *names, const char *path, uint32_t node)
+{
+    struct sim_disk_name *name = name_find(names, path);
+    if (name == NULL) {
+        name = name_find(names, "");
+        INVARIANT(name != NULL);
+        memcpy(name->path, path, strlen(path) + 1);
+    }
+    name->node = node;
+}
+
+static bool path_is_in(const char *path, const char *directory)
+{
+    const size_t size = strlen(directory);
+    if (strcmp(directory, ".") == 0) {
+        return strchr(path, '/') == NULL;
+    }
+    return strncmp(path, directory, size) == 0 && path[size] == '/' &&
+           strchr(path + size + 1, '/') == NULL;
+}
+
+/* Makes one name on the platter say what it says now. */
+static void name_settle(struct sim_disk *disk, const char *path)
+{
+    const struct sim_disk_name *now = name_find(disk->names, path);
+    if (now != NULL) {
+        name_set(disk->durable_names, path, now->node);
+    } else {
+        name_remove(disk->durable_names, path);
+    }
+}
+
+/* --- calls --- */
+
+static bool path_fits(const char *path)
+{
+    return path[0] != '\0' && strlen(path) < SIM_DISK_PATH_MAX;
+}
+
+enum call_fate { CALL_GOES_ON, CALL_FAILS, CALL_LOSES_POWER };
+
+/* Counts a call that can change the disk. */
+static enum call_fate call_begin(struct sim_disk *disk, int *status)
+{
+    if (disk->power_off) {
+        *status = -EIO;
+        return CALL_FAILS;
+    }
+    disk->calls++;
+    if (disk->calls == disk->power_cut_at) {
+        disk->power_off = true;
+        *status = -EIO;
+        return CALL_LOSES_POWER;
+    }
+    if (disk->calls == disk->fail_at) {
+        *status = disk->fail_status;
+        return CALL_FAILS;
+    }
+    *status = 0;
+    return CALL_GOES_ON;
+}
+
+static int handle_take(struct sim_disk *disk, uint32_t node, bool lock)
+{
+    for (int i = 0; i < SIM_DISK_HANDLES_MAX; i++) {
+        if (!disk->handles[i].open) {
+            disk->handles[i] = (struct sim_disk_handle){.open = true, .lock = lock, .node = node};
+            return i;
+        }
+    }
+    return -EMFILE;
+}
+
+static struct sim_disk_node *handle_node(struct sim_disk *disk, int handle)
+{
+    INVARIANT(handle >= 0);
+    INVARIANT(handle < SIM_DISK_HANDLES_MAX);
+    INVARIANT(disk->handles[handle].open);
+    return &disk->nodes[disk->handles[handle].node];
+}
+
+static int node_create(struct sim_disk *disk, const char *path, bool is_directory)
+{
+    int status = 0;
+    if (!path_fits(path)) {
+        return -ENAMETOOLONG;
+    }
+    if (name_find(disk->names, path) != NULL) {
+        return -EEXIST;
+    }
+    if (call_begin(disk, &status) == CALL_FAILS) {
+        return status;
+    }
+    INVARIANT(disk->node_count < SIM_DISK_NODES_MAX);
+    disk->nodes[disk->node_count] = (struct sim_disk_node){.is_directory = is_directory};
+    name_set(disk->names, path, disk->node_count);
+    disk->node_count++;
+    return status;
+}
+
+static int sim_create_directory(void *state, const char *path)
+{
+    return node_create(state, path, true);
+}
+
+static int sim_lock_directory(void *state, const char *path)
+{
+    struct sim_disk *disk = state;
+    const struct sim_disk_name *name = path_fits(path) ? name_find(disk->names, path) : NULL;
+    if (name == NULL) {
+        return -ENOENT;
+    }
+    for (int i = 0; i < SIM_DISK_HANDLES_MAX; i++) {
+        const struct sim_disk_handle *handle = &disk->handles[i];
+        if (handle->open && handle->lock && handle->node == name->node) {
+            return -EWOULDBLOCK;
+        }
+    }
+    return handle_take(disk, name->node, true);
+}
+
+static int sim_sync_directory(void *state, const char *path)
+{
+    struct sim_disk *disk = state;
+    int status;
+    if (call_begin(disk, &status) != CALL_GOES_ON) {
+        return status;
+    }
+    disk->sync_count++;
+    for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
+        if (path_is_in(disk->names[i].path, path)) {
+            name_settle(disk, disk->names[i].path);
+        }
+    }
+    for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
+        if (path_is_in(disk->durable_names[i].path, path)) {
+            name_settle(disk, disk->durable_names[i].path);
+        }
+    }
+    return 0;
+}
+
+static int sim_open(void *state, const char *path, bool create)
+{
+    struct sim_disk *disk = state;
+    if (create) {
+        const int status = node_create(disk, path, false);
+        if (status != 0) {
+            return status;
+        }
+    }
+    const struct sim_disk_name *name = path_fits(path) ? name_find(disk->names, path) : NULL;
+    return name == NULL ? -ENOENT : handle_take(disk, name->node, false);
+}
+
+static int64_t sim_read(void *state, int file, uint64_t offset, void *bytes, size_t size)
+{
+    const struct sim_disk_content *content = &handle_node(state, file)->now;
+    if (((const struct sim_disk *)state)->power_off) {
+        return -EIO;
+    }
+    if (offset >= content->size) {
+        return 0;
+    }
+    const size_t left = content->size - offset;
+    const size_t got = size < left ? size : left;
+    memcpy(bytes, content->bytes + offset, got);
+    return (int64_t)got;
+}
+
+static int sim_write(void *state, int file, uint64_t offset, const void *bytes, size_t size)
+{
+    struct sim_disk *disk = state;
+    struct sim_disk_node *node = handle_node(disk, file);
+    int status;
+    /* Even a write that fails has done some of its work: all of it pending, for a cut to choose. */
+    (void)call_begin(disk, &status);
+    if (status == 0 || disk->calls == disk->power_cut_at || disk->calls == disk->fail_at) {
+        content_write(&node->now, offset, bytes, size);
+    }
+    return status;
+}
+
+static int sim_sync(void *state, int file)
+{
+    struct sim_disk *disk = state;
+    struct sim_disk_node *node = handle_node(disk, file);
+    int status;
+    if (call_begin(disk, &status) != CALL_GOES_ON) {
+        return status;
+    }
+    disk->sync_count++;
+    content_copy(&node->durable, &node->now);
+    return 0;
+}
+
+static int sim_rename(void *state, const char *from, const char *to)
+{
+    struct sim_disk *disk = state;
+    const struct sim_disk_name *name = name_find(disk->names, from);
+    int status;
+    if (name == NULL) {
+        return -ENOENT;
+    }
+    if (!path_fits(to)) {
+        return -ENAMETOOLONG;
+    }
+    if (call_begin(disk, &status) == CALL_FAILS) {
+        return status;
+    }
+    const uint32_t node = name->node;
+    name_remove(disk->names, from);
+    name_set(disk->names, to, node);
+    return status;
+}
+
+static void sim_close(void *state, int handle)
+{
+    struct sim_disk *disk = state;
+    (void)handle_node(disk, handle);
+    disk->handles[handle].open = false;
+}
+
+/* --- entry points --- */
+
+void sim_disk_init(struct sim_disk *disk, uint64_t seed)
+{
+    memset(disk, 0, sizeof *disk);
+    prng_seed(&disk->prng, seed);
+}
+
+void sim_disk_free(struct sim_disk *disk)
+{
+    for (uint32_t i = 0; i < disk->node_count; i++) {
+        free(disk->nodes[i].now.bytes);
+        free(disk->nodes[i].durable.bytes);
+    }
+    memset(disk, 0, sizeof *disk);
+}
+
+struct file_ops sim_disk_ops(struct sim_disk *disk)
+{
+    return (struct file_ops){
+        .disk = disk,
+        .create_directory = sim_create_directory,
+        .lock_directory = sim_lock_directory,
+        .sync_directory = sim_sync_directory,
+        .open = sim_open,
+        .read = sim_read,
+        .write = sim_write,
+        .sync = sim_sync,
+        .rename = sim_rename,
+        .close = sim_close,
+    };
+}
+
+void sim_disk_process_killed(struct sim_disk *disk)
+{
+    memset(disk->handles, 0, sizeof disk->handles);
+    disk->power_off = false;
+    disk->power_cut_at = 0;
+    disk->fail_at = 0;
+}
+
+void sim_disk_power_cut(struct sim_disk *disk)
+{
+    for (uint32_t i = 0; i < disk->node_count; i++) {
+        node_settle(&disk->prng, &disk->nodes[i]);
+    }
+    for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
+        const char *path = disk->names[i].path;
+        if (path[0] != '\0' && prng_chance(&disk->prng, 1, 2)) {
+            name_settle(disk, path);
+        }
+    }
+    for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
+        const char *path = disk->durable_names[i].path;
+        if (path[0] != '\0' && prng_chance(&disk->prng, 1, 2)) {
+            name_settle(disk, path);
+        }
+    }
+    memcpy(disk->names, disk->durable_names, sizeof disk->names);
+    sim_disk_process_killed(disk);
+}
+
+uint8_t *sim_disk_bytes(struct sim_disk *disk, const char *path, size_t *size)
+{
+    const struct sim_disk_name *name = name_find(disk->names, path);
+    if (name == NULL) {
+        return NULL;
+    }
+    struct sim_disk_node *node = &disk->nodes[name->node];
+    *size = node->now.size;
+    return node->now.bytes;
+}
+
+void sim_disk_settle(struct sim_disk *disk, const char *path)
+{
+    const struct sim_disk_name *name = name_find(disk->names, path);
+    INVARIANT(name != NULL);
+    struct sim_disk_node *node = &disk->nodes[name->node];
+    content_copy(&node->durable, &node->now);
+}
+
+void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t size)
+{
+    size_t file_size;
+    uint8_t *bytes = sim_disk_bytes(disk, path, &file_size);
+    INVARIANT(bytes != NULL);
+    INVARIANT(offset + size <= file_size);
+    for (size_t i = offset; i < offset + size; i++) {
+        bytes[i] ^= 0xff;
+    }
+    sim_disk_settle(disk, path);
+}
