@@ -43,7 +43,7 @@ TEST_LIBRARIES := check
 
 # Goals that compile need the libraries; the others must work without them. `test` and `check`
 # install first and then call make again.
-WITHOUT_LIBRARIES := help deps clean format format-check test check shellcheck
+WITHOUT_LIBRARIES := help deps clean format format-check shellcheck test check check-rest asan tsan
 ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell tools/deps.sh --missing build)
 ifneq ($(MISSING),)
@@ -122,10 +122,10 @@ $(BUILD)/%.o: %.c $(FLAGS_FILE) | $(PROTO_HEADERS)
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(if $(filter test/unit/%,$<),$(TEST_CFLAGS)) -MMD -MP -c -o $@ $<
 
-# Generated code is not ours to warn about.
+# Generated code is not ours to warn about; its asserts repeat what the codec has validated.
 $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c $(FLAGS_FILE)
 	$(say) CC $<
-	$(Q)$(COMPILE) -w -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE) -w -DNDEBUG -MMD -MP -c -o $@ $<
 
 $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h &: proto/%.proto
 	$(say) PROTOC $<
@@ -182,6 +182,7 @@ test-unit: $(if $(UNIT),$(BUILD)/test/unit/test_$(UNIT),$(UNIT_TESTS))
 
 # --- the simulator ------------------------------------------------------------------------------
 
+# make sim SEED=n replays one run with its trace; make sim SEEDS=count [FIRST=n] runs many.
 SEEDS ?= 200
 $(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(call archives,$(SIM_ROOMS))
 	$(say) LINK $@
@@ -189,24 +190,126 @@ $(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(call archives,$(SIM_ROO
 
 .PHONY: sim
 sim: $(BUILD)/sim
-	@$(BUILD)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	@$(BUILD)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)))
 
-# --- the rest -----------------------------------------------------------------------------------
+# --- real processes -----------------------------------------------------------------------------
+
+TOOL_ROOMS := common/os common/wire common/base
+TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz
+
+$(BUILD)/relay: $(BUILD)/test/support/relay.o
+$(BUILD)/floor: $(BUILD)/test/bench/floor.o
+$(BUILD)/fuzz: $(BUILD)/test/fuzz/fuzz.o
+$(TOOLS): $(call archives,$(TOOL_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+# The tests find the programs by these two. CLUSTER names some of them: make test-cluster
+# CLUSTER=test_operation.FailOver
+CLUSTER ?=
+RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
+
+.PHONY: test-cluster test-cluster-quick fuzz bench
+test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay
+	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
+
+FUZZ_SECONDS ?= 30
+fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz
+	@$(RUN_PYTHON) test/fuzz/run.py --seconds $(FUZZ_SECONDS)
+
+bench: $(PROGRAMS) $(BUILD)/floor
+	@$(RUN_PYTHON) test/bench/run.py
+
+# --- suites -------------------------------------------------------------------------------------
+
+# Another build beside this one, with its own programs: $(call variant,NAME,VARIABLES)
+variant = $(MAKE) --no-print-directory BUILD=$(BUILD)/$(1) BIN=$(BUILD)/$(1)/bin $(2)
+ASAN := SANITIZE=address,undefined
+TSAN := SANITIZE=thread
+JOBS ?= $(shell nproc)
+
+.PHONY: test
+test:
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs $(BUILD)/sim $(BUILD)/relay
+	@tools/suites.sh \
+	    'unit tests: $(MAKE) --no-print-directory test-unit' \
+	    'simulator: $(MAKE) --no-print-directory sim' \
+	    'cluster: $(MAKE) --no-print-directory test-cluster-quick'
+
+# `make test`, then what it leaves out; .ci/run is the same.
+.PHONY: check check-rest
+check:
+	@.ci/run
+
+check-rest:
+	@tools/deps.sh build test check
+	@tools/suites.sh \
+	    'format: $(MAKE) --no-print-directory format-check' \
+	    'shellcheck: $(MAKE) --no-print-directory shellcheck' \
+	    'gcc -Werror: $(call variant,gcc,CC=gcc WERROR=1 -j$(JOBS) everything)' \
+	    'clang -Werror: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) everything)' \
+	    'purity, gcc: $(call variant,gcc,CC=gcc WERROR=1 purity)' \
+	    'purity, clang: $(call variant,clang,CC=clang-14 WERROR=1 purity)' \
+	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
+	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
+	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
+	    'simulator, gcc: $(call variant,gcc,CC=gcc WERROR=1 sim SEEDS=1000 FIRST=1)' \
+	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=800 FIRST=1001)' \
+	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 FIRST=1801)' \
+	    'cluster: $(call variant,gcc,CC=gcc WERROR=1 test-cluster)' \
+	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
+	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
+	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)'
+
+.PHONY: everything
+everything: all unit-programs $(BUILD)/sim $(TOOLS)
+
+.PHONY: asan tsan
+asan:
+	@$(call variant,asan,$(ASAN) -j$(JOBS) everything)
+	@tools/suites.sh \
+	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) test-unit)' \
+	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim)' \
+	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)'
+tsan:
+	@$(call variant,tsan,$(TSAN) -j$(JOBS) everything)
+	@tools/suites.sh \
+	    'unit tests, TSan: $(call variant,tsan,$(TSAN) test-unit)' \
+	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)'
 
 .PHONY: purity
 purity: $(call archives,$(PURE_ROOMS))
 	@tools/purity.sh $(BUILD)
 
-FORMATTED = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+# git ls-files names files that were removed and not yet committed, too.
+FORMATTED = $(wildcard $(shell git ls-files -co --exclude-standard '*.c' '*.h'))
 .PHONY: format format-check
 format:
 	@$(CLANG_FORMAT) -i $(FORMATTED)
 format-check:
 	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
+.PHONY: shellcheck
+shellcheck:
+	@shellcheck run_cluster.sh .ci/run tools/*.sh
+
+# Not part of `check`: its findings are for people to judge.
+.PHONY: lint
+lint: $(PROTO_HEADERS)
+	@cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --suppress=missingInclude \
+	    --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -I. -I$(BUILD) common server client test/support
+
+# --- around it ----------------------------------------------------------------------------------
+
 .PHONY: deps
 deps:
 	@tools/deps.sh build test
+
+.PHONY: install
+install: all
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
 
 .PHONY: clean
 clean:
@@ -214,8 +317,22 @@ clean:
 
 .PHONY: help
 help:
-	@echo 'make             programs, in $(BIN)/'
-	@echo 'make clean       removes $(BUILD)/ and $(BIN)/'
+	@echo 'make                   bin/vr-server and bin/vr-client'
+	@echo 'make deps              installs the Debian packages that are missing'
+	@echo 'make test              what a user runs: unit tests, 200 simulated runs, a real cluster; minutes'
+	@echo 'make check             all that CI runs'
+	@echo 'make sim SEED=n        replays one simulated run with its message trace'
+	@echo 'make sim SEEDS=n       runs n simulated runs (FIRST=m: from seed m on)'
+	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
+	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
+	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
+	@echo 'make bench             throughput and latency, against the floor of this machine'
+	@echo 'make asan | tsan       tests under address and undefined-behaviour, or thread sanitizer'
+	@echo 'make purity            proves that the pure folders import nothing that looks at the world'
+	@echo 'make format | lint     clang-format, cppcheck'
+	@echo 'make install           PREFIX=/usr/local DESTDIR='
+	@echo 'make clean             removes $(BUILD)/ and $(BIN)/'
+	@echo 'Variables: BUILD BIN CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 SANITIZE=address,undefined NO_DEPS=1'
 
 -include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto \
     -name '*.d' 2>/dev/null)

@@ -11,7 +11,7 @@ passed=0
 
 # Memory and string primitives that compilers emit on their own, their fortified forms, the stack
 # protector, and the one way to stop: nothing here looks at the world.
-allowed='mem(cpy|set|cmp|move)|strlen|__mem(cpy|set|move)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|invariant_failed'
+allowed='mem(cpy|set|cmp|move)|strlen|bcmp|__mem(cpy|set|move)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|invariant_failed'
 
 check_room() { # folder, extra allowed pattern, rooms it may use...
     local room=$1 extra=$2 bad variables

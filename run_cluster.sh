@@ -1,0 +1,579 @@
+#!/usr/bin/env bash
+# A whole replica group on this machine. `./run_cluster.sh help` says how to use it.
+#
+# What lies in DIR (./run beside this script, unless -d says otherwise):
+#   cluster             what was chosen when it was made: replicas, ports, cluster id
+#   server-flags        what was given after `--`, one a line, used again by every later start
+#   replica-I/          the data directory of replica I, vr-server's own
+#   replica-I.pid       who runs it; believed only if /proc says that it is this very server
+#   replica-I.log, .1   what it logged, bounded by tools/log_pump.sh
+#   lock                held while a verb changes something
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+self=$0
+# VR_BIN names a directory of ready-made programs (another build, say): nothing is built then.
+bin=${VR_BIN:-$root/bin}
+server=$bin/vr-server
+client=$bin/vr-client
+
+readonly REPLICAS_DEFAULT=5 REPLICAS_MAX=9 FIRST_PORT_DEFAULT=8000
+readonly PEER_PORT_OFFSET=100 # replicas talk to each other on port + 100
+readonly PRIMARY_SECONDS=${VR_WAIT_SECONDS:-30} STOP_SECONDS=10
+
+# Exit codes: those of vr-client where they have the same meaning.
+readonly FAILED=1 USAGE=2 UNAVAILABLE=4 CONFIGURATION=78
+
+dir=$root/run
+dir_given=
+cluster_of='' # host:port,... of the cluster in DIR
+replicas=''   # how many
+first_port=''
+cluster_id=''
+complete=''
+
+usage() {
+    cat <<TEXT
+usage: $self                        install what is missing, build, start 5 replicas, open the REPL
+       $self start [-n N] [-p FIRST_PORT] [-d DIR] [--durability sync|async|memory] [-- SERVER FLAGS]
+       $self status                 who is primary, how are the replicas (exit 0, 3 degraded, 4 unavailable)
+       $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
+       $self kill I                 SIGKILL replica I
+       $self pause I | resume I     SIGSTOP, SIGCONT
+       $self restart I              stop it if it runs, start it again
+       $self logs [-f] [I]          the end of the logs; -f follows them
+       $self stop                   stop all replicas
+       $self destroy                stop all replicas and remove their data
+Every verb takes -d DIR, where data and logs are: by default $root/run
+Replica I serves clients on port FIRST_PORT + I (8000 + I by default) and its peers 100 above that.
+NO_DEPS=1 forbids installing Debian packages. VR_BIN=DIR uses the programs there instead of building.
+TEXT
+}
+
+say() {
+    printf '%s\n' "$*"
+}
+
+die() { # exit code, words
+    local code=$1
+    shift
+    printf '%s: %s\n' "${self##*/}" "$*" >&2
+    exit "$code"
+}
+
+# How a person would call this script for the same cluster: hint stop -> "./run_cluster.sh stop -d DIR"
+hint() {
+    local words="$self $1"
+    [[ -z $dir_given ]] || words+=" -d $(printf '%q' "$dir_given")"
+    [[ $# -lt 2 ]] || words+=" $2"
+    printf '%s' "$words"
+}
+
+# --- the cluster in DIR -------------------------------------------------------------------------
+
+data_of() {
+    printf '%s/replica-%s' "$dir" "$1"
+}
+
+make_dir_absolute() { # may not exist yet
+    case $dir in
+    /*) ;;
+    *) dir=$PWD/$dir ;;
+    esac
+    if [[ -d $dir ]]; then
+        dir=$(cd "$dir" && pwd -P) || die "$FAILED" "cannot enter $dir: check its permissions"
+    fi
+}
+
+# Reads what `start` chose; false if there is no cluster in DIR.
+load_cluster() {
+    local key value i
+    [[ -f $dir/cluster ]] || return 1
+    while IFS='=' read -r key value; do
+        case $key in
+        replicas) replicas=$value ;;
+        first_port) first_port=$value ;;
+        cluster_id) cluster_id=$value ;;
+        complete) complete=$value ;;
+        esac
+    done <"$dir/cluster"
+    if ! [[ $replicas =~ ^[1-9]$ && $first_port =~ ^[0-9]+$ && $cluster_id =~ ^[0-9a-f]{16}$ ]]; then
+        die "$CONFIGURATION" "$dir/cluster is damaged: it must name replicas, first_port and" \
+            "cluster_id. Repair it, or remove this cluster's data with: $(hint destroy)"
+    fi
+    cluster_of=127.0.0.1:$first_port
+    for ((i = 1; i < replicas; i++)); do
+        cluster_of+=,127.0.0.1:$((first_port + i))
+    done
+}
+
+need_cluster() {
+    load_cluster || die "$CONFIGURATION" "there is no cluster in $dir: $(hint start) makes one"
+}
+
+need_programs() {
+    [[ -x $server && -x $client ]] ||
+        die "$FAILED" "$bin/vr-server and vr-client are not built yet: $(hint start) builds them"
+}
+
+need_replica() { # words that must be one replica number
+    [[ $# -eq 1 ]] || die "$USAGE" "name one replica, 0 to $((replicas - 1))"
+    [[ $1 =~ ^[0-9]$ && $1 -lt $replicas ]] ||
+        die "$USAGE" "there is no replica '$1': they are 0 to $((replicas - 1))"
+}
+
+# Two of these at once would start a replica twice, or stop one half started.
+take_lock() {
+    exec 9>"$dir/lock" || die "$FAILED" "cannot write $dir/lock: check the permissions of $dir"
+    flock -w 120 9 || die "$FAILED" "another $self works on $dir since two minutes: wait for it, or end it"
+}
+
+# --- processes ----------------------------------------------------------------------------------
+
+# The pid of replica I if it runs. A number in a file proves nothing: the process must be a vr-server
+# that was started on this very data directory.
+pid_of() {
+    local pid arguments i
+    pid=$(cat "$dir/replica-$1.pid" 2>/dev/null) || return 1
+    [[ $pid =~ ^[0-9]+$ ]] || return 1
+    [[ $(readlink "/proc/$pid/exe" 2>/dev/null) == */vr-server* ]] || return 1
+    mapfile -d '' -t arguments 2>/dev/null <"/proc/$pid/cmdline" || return 1
+    for ((i = 0; i + 1 < ${#arguments[@]}; i++)); do
+        if [[ ${arguments[i]} == --data-dir && ${arguments[i + 1]} == "$(data_of "$1")" ]]; then
+            printf '%s' "$pid"
+            return 0
+        fi
+    done
+    return 1
+}
+
+is_paused() { # pid
+    [[ $(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) == T ]]
+}
+
+running_count() {
+    local i count=0
+    for ((i = 0; i < replicas; i++)); do
+        ! pid_of "$i" >/dev/null || count=$((count + 1))
+    done
+    printf '%s' "$count"
+}
+
+wait_until_gone() { # replica, seconds; false if it is still there
+    local deadline=$((SECONDS + $2))
+    while pid_of "$1" >/dev/null; do
+        [[ $SECONDS -lt $deadline ]] || return 1
+        sleep 0.02
+    done
+    rm -f "$dir/replica-$1.pid"
+}
+
+start_replica() {
+    local flags=() data pid
+    data=$(data_of "$1")
+    [[ -d $data ]] ||
+        die "$CONFIGURATION" "the data directory of replica $1, $data, is missing. A lost directory is" \
+            "never made again silently: put it back, or give the whole cluster up with: $(hint destroy)"
+    if [[ -f $dir/server-flags ]]; then
+        mapfile -t flags <"$dir/server-flags"
+    fi
+    # A session of its own each: Ctrl-C at a REPL must not reach the servers or their logs. And a
+    # subshell in between, so that they are nobody's children who will not wait for them.
+    (
+        setsid "$server" start --data-dir "$data" "${flags[@]}" </dev/null 9>&- \
+            > >(exec setsid "$root/tools/log_pump.sh" "$dir/replica-$1.log" >/dev/null 2>&1 9>&-) 2>&1 &
+        printf '%s\n' "$!" >"$dir/replica-$1.pid"
+    )
+    pid=$(cat "$dir/replica-$1.pid")
+    for _ in {1..200}; do # until it is vr-server, no longer the shell that became it
+        ! pid_of "$1" >/dev/null || break
+        [[ -d /proc/$pid ]] || break
+        sleep 0.01
+    done
+}
+
+stop_replica() { # gracefully, and after STOP_SECONDS by force
+    local pid
+    pid=$(pid_of "$1") || return 0
+    kill -TERM "$pid" 2>/dev/null || true
+    kill -CONT "$pid" 2>/dev/null || true # a paused one could not hear it
+    if ! wait_until_gone "$1" "$STOP_SECONDS"; then
+        say "replica $1 (pid $pid) did not stop within $STOP_SECONDS s: killing it"
+        kill -KILL "$pid" 2>/dev/null || true
+        wait_until_gone "$1" "$STOP_SECONDS" ||
+            die "$FAILED" "replica $1 (pid $pid) cannot be killed; is its disk hanging?"
+    fi
+}
+
+# --- what the group says of itself --------------------------------------------------------------
+
+status_json() {
+    "$client" --cluster "$cluster_of" --timeout 1000 --json status 2>/dev/null
+}
+
+# "normal", "recovering", ... or "no answer"; stdin: status --json
+status_of() {
+    tr '{' '\n' | sed -nE "/\"id\": ?$1,/{s/.*\"status\": ?\"([^\"]*)\".*/\1/p;q}"
+}
+
+# D9: what was in memory is gone when more replicas lost it than may fail. The lost ones are those
+# that recover, and those that do not run and will have to. stdin: status --json
+group_is_lost() {
+    local json recovering stopped
+    json=$(cat)
+    [[ $json =~ \"primary\":\ ?null && $json =~ \"durability\":\ ?\"memory\" ]] || return 1
+    recovering=$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)
+    stopped=$((replicas - $(running_count)))
+    [[ $recovering -gt 0 && $((recovering + stopped)) -gt $((replicas - replicas / 2 - 1)) ]]
+}
+
+say_group_is_lost() {
+    say "This group is gone: it kept its data in memory (durability memory), and $1 of its $replicas" \
+        "replicas stopped at the same time or too soon one after the other. No replica that is left has" \
+        "what was lost. Remove the remains with: $(hint destroy)" \
+        "- then $(hint start) makes a new, empty group."
+}
+
+# Waits until a primary answers. Says what is wrong and exits if none does.
+wait_for_primary() {
+    local deadline=$((SECONDS + PRIMARY_SECONDS)) json code lost=0 i
+    while :; do
+        code=0
+        json=$(status_json) || code=$?
+        [[ $code -ne 0 && $code -ne 3 ]] || return 0
+        for ((i = 0; i < replicas; i++)); do
+            if ! pid_of "$i" >/dev/null; then
+                say "replica $i ended right after its start. The end of its log, $dir/replica-$i.log:"
+                tail -n 5 "$dir/replica-$i.log" 2>/dev/null | sed 's/^/    /'
+                rm -f "$dir/replica-$i.pid"
+                exit "$FAILED"
+            fi
+        done
+        # Seen for a second on end: a group that is just starting looks different.
+        if group_is_lost <<<"$json"; then
+            lost=$((lost + 1))
+            if [[ $lost -ge 10 ]]; then
+                say_group_is_lost "$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)"
+                exit "$UNAVAILABLE"
+            fi
+        else
+            lost=0
+        fi
+        [[ $SECONDS -lt $deadline ]] || break
+        sleep 0.1
+    done
+    "$client" --cluster "$cluster_of" status || true
+    die "$UNAVAILABLE" "no primary after $PRIMARY_SECONDS s. Look at the logs with: $(hint logs)"
+}
+
+# --- verbs --------------------------------------------------------------------------------------
+
+build() {
+    if [[ -n ${VR_BIN:-} ]]; then
+        need_programs
+        return
+    fi
+    "$root/tools/deps.sh" build
+    if ! make -q -C "$root" all >/dev/null 2>&1; then
+        say "building ..."
+        make --no-print-directory -s -C "$root" -j"$(nproc)" all ||
+            die "$FAILED" "the build failed; what make printed above says where"
+    fi
+    need_programs
+}
+
+make_cluster() { # replicas, first port
+    local id
+    mkdir -p "$dir" || die "$FAILED" "cannot make $dir: check the permissions above it, or use -d"
+    make_dir_absolute
+    take_lock
+    if load_cluster; then # somebody else was quicker
+        return
+    fi
+    id=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
+    printf 'replicas=%s\nfirst_port=%s\ncluster_id=%s\n' "$1" "$2" "$id" >"$dir/cluster.new"
+    mv "$dir/cluster.new" "$dir/cluster"
+    load_cluster
+}
+
+# The first start, or what an interrupted one left to do.
+initialise_replicas() {
+    local i
+    for ((i = 0; i < replicas; i++)); do
+        [[ ! -d $(data_of "$i") ]] || continue
+        "$server" init --data-dir "$(data_of "$i")" --replica "$i" --cluster "$cluster_of" \
+            --cluster-id "$cluster_id" >/dev/null ||
+            die "$FAILED" "replica $i could not be initialised; what vr-server printed above says why"
+    done
+    say 'complete=1' >>"$dir/cluster"
+    complete=1
+}
+
+check_choice() { # what was asked for, what the cluster has, the option
+    [[ -z $1 || $1 == "$2" ]] ||
+        die "$CONFIGURATION" "$dir holds a cluster of $replicas replicas from port $first_port on, and is" \
+            "resumed as it is; $3 $1 does not fit. Leave $3 out, use another -d DIR, or remove this" \
+            "cluster's data first with: $(hint destroy)"
+}
+
+verb_start() {
+    local count='' port='' flags=() flags_given='' durability='' i started=0
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+        -n | -p | --durability) [[ $# -ge 2 ]] || die "$USAGE" "$1 needs a value; '$self help' shows the usage" ;;&
+        -n) count=$2 && shift 2 ;;
+        -p) port=$2 && shift 2 ;;
+        --durability) durability=$2 && shift 2 ;;
+        --)
+            shift
+            flags=("$@")
+            flags_given=1
+            break
+            ;;
+        *) die "$USAGE" "start does not know '$1'; '$self help' shows the usage" ;;
+        esac
+    done
+    [[ -z $count || $count =~ ^[1-$REPLICAS_MAX]$ ]] ||
+        die "$USAGE" "-n $count: a group has 1 to $REPLICAS_MAX replicas"
+    if [[ -n $port ]] && ! [[ $port =~ ^[1-9][0-9]{0,4}$ &&
+        $port -le $((65535 - PEER_PORT_OFFSET - REPLICAS_MAX)) ]]; then
+        die "$USAGE" "-p $port: the first port is a number from 1 to $((65535 - PEER_PORT_OFFSET - REPLICAS_MAX))"
+    fi
+    case $durability in
+    '' | sync | async | memory) ;;
+    *) die "$USAGE" "--durability $durability: it is sync, async or memory" ;;
+    esac
+
+    build
+    if load_cluster; then
+        take_lock
+    else
+        make_cluster "${count:-$REPLICAS_DEFAULT}" "${port:-$FIRST_PORT_DEFAULT}"
+    fi
+    check_choice "$count" "$replicas" -n
+    check_choice "$port" "$first_port" -p
+    if [[ -n $durability ]]; then
+        flags+=(--durability "$durability")
+        flags_given=1
+    fi
+    [[ -z $flags_given ]] || printf '%s\n' "${flags[@]}" | sed '/^$/d' >"$dir/server-flags"
+
+    [[ -n $complete ]] || initialise_replicas
+    for ((i = 0; i < replicas; i++)); do
+        if ! pid_of "$i" >/dev/null; then
+            start_replica "$i"
+            started=$((started + 1))
+        fi
+    done
+    wait_for_primary
+    if [[ $started -eq 0 ]]; then
+        say "all $replicas replicas run already: 127.0.0.1:$first_port-$((first_port + replicas - 1))"
+    else
+        say "started $started of $replicas replicas on 127.0.0.1:$first_port-$((first_port + replicas - 1)), data and logs in $dir"
+    fi
+    exec 9>&-
+}
+
+verb_up() {
+    verb_start "$@"
+    if [[ -t 0 ]]; then
+        exec "$client" --cluster "$cluster_of"
+    fi
+    say "talk to it with: $(hint client) ; stop it with: $(hint stop)"
+}
+
+verb_stop() {
+    local i pid json='' was
+    need_cluster
+    take_lock
+    was=$(running_count)
+    [[ ! -x $client || $was -eq 0 ]] || json=$(status_json) || true
+    # All at once, so that nobody starts a view change for those who went first.
+    for ((i = 0; i < replicas; i++)); do
+        if pid=$(pid_of "$i"); then
+            kill -TERM "$pid" 2>/dev/null || true
+            kill -CONT "$pid" 2>/dev/null || true
+        fi
+    done
+    for ((i = 0; i < replicas; i++)); do
+        stop_replica "$i"
+        rm -f "$dir/replica-$i.pid"
+    done
+    say "stopped $was of $replicas replicas; data and logs stay in $dir"
+    if [[ $json =~ \"durability\":\ ?\"memory\" ]]; then
+        say "Its data was in memory (durability memory) and went with the last replica: before a new" \
+            "start, remove the remains with: $(hint destroy)"
+    fi
+}
+
+verb_status() {
+    local code=0 i pid json
+    need_cluster
+    need_programs
+    "$client" --cluster "$cluster_of" "$@" status || code=$?
+    for ((i = 0; i < replicas; i++)); do
+        if ! pid=$(pid_of "$i"); then
+            [[ $# -gt 0 ]] || say "replica $i does not run; start it with: $(hint restart "$i")"
+        elif is_paused "$pid"; then
+            [[ $# -gt 0 ]] || say "replica $i (pid $pid) is paused; wake it with: $(hint resume "$i")"
+        fi
+    done
+    if [[ $code -ne 0 && $# -eq 0 ]]; then
+        json=$(status_json) || true
+        if group_is_lost <<<"$json"; then
+            say_group_is_lost "$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)"
+        fi
+    fi
+    return "$code"
+}
+
+verb_client() {
+    need_cluster
+    need_programs
+    exec "$client" --cluster "$cluster_of" "$@"
+}
+
+verb_signal() { # signal, word, replica
+    local pid signal=$1 word=$2
+    shift 2
+    need_cluster
+    need_replica "$@"
+    take_lock
+    pid=$(pid_of "$1") ||
+        die "$FAILED" "replica $1 does not run; start it with: $(hint restart "$1")"
+    kill "-$signal" "$pid"
+    if [[ $signal == KILL ]]; then
+        wait_until_gone "$1" "$STOP_SECONDS" || die "$FAILED" "replica $1 (pid $pid) cannot be killed; is its disk hanging?"
+    fi
+    say "replica $1 (pid $pid) $word"
+}
+
+verb_restart() {
+    local deadline json='' status='' pid
+    need_cluster
+    need_programs
+    need_replica "$@"
+    take_lock
+    stop_replica "$1"
+    start_replica "$1"
+    deadline=$((SECONDS + STOP_SECONDS))
+    while [[ $SECONDS -lt $deadline ]]; do
+        if ! pid=$(pid_of "$1"); then
+            tail -n 5 "$dir/replica-$1.log" 2>/dev/null | sed 's/^/    /'
+            rm -f "$dir/replica-$1.pid"
+            die "$FAILED" "replica $1 ended right after its start; the end of its log is above"
+        fi
+        json=$(status_json) || true
+        status=$(status_of "$1" <<<"$json")
+        if [[ $status == normal ]]; then
+            say "replica $1 (pid $pid) runs again, status normal"
+            return
+        fi
+        sleep 0.05
+    done
+    say "replica $1 (pid $pid) runs again, but after $STOP_SECONDS s its status is '${status:-no answer}'"
+    if group_is_lost <<<"$json"; then
+        say_group_is_lost "$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)"
+    else
+        say "It needs a primary to catch up from; look with: $(hint status)"
+    fi
+    exit "$UNAVAILABLE"
+}
+
+verb_logs() {
+    local follow='' i files=()
+    need_cluster
+    if [[ ${1:-} == -f ]]; then
+        follow=1
+        shift
+    fi
+    if [[ $# -gt 0 ]]; then
+        need_replica "$@"
+        files=("$dir/replica-$1.log")
+    else
+        for ((i = 0; i < replicas; i++)); do
+            files+=("$dir/replica-$i.log")
+        done
+    fi
+    if [[ -n $follow ]]; then
+        exec tail -n 20 -F "${files[@]}"
+    fi
+    for i in "${files[@]}"; do
+        [[ -f $i ]] || continue
+        [[ ${#files[@]} -eq 1 ]] || say "==> $i <=="
+        tail -n "$((${#files[@]} == 1 ? 200 : 20))" "$i"
+    done
+}
+
+verb_destroy() {
+    local i pid
+    if ! load_cluster; then
+        say "there is no cluster in $dir: nothing to remove"
+        return
+    fi
+    take_lock
+    say "removing cluster $cluster_id: $replicas replicas from port $first_port on," \
+        "$(du -sh "$dir" 2>/dev/null | cut -f1) in $dir"
+    for ((i = 0; i < replicas; i++)); do
+        ! pid=$(pid_of "$i") || kill -TERM "$pid" 2>/dev/null || true
+    done
+    for ((i = 0; i < replicas; i++)); do
+        stop_replica "$i"
+        rm -rf "$(data_of "$i")"
+        rm -f "$dir/replica-$i.pid" "$dir/replica-$i.log" "$dir/replica-$i.log.1"
+    done
+    # Only what this script made; whatever else lies in DIR is somebody else's.
+    rm -f "$dir/cluster" "$dir/cluster.new" "$dir/server-flags" "$dir/lock"
+    rmdir "$dir" 2>/dev/null || say "$dir itself stays: it holds other files"
+}
+
+main() {
+    local verb=up words=()
+    if [[ $# -gt 0 && $1 != -[dnp] && $1 != --durability && $1 != -- ]]; then
+        verb=$1
+        shift
+    fi
+    # -d DIR may stand anywhere; but what follows `client` or `--` belongs to somebody else.
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+        -d)
+            [[ $# -ge 2 && -n $2 ]] || die "$USAGE" "-d needs a directory"
+            dir=$2
+            dir_given=$2
+            shift 2
+            ;;
+        --)
+            words+=("$@")
+            shift $#
+            ;;
+        *)
+            words+=("$1")
+            shift
+            [[ $verb != client ]] || break
+            ;;
+        esac
+    done
+    [[ $verb != client ]] || words+=("$@")
+    make_dir_absolute
+
+    case $verb in
+    up) verb_up "${words[@]}" ;;
+    start) verb_start "${words[@]}" ;;
+    stop) verb_stop ;;
+    status) verb_status "${words[@]}" ;;
+    client) verb_client "${words[@]}" ;;
+    kill) verb_signal KILL 'was killed' "${words[@]}" ;;
+    pause) verb_signal STOP 'is paused' "${words[@]}" ;;
+    resume) verb_signal CONT 'runs on' "${words[@]}" ;;
+    restart) verb_restart "${words[@]}" ;;
+    logs) verb_logs "${words[@]}" ;;
+    destroy) verb_destroy ;;
+    help | -h | --help) usage ;;
+    *)
+        usage >&2
+        die "$USAGE" "there is no verb '$verb'"
+        ;;
+    esac
+}
+
+main "$@"
