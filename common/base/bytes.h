@@ -9,16 +9,16 @@
 #error "bytes.h copies integers as they are; a big-endian machine needs swaps here"
 #endif
 
-#define BYTES_INTEGER(bits)                                                                        \
-    static inline void bytes_put_u##bits(uint8_t *at, uint##bits##_t value)                        \
-    {                                                                                              \
-        memcpy(at, &value, sizeof value);                                                          \
-    }                                                                                              \
-    static inline uint##bits##_t bytes_get_u##bits(const uint8_t *at)                              \
-    {                                                                                              \
-        uint##bits##_t value;                                                                      \
-        memcpy(&value, at, sizeof value);                                                          \
-        return value;                                                                              \
+#define BYTES_INTEGER(bits) \
+    static inline void bytes_put_u##bits(uint8_t *at, uint##bits##_t value) \
+    { \
+        memcpy(at, &value, sizeof value); \
+    } \
+    static inline uint##bits##_t bytes_get_u##bits(const uint8_t *at) \
+    { \
+        uint##bits##_t value; \
+        memcpy(&value, at, sizeof value); \
+        return value; \
     }
 
 BYTES_INTEGER(16)

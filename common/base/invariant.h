@@ -5,7 +5,7 @@
 #ifndef VR_BASE_INVARIANT_H
 #define VR_BASE_INVARIANT_H
 
-#define INVARIANT(condition)                                                                       \
+#define INVARIANT(condition) \
     ((condition) ? (void)0 : invariant_failed(#condition, __FILE__, __LINE__, __func__))
 
 /* Prints where and what, then aborts. It lives in the edges (common/os), so that pure code needs no

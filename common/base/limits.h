@@ -16,8 +16,8 @@ enum {
     OPERATION_OVERHEAD_MAX = 4096, /* an application's own encoding around keys and values */
     OPERATION_SIZE_MAX = KEY_SIZE_MAX + VALUE_SIZE_MAX + OPERATION_OVERHEAD_MAX,
     RESULT_SIZE_MAX = OPERATION_SIZE_MAX,
-    REPLY_STORED_MAX = 1024,  /* largest result that the client table keeps (C3) */
-    ENTRY_HEADER_SIZE = 64,   /* entry.h: the fixed part of an entry's one byte form */
+    REPLY_STORED_MAX = 1024, /* largest result that the client table keeps (C3) */
+    ENTRY_HEADER_SIZE = 64,  /* entry.h: the fixed part of an entry's one byte form */
     ENTRY_SIZE_MAX = ENTRY_HEADER_SIZE + OPERATION_SIZE_MAX,
 
     /* Datagrams (M1, M2). */
@@ -42,14 +42,14 @@ enum {
     PIPELINE_BYTES_MAX = 16 * 1024 * 1024, /* bytes sent in Prepares and not committed */
 
     /* Log sync (section 3) and the stash of Prepares behind a gap (N4). */
-    SYNC_WINDOW_MAX = 8,  /* CatchupRequests in flight */
+    SYNC_WINDOW_MAX = 8,    /* CatchupRequests in flight */
     SYNC_ENTRIES_MAX = 512, /* ops asked for in one CatchupRequest */
-    STASH_MAX = 64,       /* Prepares kept behind a gap */
+    STASH_MAX = 64,         /* Prepares kept behind a gap */
     CATCHUP_QUEUE_MAX = 64, /* CatchupRequests that wait to be served (G2) */
 
     /* Sessions (C4). */
-    SESSIONS_MAX = 1024 * 1024,      /* what a cluster may be initialised with */
-    SESSIONS_DEFAULT = 16384,        /* and is, unless told otherwise */
+    SESSIONS_MAX = 1024 * 1024, /* what a cluster may be initialised with */
+    SESSIONS_DEFAULT = 16384,   /* and is, unless told otherwise */
 
     /* One event's outputs (server/vr/vr.h). */
     VR_OUTPUTS_MAX = 64,
@@ -62,7 +62,8 @@ _Static_assert(PIPELINE_MAX + REQUEST_QUEUE_MAX + EXECUTE_LAG_MAX <= IN_FLIGHT_M
                "every entry above executed_op has a slot in the ring of requests in flight");
 _Static_assert((IN_FLIGHT_MAX & (IN_FLIGHT_MAX - 1)) == 0, "the ring is indexed by a mask");
 _Static_assert(DATAGRAM_SIZE_LOOPBACK <= DATAGRAM_SIZE_MAX, "loopback datagrams are UDP datagrams");
-_Static_assert(2 * ENTRY_SIZE_MAX <= PIPELINE_BYTES_MAX, "the largest entry never waits for itself");
+_Static_assert(2 * ENTRY_SIZE_MAX <= PIPELINE_BYTES_MAX,
+               "the largest entry never waits for itself");
 _Static_assert(REPLICAS_MAX <= 32, "sets of members are 32-bit masks");
 
 #endif

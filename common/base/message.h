@@ -1,4 +1,5 @@
-/* message.h - every message, decoded. Names are the paper's; fields and bounds are proto/vr.proto's.
+/* message.h - every message, decoded. Names are the paper's; fields and bounds are
+ * proto/vr.proto's.
  *
  * Ownership: pointers in a message are borrowed for the call that gets it; who keeps something
  * copies it. Nothing here is trusted before message_validate() said yes: it checks what one message
@@ -52,8 +53,8 @@ const char *message_type_name(enum message_type type);
 struct log_descriptor {
     uint64_t last_normal_view;
     uint64_t op_number;
-    struct checksum head_checksum; /* at op_number */
-    uint64_t commit_number;        /* <= op_number */
+    struct checksum head_checksum;   /* at op_number */
+    uint64_t commit_number;          /* <= op_number */
     struct checksum commit_checksum; /* at commit_number */
 };
 
@@ -69,10 +70,12 @@ struct request {
 
 enum reply_status {
     REPLY_OK = 1,
-    REPLY_SESSION_EXPIRED = 2,   /* C4: unknown session; not executed */
-    REPLY_PAYLOAD_MISMATCH = 3,  /* C3: this number was another request's */
-    REPLY_SUPERSEDED = 4,        /* a later request of the session was executed; this one's reply is gone */
-    REPLY_OPERATION_TOO_LARGE = 5, /* over the cluster's operation_size_max; never entered the log */
+    REPLY_SESSION_EXPIRED = 2,  /* C4: unknown session; not executed */
+    REPLY_PAYLOAD_MISMATCH = 3, /* C3: this number was another request's */
+    REPLY_SUPERSEDED =
+        4, /* a later request of the session was executed; this one's reply is gone */
+    REPLY_OPERATION_TOO_LARGE =
+        5, /* over the cluster's operation_size_max; never entered the log */
 };
 
 /* N6. A reply to a Register carries the session in `session`, to anything else it repeats it. */
@@ -97,10 +100,10 @@ struct not_primary {
 };
 
 enum busy_reason {
-    BUSY_QUEUE_FULL = 1,   /* N3: the pipeline and the queue behind it are full */
-    BUSY_EXECUTOR = 2,     /* N9: execution trails by EXECUTE_LAG_MAX */
-    BUSY_LOG_FULL = 3,     /* the log in memory holds LOG_MEMORY_MAX bytes */
-    BUSY_NO_QUORUM = 4,    /* V1: this primary has not heard from enough backups */
+    BUSY_QUEUE_FULL = 1, /* N3: the pipeline and the queue behind it are full */
+    BUSY_EXECUTOR = 2,   /* N9: execution trails by EXECUTE_LAG_MAX */
+    BUSY_LOG_FULL = 3,   /* the log in memory holds LOG_MEMORY_MAX bytes */
+    BUSY_NO_QUORUM = 4,  /* V1: this primary has not heard from enough backups */
 };
 
 const char *busy_reason_name(enum busy_reason reason);
@@ -228,11 +231,11 @@ struct recovery_response {
 
 /* M6 */
 struct part {
-    uint64_t id;          /* of the whole message, unique per sender and incarnation */
-    uint32_t type;        /* enum message_type of the whole */
-    uint32_t total_size;  /* bytes of the whole frame body; <= MESSAGE_SIZE_MAX */
-    uint32_t part_size;   /* bytes of every part but the last; >= PART_SIZE_MIN, < total_size */
-    uint32_t index;       /* which part */
+    uint64_t id;             /* of the whole message, unique per sender and incarnation */
+    uint32_t type;           /* enum message_type of the whole */
+    uint32_t total_size;     /* bytes of the whole frame body; <= MESSAGE_SIZE_MAX */
+    uint32_t part_size;      /* bytes of every part but the last; >= PART_SIZE_MIN, < total_size */
+    uint32_t index;          /* which part */
     uint64_t whole_checksum; /* XXH3-64 of the whole body: parts of one message agree in it */
     uint32_t data_size;
     const uint8_t *data;
@@ -316,7 +319,8 @@ struct message {
 };
 
 /* Length and range of every field, as far as the message alone can tell: views have an epoch, ops
- * start at 1, commit <= op, entries decode, chain their numbers and are counted right. Never aborts. */
+ * start at 1, commit <= op, entries decode, chain their numbers and are counted right. Never
+ * aborts. */
 bool message_validate(const struct message *message);
 
 /* True for what only replicas say to replicas: valid on the peer port alone. */

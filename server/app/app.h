@@ -24,12 +24,15 @@ struct app {
 
     /* Executes one operation and writes its result, at most RESULT_SIZE_MAX bytes, to `result`.
      * Returns the result's size. A result of an operation that is not a read must fit the cluster's
-     * reply_stored_max, so that a repeated request can be answered (C3); asserted by the executor. */
+     * reply_stored_max, so that a repeated request can be answered (C3); asserted by the executor.
+     */
     size_t (*execute)(void *state, const struct app_context *context, const uint8_t *operation,
                       size_t operation_size, uint8_t *result);
 
     /* True if executing the operation changes nothing, so that it may be executed again for a
-     * repeated request whose result was too large to keep (C3). Must depend on the bytes alone. */
+     * repeated request whose result was too large to keep (C3): such a read should be at most
+     * READ_KEPT_MAX bytes (server/executor), or a lost reply to it is not said again until the
+     * request is in the log again. Must depend on the bytes alone. */
     bool (*is_read)(void *state, const uint8_t *operation, size_t operation_size);
 
     /* A digest of the whole state: equal states have equal digests (I8). Cheap: kept up to date. */

@@ -26,7 +26,8 @@
 
 struct replica; /* server/vr/replica.h, for the core and its tests */
 
-/* What the core owns of the state file (PROTOCOL section 1); server/storage keeps the rest of it. */
+/* What the core owns of the state file (PROTOCOL section 1); server/storage keeps the rest of it.
+ */
 struct vr_durable_state {
     uint64_t view_number;
     uint64_t last_normal_view;
@@ -52,10 +53,10 @@ struct vr_options {
     struct vr_durable_state durable; /* as the state file has it; log_valid already used up (D3) */
 
     /* Times in nanoseconds. */
-    uint64_t heartbeat_ns;         /* idle primary's Commit; default 20 ms */
-    uint64_t view_change_ns;       /* T of V1; default 6 heartbeats */
-    uint64_t view_change_max_ns;   /* cap of the doubled timeout; default 8 s */
-    uint64_t resend_ns;            /* votes, DoViewChange, Recovery, sync; default one heartbeat */
+    uint64_t heartbeat_ns;       /* idle primary's Commit; default 20 ms */
+    uint64_t view_change_ns;     /* T of V1; default 6 heartbeats */
+    uint64_t view_change_max_ns; /* cap of the doubled timeout; default 8 s */
+    uint64_t resend_ns;          /* votes, DoViewChange, Recovery, sync; default one heartbeat */
 
     /* Bytes of one datagram's frames to a peer: bounds a Prepare and a CatchupResponse. */
     uint32_t message_budget;
@@ -176,7 +177,8 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
 /* Steps one event; *outputs is overwritten. */
 void vr_step(struct replica *replica, const struct vr_event *event, struct vr_outputs *outputs);
 
-/* Ends a drain; *outputs is overwritten. Returns true if it has more to say: carry out, call again. */
+/* Ends a drain; *outputs is overwritten. Returns true if it has more to say: carry out, call again.
+ */
 bool vr_flush(struct replica *replica, struct vr_time time, struct vr_outputs *outputs);
 
 /* When the next tick is due, in now_ns; UINT64_MAX: never. */
@@ -186,10 +188,10 @@ uint64_t vr_deadline(const struct replica *replica);
  * reported executed. Ops come from VR_OUT_EXECUTE. */
 struct vr_execution {
     uint64_t op_number;
-    uint64_t view_number;  /* goes into the reply */
-    const uint8_t *bytes;  /* the entry's one byte form */
+    uint64_t view_number; /* goes into the reply */
+    const uint8_t *bytes; /* the entry's one byte form */
     uint32_t size;
-    bool reply;            /* N6: to `address`; false where it is unknown or not ours to answer */
+    bool reply; /* N6: to `address`; false where it is unknown or not ours to answer */
     struct net_address address;
 };
 void vr_execution(const struct replica *replica, uint64_t op_number, struct vr_execution *out);
@@ -200,26 +202,26 @@ const uint8_t *vr_log_bytes(const struct replica *replica, uint64_t op_number, s
 /* Why the core dropped messages (M3); counted, never answered. */
 enum drop_reason {
     DROP_NONE,
-    DROP_INVALID,         /* message_validate() would not have passed it, or a field out of range */
+    DROP_INVALID, /* message_validate() would not have passed it, or a field out of range */
     DROP_NOT_MEMBER,
-    DROP_CONFIGURATION,   /* E0 */
-    DROP_IDENTITY,        /* D10: refused, or not bound durably yet */
-    DROP_INCARNATION,     /* older than one already met */
+    DROP_CONFIGURATION, /* E0 */
+    DROP_IDENTITY,      /* D10: refused, or not bound durably yet */
+    DROP_INCARNATION,   /* older than one already met */
     DROP_STATUS,
     DROP_OLD_VIEW,
     DROP_NEWER_VIEW,
-    DROP_EPOCH,           /* E3 */
+    DROP_EPOCH, /* E3 */
     DROP_NOT_PRIMARY,
     DROP_NOT_FROM_PRIMARY,
     DROP_DUPLICATE,
-    DROP_CHECKSUM,        /* does not chain, or not the entry that is acked */
+    DROP_CHECKSUM, /* does not chain, or not the entry that is acked */
     DROP_UNKNOWN_OP,
-    DROP_NONCE,           /* answers nothing that was asked (G7, RC-4) */
+    DROP_NONCE, /* answers nothing that was asked (G7, RC-4) */
     DROP_STASH_FULL,
     DROP_LOG_FULL,
-    DROP_RATE,            /* an answer that was over its bounded rate */
-    DROP_OLD_REQUEST,     /* N2: lower request number than one seen */
-    DROP_STOPPED,         /* after VR_EVENT_STOP or divergence */
+    DROP_RATE,        /* an answer that was over its bounded rate */
+    DROP_OLD_REQUEST, /* N2: lower request number than one seen */
+    DROP_STOPPED,     /* after VR_EVENT_STOP or divergence */
     DROP_REASON_COUNT,
 };
 
@@ -231,31 +233,31 @@ struct vr_snapshot {
     uint64_t last_normal_view;
     enum vr_status status;
     bool acting_primary;
-    bool suspecting;      /* V1 */
-    bool diverged;        /* N7 */
-    bool log_full;        /* LOG_MEMORY_MAX reached */
-    bool group_lost;      /* D9: too few members remember anything for the group to go on */
+    bool suspecting; /* V1 */
+    bool diverged;   /* N7 */
+    bool log_full;   /* LOG_MEMORY_MAX reached */
+    bool group_lost; /* D9: too few members remember anything for the group to go on */
     uint64_t op_number;
     struct checksum head_checksum;
     uint64_t commit_number;
     struct checksum commit_checksum;
     uint64_t executed_op;
-    uint64_t log_bytes;    /* memory in use, index included */
-    uint64_t sync_from;    /* log sync under way: where it started, */
-    uint64_t sync_op;      /* how far entries are staged, */
-    uint64_t sync_target;  /* and where it ends; 0 if none runs */
+    uint64_t log_bytes;   /* memory in use, index included */
+    uint64_t sync_from;   /* log sync under way: where it started, */
+    uint64_t sync_op;     /* how far entries are staged, */
+    uint64_t sync_target; /* and where it ends; 0 if none runs */
     uint32_t member_count;
     struct {
         uint32_t replica_id;
-        uint64_t heard_ns;  /* last message, 0 never */
-        uint64_t rtt_ns;    /* smoothed, as the primary saw it; 0 unknown */
-        uint64_t acked_op;  /* as the primary saw it */
-        bool vote_later;    /* V3: a live vote for a view above ours */
-        bool recovering;    /* said Recovery lately */
-        bool bound;         /* D10 */
+        uint64_t heard_ns; /* last message, 0 never */
+        uint64_t rtt_ns;   /* smoothed, as the primary saw it; 0 unknown */
+        uint64_t acked_op; /* as the primary saw it */
+        bool vote_later;   /* V3: a live vote for a view above ours */
+        bool recovering;   /* said Recovery lately */
+        bool bound;        /* D10 */
     } members[REPLICAS_MAX];
-    uint64_t view_changes;  /* times that status view_change was entered */
-    uint64_t views_started; /* times that V6 was completed here */
+    uint64_t view_changes;    /* times that status view_change was entered */
+    uint64_t views_started;   /* times that V6 was completed here */
     uint64_t catchup_entries; /* installed from log sync */
     uint64_t catchup_served;  /* CatchupResponses sent */
     uint64_t prepares_resent;

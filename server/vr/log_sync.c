@@ -1,0 +1,520 @@
+/* log_sync.c - the one way a log is repaired (rules G1 to G7; VRR sections 4.3, 5.2).
+ *
+ * The difference to a target is pulled, staged beside the own log and verified along the chain.
+ * Until the chain reaches the target's head the own log, last_normal_view and all that the replica
+ * says of itself stay as they were (G3: VRR truncates first and asks then, and loses committed
+ * entries when something comes between). Installing is one write of the log, then one of the state
+ * file, then a new status (G6). */
+#include <string.h>
+
+#include "common/base/invariant.h"
+#include "server/vr/replica.h"
+
+enum { RANGE_FIRST = 32 }; /* ops asked for at once before entry sizes are known */
+
+bool sync_running(const struct replica *r, uint64_t entering)
+{
+    return (r->sync.active && r->sync.entering == entering) ||
+           (r->install.phase != INSTALL_NONE && r->install.view_number == entering);
+}
+
+void sync_drop(struct replica *r)
+{
+    r->sync.active = false;
+    r->sync.entering = 0;
+    timeout_stop(&r->timeouts, TIMEOUT_SYNC);
+}
+
+/* ---- installing (G6) ---- */
+
+/* The last op up to which the own log and the staged one are the same. */
+static uint64_t common_op(const struct replica *r, uint64_t target_op)
+{
+    if (target_op <= r->commit_number) {
+        return r->commit_number; /* a late duplicate that is met: nothing committed is cut */
+    }
+    uint64_t op = r->sync.start_op;
+    while (op < target_op && op < r->log.op_number &&
+           vr_log_matches(&r->log, op + 1, vr_log_checksum(&r->staging, op + 1))) {
+        op++;
+    }
+    return op;
+}
+
+static void cut_log(struct replica *r, uint64_t op_number)
+{
+    if (op_number == r->log.op_number) {
+        return;
+    }
+    vr_log_cut(&r->log, op_number);
+    r->log_generation++; /* S4 */
+    r->written_op = r->written_op < op_number ? r->written_op : op_number;
+    r->durable_op = r->durable_op < op_number ? r->durable_op : op_number;
+    r->log_full = false;
+}
+
+static bool append_staged(struct replica *r, uint64_t after_op)
+{
+    INVARIANT(after_op == r->log.op_number);
+    if (r->log.op_number == r->log.base_op && r->staging.base_op == r->log.base_op) {
+        /* A whole log into an empty one: the regions change places. */
+        const struct vr_log empty = r->log;
+        r->log = r->staging;
+        r->staging = empty;
+        r->catchup_entries += r->log.op_number - r->log.base_op;
+        return true;
+    }
+    for (uint64_t op = after_op + 1; op <= r->staging.op_number; op++) {
+        size_t size;
+        const uint8_t *bytes = vr_log_entry(&r->staging, op, &size);
+        if (!vr_log_has_room(&r->log, size)) {
+            r->log_full = true;
+            drop(r, DROP_LOG_FULL);
+            return false;
+        }
+        vr_log_append_bytes(&r->log, bytes, size);
+        r->catchup_entries++;
+    }
+    return true;
+}
+
+/* On the way into a view that this replica was not yet normal in: cut at the first op that differs,
+ * never below it; append; wait for the disk. */
+static void install_begin(struct replica *r)
+{
+    const struct log_descriptor target = r->sync.target;
+    const uint64_t entering = r->sync.entering;
+    const uint64_t common = common_op(r, target.op_number);
+    cut_log(r, common);
+    const bool installed = target.op_number <= common || append_staged(r, common);
+    sync_drop(r);
+    if (!installed) {
+        return; /* V11: it votes on */
+    }
+    r->install = (struct install){
+        .phase = INSTALL_LOG,
+        .view_number = entering,
+        .target = target,
+    };
+    install_log_durable(r);
+}
+
+void install_log_durable(struct replica *r)
+{
+    if (r->install.phase != INSTALL_LOG || r->durable_op < r->log.op_number ||
+        r->settled_generation != r->log_generation) {
+        return;
+    }
+    r->install.phase = INSTALL_STATE;
+    r->view_number = r->install.view_number; /* raised here only if it was recovering */
+    r->wanted.view_number = r->install.view_number;
+    r->wanted.last_normal_view = r->install.view_number;
+    r->wanted.log_valid = r->options.durability != DURABILITY_MEMORY; /* D3: every start is D6 */
+    state_changed(r);
+}
+
+void install_state_durable(struct replica *r)
+{
+    if (r->install.phase != INSTALL_STATE ||
+        r->durable.last_normal_view != r->install.view_number) {
+        return;
+    }
+    INVARIANT(r->view_number == r->install.view_number);
+    INVARIANT(r->durable.view_number == r->view_number);
+    INVARIANT(r->status != STATUS_NORMAL);
+    r->install.phase = INSTALL_NONE;
+    r->status = STATUS_NORMAL;
+    r->suspecting = false;
+    r->lost_since_ns = 0;
+    timeouts_stop_all(&r->timeouts);
+    timeout_set(&r->timeouts, TIMEOUT_STABLE, r->time.now_ns + 10 * r->options.view_change_ns);
+    commit_up_to(r, r->install.target.commit_number);
+    if (primary_of(r, r->view_number) == r->self) {
+        primary_begin(r); /* V6 was completed in this run (P1): nothing else leads here */
+    } else {
+        backup_begin(r);
+    }
+}
+
+/* In the own normal view an install only appends. */
+static void append_only(struct replica *r)
+{
+    const uint64_t head = r->log.op_number;
+    const bool ahead = head >= r->staging.op_number;
+    const bool fits = vr_log_has_checksum(&r->staging, head) &&
+                      vr_log_matches(&r->log, head, vr_log_checksum(&r->staging, head));
+    sync_drop(r);
+    if (ahead) {
+        return;
+    }
+    if (!fits) {
+        drop(r, DROP_CHECKSUM);
+        return;
+    }
+    for (uint64_t op = head + 1; op <= r->staging.op_number; op++) {
+        size_t size;
+        const uint8_t *bytes = vr_log_entry(&r->staging, op, &size);
+        if (!vr_log_has_room(&r->log, size)) {
+            r->log_full = true;
+            drop(r, DROP_LOG_FULL);
+            break;
+        }
+        vr_log_append_bytes(&r->log, bytes, size);
+        r->catchup_entries++;
+    }
+    r->ack_owed = true; /* ST-6 */
+    stash_drain(r);
+    if (!r->diverged && r->hint_commit <= r->log.op_number &&
+        vr_log_matches(&r->log, r->hint_commit, r->hint_checksum)) {
+        commit_up_to(r, r->hint_commit);
+    }
+}
+
+static void sync_finish(struct replica *r)
+{
+    if (r->sync.entering == 0) {
+        append_only(r);
+    } else {
+        install_begin(r);
+    }
+}
+
+/* ---- pulling (G1, G5) ---- */
+
+static void ask(struct replica *r, struct sync_slot *slot)
+{
+    slot->asked_ns = r->time.now_ns;
+    slot->held = false;
+    const struct message m = {
+        .type = MESSAGE_CATCHUP_REQUEST,
+        .catchup_request =
+            {
+                .nonce = r->sync.nonce,
+                .last_normal_view = r->sync.target.last_normal_view,
+                .from_op = slot->from_op,
+                .to_op = slot->to_op,
+            },
+    };
+    send_to_peer(r, r->sync.source, &m);
+}
+
+static void fill_window(struct replica *r)
+{
+    struct log_sync *sync = &r->sync;
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX && sync->next_op <= sync->target.op_number; i++) {
+        struct sync_slot *slot = &r->sync_slots[i];
+        if (slot->from_op != 0 || !outputs_have_room(r, SYNC_WINDOW_MAX)) {
+            continue;
+        }
+        const uint64_t last = sync->next_op + sync->range - 1;
+        slot->from_op = sync->next_op;
+        slot->to_op = last < sync->target.op_number ? last : sync->target.op_number;
+        sync->next_op = slot->to_op + 1;
+        ask(r, slot);
+    }
+    timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
+}
+
+/* Forgets what is staged and starts from an op where own log and target are known to be equal. */
+static void stage_from(struct replica *r, uint64_t start_op)
+{
+    r->sync.start_op = start_op;
+    r->sync.next_op = start_op + 1;
+    r->sync.nonce = prng_next(&r->prng); /* answers to earlier questions count no more (G7) */
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        r->sync_slots[i].from_op = 0;
+    }
+    vr_log_init(&r->staging, r->staging.memory, r->staging.memory_size, r->log.cluster_id, start_op,
+                vr_log_checksum(&r->log, start_op));
+}
+
+static void next_source(struct replica *r)
+{
+    for (uint32_t i = 1; i <= r->member_count; i++) {
+        const uint32_t candidate = (r->sync.source + i) % r->member_count;
+        if ((r->sync.sources & (1u << candidate)) != 0) {
+            r->sync.source = candidate;
+            return;
+        }
+    }
+}
+
+/* G5: not this source, or not from this op. */
+static void start_over(struct replica *r)
+{
+    uint64_t start_op = r->sync.start_op;
+    if (r->sync.start_is_guess) {
+        r->sync.start_is_guess = false;
+        start_op = r->commit_number;
+    } else {
+        next_source(r);
+    }
+    stage_from(r, start_op);
+    fill_window(r);
+}
+
+/* G1: the largest op at which both logs are known, or may be hoped, to be equal. */
+static uint64_t find_start(struct replica *r, const struct log_descriptor *target,
+                           uint64_t entering)
+{
+    r->sync.start_is_guess = false;
+    if (vr_log_matches(&r->log, target->op_number, target->head_checksum)) {
+        return target->op_number;
+    }
+    if (entering == 0) {
+        return r->log.op_number;
+    }
+    uint64_t start_op = r->commit_number;
+    if (target->commit_number > start_op &&
+        vr_log_matches(&r->log, target->commit_number, target->commit_checksum)) {
+        start_op = target->commit_number;
+    }
+    if (r->last_normal_view == target->last_normal_view && r->log.op_number > start_op &&
+        r->log.op_number < target->op_number) {
+        start_op =
+            r->log.op_number; /* logs of one view are prefixes of each other; the chain tells */
+        r->sync.start_is_guess = true;
+    }
+    return start_op;
+}
+
+void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t entering,
+                uint32_t source, uint32_t sources)
+{
+    INVARIANT(r->install.phase == INSTALL_NONE);
+    if (target->op_number < r->commit_number &&
+        !vr_log_matches(&r->log, target->op_number, target->head_checksum)) {
+        drop(r, DROP_OLD_VIEW); /* G6: that view is superseded */
+        return;
+    }
+    sync_drop(r);
+    r->sync.entering = entering;
+    r->sync.target = *target;
+    r->sync.source = source;
+    r->sync.sources = sources & others_mask(r);
+    r->sync.range = RANGE_FIRST;
+    r->sync.progress_ns = r->time.now_ns;
+    r->sync.active = true;
+    stage_from(r, find_start(r, target, entering));
+    if (r->sync.start_op >= target->op_number) {
+        sync_finish(r);
+        return;
+    }
+    if (r->sync.source == r->self) {
+        next_source(r);
+    }
+    fill_window(r);
+}
+
+static enum drop_reason reject_response(const struct replica *r,
+                                        const struct catchup_response *response)
+{
+    if (!r->sync.active || response->nonce != r->sync.nonce ||
+        response->last_normal_view != r->sync.target.last_normal_view) {
+        return DROP_NONCE;
+    }
+    return DROP_NONE;
+}
+
+/* The request that this answers; an answer that was held already is a duplicate. */
+static struct sync_slot *slot_asked(struct replica *r, const struct catchup_response *response)
+{
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        struct sync_slot *slot = &r->sync_slots[i];
+        if (slot->from_op != 0 && slot->from_op == response->first_op && !slot->held &&
+            response->entry_count <= slot->to_op - slot->from_op + 1) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+/* The next range is what fitted this time. */
+static void adapt_range(struct replica *r, const struct sync_slot *slot, uint32_t entry_count)
+{
+    const uint64_t asked = slot->to_op - slot->from_op + 1;
+    if (entry_count < asked) {
+        r->sync.range = entry_count;
+    } else if (asked >= r->sync.range && r->sync.range < SYNC_ENTRIES_MAX) {
+        r->sync.range = 2 * r->sync.range < SYNC_ENTRIES_MAX ? 2 * r->sync.range : SYNC_ENTRIES_MAX;
+    }
+}
+
+/* Stages entries that follow the staged head. False: they do not chain, or there is no room. */
+static bool stage(struct replica *r, struct checksum parent, const uint8_t *bytes, size_t size)
+{
+    if (!checksum_equal(parent, vr_log_checksum(&r->staging, r->staging.op_number))) {
+        drop(r, DROP_CHECKSUM);
+        return false;
+    }
+    while (size > 0) {
+        struct entry entry;
+        const size_t entry_size = entry_decode(bytes, size, &entry);
+        INVARIANT(entry_size > 0); /* message_validate() */
+        if (!vr_log_has_room(&r->staging, entry_size)) {
+            drop(r, DROP_LOG_FULL);
+            return false;
+        }
+        vr_log_append_bytes(&r->staging, bytes, entry_size);
+        bytes += entry_size;
+        size -= entry_size;
+    }
+    return true;
+}
+
+/* What is left of a range after its answer: nothing, or the rest is asked for. */
+static void advance_slot(struct replica *r, struct sync_slot *slot)
+{
+    slot->from_op = r->staging.op_number + 1;
+    if (slot->from_op > slot->to_op) {
+        slot->from_op = 0;
+    } else {
+        ask(r, slot);
+    }
+}
+
+static struct sync_slot *slot_held_next(struct replica *r)
+{
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        struct sync_slot *slot = &r->sync_slots[i];
+        if (slot->from_op == r->staging.op_number + 1 && slot->held) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static void hold(struct sync_slot *slot, const struct catchup_response *response)
+{
+    if (response->entries_size > sizeof slot->entries) {
+        return; /* asked for again when its turn comes */
+    }
+    slot->held = true;
+    slot->parent_checksum = response->parent_checksum;
+    slot->entry_count = response->entry_count;
+    slot->entries_size = response->entries_size;
+    memcpy(slot->entries, response->entries, response->entries_size);
+}
+
+void on_catchup_response(struct replica *r, const struct message *m, uint32_t peer)
+{
+    (void)peer; /* whoever answers the question; the chain judges the answer */
+    const struct catchup_response *response = &m->catchup_response;
+    const enum drop_reason reason = reject_response(r, response);
+    struct sync_slot *slot = reason == DROP_NONE ? slot_asked(r, response) : NULL;
+    if (slot == NULL) {
+        drop(r, reason == DROP_NONE ? DROP_DUPLICATE : reason);
+        return;
+    }
+    if (response->entry_count == 0) {
+        next_source(r); /* the tick asks it */
+        return;
+    }
+    r->sync.progress_ns = r->time.now_ns;
+    adapt_range(r, slot, response->entry_count);
+    if (response->first_op != r->staging.op_number + 1) {
+        hold(slot, response);
+        return;
+    }
+    if (!stage(r, response->parent_checksum, response->entries, response->entries_size)) {
+        start_over(r);
+        return;
+    }
+    advance_slot(r, slot);
+    while ((slot = slot_held_next(r)) != NULL) {
+        if (!stage(r, slot->parent_checksum, slot->entries, slot->entries_size)) {
+            start_over(r);
+            return;
+        }
+        advance_slot(r, slot);
+    }
+    if (r->staging.op_number < r->sync.target.op_number) {
+        fill_window(r);
+    } else if (vr_log_matches(&r->staging, r->sync.target.op_number,
+                              r->sync.target.head_checksum)) {
+        sync_finish(r);
+    } else {
+        drop(r, DROP_CHECKSUM);
+        start_over(r);
+    }
+}
+
+void sync_tick(struct replica *r)
+{
+    if (!r->sync.active || !timeout_due(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns)) {
+        return;
+    }
+    if (r->time.now_ns - r->sync.progress_ns >= 4 * r->options.resend_ns) {
+        r->sync.progress_ns = r->time.now_ns;
+        next_source(r);
+        if (r->status == STATUS_VIEW_CHANGE && primary_of(r, r->view_number) == r->self) {
+            /* V6: it may choose anew from what it has received by now. */
+            sync_drop(r);
+            try_start_view(r);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        struct sync_slot *slot = &r->sync_slots[i];
+        if (slot->from_op != 0 && !slot->held && outputs_have_room(r, SYNC_WINDOW_MAX) &&
+            r->time.now_ns - slot->asked_ns >= r->options.resend_ns) {
+            ask(r, slot);
+        }
+    }
+    fill_window(r);
+}
+
+/* ---- serving (G2) ---- */
+
+void on_catchup_request(struct replica *r, const struct message *m, uint32_t peer)
+{
+    if (r->status == STATUS_RECOVERING) {
+        drop(r, DROP_STATUS);
+        return;
+    }
+    if (r->catchup_count == CATCHUP_QUEUE_MAX) {
+        drop(r, DROP_RATE);
+        return;
+    }
+    const uint32_t at = (r->catchup_head + r->catchup_count) % CATCHUP_QUEUE_MAX;
+    r->catchup_queue[at] = (struct catchup_waiting){peer, m->catchup_request};
+    r->catchup_count++;
+}
+
+static void serve(struct replica *r, const struct catchup_waiting *waiting)
+{
+    const struct catchup_request *request = &waiting->request;
+    struct message m = {
+        .type = MESSAGE_CATCHUP_RESPONSE,
+        .catchup_response =
+            {
+                .nonce = request->nonce,
+                .last_normal_view = request->last_normal_view,
+                .first_op = request->from_op,
+            },
+    };
+    const uint64_t held =
+        r->last_normal_view == request->last_normal_view ? r->log.op_number : r->commit_number;
+    const uint64_t last = request->to_op < held ? request->to_op : held;
+    if (request->from_op > r->log.base_op && request->from_op <= last) {
+        size_t size;
+        m.catchup_response.parent_checksum = vr_log_checksum(&r->log, request->from_op - 1);
+        m.catchup_response.entry_count = vr_log_run(&r->log, request->from_op, last,
+                                                    r->options.message_budget - PREPARE_OVERHEAD,
+                                                    &m.catchup_response.entries, &size);
+        m.catchup_response.entries_size = (uint32_t)size;
+    }
+    send_to_peer(r, waiting->peer, &m);
+    r->catchup_served++;
+}
+
+/* A few a flush: what arrived meanwhile comes first, so that serving never delays a heartbeat. */
+void catchup_flush(struct replica *r)
+{
+    for (uint32_t n = 0;
+         n < CATCHUP_PER_FLUSH_MAX && r->catchup_count > 0 && outputs_have_room(r, 2); n++) {
+        serve(r, &r->catchup_queue[r->catchup_head]);
+        r->catchup_head = (r->catchup_head + 1) % CATCHUP_QUEUE_MAX;
+        r->catchup_count--;
+    }
+}

@@ -1,0 +1,429 @@
+/* view_change.c - suspicion, votes and view changes (VRR section 4.2; rules V1 to V12).
+ *
+ * Unlike VRR a StartViewChange is a vote and moves nobody (V2); a view is entered when a quorum
+ * votes for it, or when a message comes that can only exist after a quorum did (V3). DoViewChange
+ * and StartView carry a log descriptor, never a log; log_sync.c closes the difference. */
+#include "common/base/invariant.h"
+#include "server/vr/quorum.h"
+#include "server/vr/replica.h"
+
+/* ---- suspicion (V1, V2) ---- */
+
+/* T for the first try; after a failed view doubled, jittered, up to a cap. */
+uint64_t view_change_timeout(struct replica *r)
+{
+    uint64_t timeout = r->options.view_change_ns;
+    for (uint32_t i = 0; i < r->failed_views && timeout < r->options.view_change_max_ns; i++) {
+        timeout *= 2;
+    }
+    if (timeout > r->options.view_change_max_ns) {
+        timeout = r->options.view_change_max_ns;
+    }
+    return r->failed_views == 0 ? timeout : timeout + prng_below(&r->prng, timeout / 2);
+}
+
+void hear_primary(struct replica *r)
+{
+    r->suspecting = false;
+    timeout_stop(&r->timeouts, TIMEOUT_VOTE);
+    if (!r->acting_primary) {
+        timeout_set(&r->timeouts, TIMEOUT_SUSPECT, r->received_ns + r->options.view_change_ns);
+    }
+}
+
+static bool vote_is_live(const struct replica *r, const struct peer *peer)
+{
+    return peer->vote_view != 0 && r->time.now_ns - peer->vote_ns < 3 * r->options.resend_ns;
+}
+
+/* V3: the quorum-th largest vote, one per replica, the own one if it suspects. */
+static void count_votes(struct replica *r)
+{
+    uint64_t votes[REPLICAS_MAX];
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct peer *peer = &r->peers[i];
+        votes[i] = vote_is_live(r, peer) ? peer->vote_view : 0;
+    }
+    votes[r->self] = r->suspecting ? r->view_number + 1 : 0;
+    const uint64_t view_number = quorum_nth_largest(votes, r->member_count, r->quorum);
+    if (view_number > r->view_number) {
+        enter_view_change(r, view_number);
+    }
+}
+
+static void send_vote(struct replica *r)
+{
+    timeout_set(&r->timeouts, TIMEOUT_VOTE, r->time.now_ns + r->options.resend_ns);
+    /* S1: a vote for view_number + 1 reveals view_number. */
+    if (r->durable.view_number != r->view_number) {
+        return;
+    }
+    const struct message m = {
+        .type = MESSAGE_START_VIEW_CHANGE,
+        .start_view_change = {.view_number = r->view_number + 1},
+    };
+    send_to_others(r, &m);
+}
+
+/* V2: its own view, status and acks stay as they are. */
+void suspect(struct replica *r)
+{
+    timeout_stop(&r->timeouts, TIMEOUT_SUSPECT);
+    if (r->suspecting) {
+        return;
+    }
+    r->suspecting = true;
+    send_vote(r);
+    count_votes(r);
+}
+
+void on_start_view_change(struct replica *r, const struct message *m, uint32_t peer_index)
+{
+    if (r->status == STATUS_RECOVERING) {
+        drop(r, DROP_STATUS);
+        return;
+    }
+    struct peer *peer = &r->peers[peer_index];
+    const uint64_t view_number = m->start_view_change.view_number;
+    if (r->acting_primary && view_number <= r->view_number + 1) {
+        send_start_view(r, 1u << peer_index); /* V8: it evidently missed something */
+    }
+    if (view_number <= r->view_number) {
+        drop(r, DROP_OLD_VIEW);
+        return;
+    }
+    peer->vote_view = view_number;
+    peer->vote_ns = r->received_ns;
+    count_votes(r);
+}
+
+/* ---- entering (V3) ---- */
+
+/* What was said and meant in the view that ends counts no more. */
+static void leave_view(struct replica *r)
+{
+    r->acting_primary = false;
+    r->abdicated = false;
+    in_flight_clear(&r->in_flight);
+    stash_clear(&r->stash);
+    sync_drop(r);
+    r->install.phase = INSTALL_NONE;
+    r->suspecting = false;
+    r->hint_commit = 0;
+    r->ack_owed = false;
+    r->primary_synced_op = 0;
+    r->view_extended_ns = 0;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        r->peers[i].do_view_change_present = false;
+    }
+    timeouts_stop_all(&r->timeouts);
+}
+
+void enter_view_change(struct replica *r, uint64_t view_number)
+{
+    INVARIANT(view_number > r->view_number);
+    INVARIANT(r->status != STATUS_RECOVERING);
+    if (r->status == STATUS_VIEW_CHANGE) {
+        r->failed_views++;
+    }
+    leave_view(r);
+    r->view_number = view_number;
+    r->status = STATUS_VIEW_CHANGE;
+    r->view_changes++;
+    r->wanted.view_number = view_number;
+    /* An install that was cut short claims nothing that is not on its way to the disk already. */
+    r->wanted.last_normal_view =
+        r->state_in_flight ? r->writing.last_normal_view : r->durable.last_normal_view;
+    state_changed(r);
+    timeout_set(&r->timeouts, TIMEOUT_SUSPECT, r->time.now_ns + view_change_timeout(r));
+    timeout_set(&r->timeouts, TIMEOUT_DO_VIEW_CHANGE, r->time.now_ns);
+}
+
+void note_later_view(struct replica *r, uint64_t view_number)
+{
+    if (view_number > r->later_view && view_epoch(view_number) == view_epoch(r->view_number)) {
+        r->later_view = view_number;
+    }
+}
+
+/* ---- DoViewChange (V4) ---- */
+
+static struct message do_view_change(const struct replica *r)
+{
+    return (struct message){
+        .type = MESSAGE_DO_VIEW_CHANGE,
+        .do_view_change =
+            {
+                .view_number = r->view_number,
+                .log = describe_log(r),
+                .synced_op = r->sync.active ? r->staging.op_number : 0,
+            },
+    };
+}
+
+/* V4: one counts per replica, the one with the largest (last_normal_view, op_number). */
+static void record(struct replica *r, uint32_t peer_index, const struct log_descriptor *log)
+{
+    struct peer *peer = &r->peers[peer_index];
+    const struct log_descriptor *kept = &peer->do_view_change;
+    if (peer->do_view_change_present &&
+        (kept->last_normal_view > log->last_normal_view ||
+         (kept->last_normal_view == log->last_normal_view && kept->op_number > log->op_number))) {
+        return;
+    }
+    peer->do_view_change = *log;
+    peer->do_view_change_present = true;
+}
+
+void send_do_view_change(struct replica *r)
+{
+    timeout_set(&r->timeouts, TIMEOUT_DO_VIEW_CHANGE, r->time.now_ns + r->options.resend_ns);
+    if (r->durable.view_number != r->view_number) {
+        return; /* S1: sent as soon as the state file says so */
+    }
+    const struct message m = do_view_change(r);
+    send_to_others(r, &m);
+    /* The own one counts through the same path (VC-10); the log is frozen, so it stays true. While
+     * an install is under way its old word stands. */
+    if (r->install.phase == INSTALL_NONE) {
+        record(r, r->self, &m.do_view_change.log);
+    }
+    try_start_view(r);
+}
+
+/* ---- V12: a primary that is far behind what it would have to adopt ---- */
+
+/* Index of the largest (last_normal_view, op_number), own first among equals; REPLICAS_MAX: there
+ * are DoViewChanges from less than a quorum, or none of the own. */
+static uint32_t best_log(const struct replica *r)
+{
+    uint32_t best = r->self;
+    uint32_t count = 0;
+    if (!r->peers[r->self].do_view_change_present) {
+        return REPLICAS_MAX;
+    }
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        if (!r->peers[i].do_view_change_present) {
+            continue;
+        }
+        count++;
+        const struct log_descriptor *log = &r->peers[i].do_view_change;
+        const struct log_descriptor *top = &r->peers[best].do_view_change;
+        if (log->last_normal_view > top->last_normal_view ||
+            (log->last_normal_view == top->last_normal_view && log->op_number > top->op_number)) {
+            best = i;
+        }
+    }
+    return count >= r->quorum ? best : REPLICAS_MAX;
+}
+
+static uint64_t entries_behind(const struct log_descriptor *log, const struct log_descriptor *best)
+{
+    const uint64_t from =
+        log->last_normal_view == best->last_normal_view ? log->op_number : log->commit_number;
+    return best->op_number > from ? best->op_number - from : 0;
+}
+
+static void judge_primary(struct replica *r)
+{
+    const uint32_t primary = primary_of(r, r->view_number);
+    const uint32_t best = best_log(r);
+    if (best == REPLICAS_MAX || !r->peers[primary].do_view_change_present) {
+        return;
+    }
+    const struct log_descriptor *top = &r->peers[best].do_view_change;
+    if (entries_behind(&r->peers[primary].do_view_change, top) <= r->options.view_sync_max) {
+        return;
+    }
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        if (i != primary && r->peers[i].do_view_change_present &&
+            r->options.configuration.members[i].role == MEMBER_ACTIVE &&
+            entries_behind(&r->peers[i].do_view_change, top) <= r->options.view_sync_max) {
+            suspect(r);
+            return;
+        }
+    }
+}
+
+/* Progress of primary(w)'s sync gives it time, up to a cap. */
+static void credit_progress(struct replica *r, uint32_t peer, uint64_t synced_op)
+{
+    if (peer != primary_of(r, r->view_number) || synced_op <= r->primary_synced_op ||
+        r->view_extended_ns >= r->options.view_change_max_ns) {
+        return;
+    }
+    r->primary_synced_op = synced_op;
+    r->view_extended_ns += r->options.resend_ns;
+    timeout_set(&r->timeouts, TIMEOUT_SUSPECT, r->time.now_ns + view_change_timeout(r));
+}
+
+void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer)
+{
+    const struct do_view_change *dvc = &m->do_view_change;
+    if (r->status == STATUS_RECOVERING) {
+        drop(r, DROP_STATUS); /* D6: no evidence raises its view */
+        return;
+    }
+    if (dvc->view_number < r->view_number ||
+        (dvc->view_number == r->view_number && r->status != STATUS_VIEW_CHANGE)) {
+        if (r->acting_primary) {
+            send_start_view(r, 1u << peer); /* V8 */
+        }
+        drop(r, DROP_OLD_VIEW);
+        return;
+    }
+    if (dvc->view_number > r->view_number) {
+        enter_view_change(r, dvc->view_number);
+    }
+    record(r, peer, &dvc->log);
+    credit_progress(r, peer, dvc->synced_op);
+    judge_primary(r);
+    if (r->status == STATUS_VIEW_CHANGE && r->view_number == dvc->view_number) {
+        try_start_view(r);
+    }
+}
+
+/* ---- StartView (V6, V7, V8) ---- */
+
+/* V6: the log of the largest (last_normal_view, op_number), the largest commit_number of all. */
+static struct log_descriptor choose_log(const struct replica *r, uint32_t best)
+{
+    struct log_descriptor chosen = r->peers[best].do_view_change;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct log_descriptor *log = &r->peers[i].do_view_change;
+        if (r->peers[i].do_view_change_present && log->commit_number > chosen.commit_number) {
+            chosen.commit_number = log->commit_number;
+            chosen.commit_checksum = log->commit_checksum;
+        }
+    }
+    INVARIANT(chosen.commit_number <= chosen.op_number);
+    return chosen;
+}
+
+/* Who may serve it: the best one, and those of the same last_normal_view. */
+static uint32_t sources_of(const struct replica *r, uint32_t best)
+{
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        if (r->peers[i].do_view_change_present &&
+            r->peers[i].do_view_change.last_normal_view ==
+                r->peers[best].do_view_change.last_normal_view) {
+            mask |= 1u << i;
+        }
+    }
+    return mask;
+}
+
+void try_start_view(struct replica *r)
+{
+    if (r->status != STATUS_VIEW_CHANGE || primary_of(r, r->view_number) != r->self ||
+        sync_running(r, r->view_number)) {
+        return;
+    }
+    const uint32_t best = best_log(r);
+    if (best == REPLICAS_MAX) {
+        return;
+    }
+    const struct log_descriptor chosen = choose_log(r, best);
+    sync_begin(r, &chosen, r->view_number, best, sources_of(r, best));
+}
+
+void send_start_view(struct replica *r, uint32_t mask)
+{
+    INVARIANT(r->acting_primary);
+    if (r->later_view > r->view_number) {
+        return; /* V9 */
+    }
+    uint32_t allowed = 0;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        struct peer *peer = &r->peers[i];
+        if ((mask & (1u << i)) != 0 &&
+            (peer->start_view_sent_ns == 0 ||
+             r->time.now_ns - peer->start_view_sent_ns >= r->options.resend_ns / 2)) {
+            peer->start_view_sent_ns = r->time.now_ns;
+            allowed |= 1u << i;
+        }
+    }
+    if (allowed != mask) {
+        drop(r, DROP_RATE);
+    }
+    const struct message m = {
+        .type = MESSAGE_START_VIEW,
+        .start_view = {.view_number = r->view_number, .log = describe_log(r)},
+    };
+    send_to_mask(r, allowed, &m);
+}
+
+void on_start_view(struct replica *r, const struct message *m, uint32_t peer)
+{
+    const struct start_view *start = &m->start_view;
+    if (peer != primary_of(r, start->view_number)) {
+        drop(r, DROP_NOT_FROM_PRIMARY);
+        return;
+    }
+    if (r->status == STATUS_RECOVERING) {
+        /* D7: never an equal view; it may be an old duplicate. */
+        if (start->view_number <= r->durable.view_number ||
+            start->view_number <= r->sync.entering || r->install.phase != INSTALL_NONE) {
+            drop(r, DROP_OLD_VIEW);
+            return;
+        }
+    } else if (start->view_number < r->view_number ||
+               (start->view_number == r->view_number && r->status != STATUS_VIEW_CHANGE)) {
+        drop(r, DROP_OLD_VIEW); /* VC-7: in its own normal view it ignores StartView */
+        return;
+    } else if (start->view_number > r->view_number) {
+        enter_view_change(r, start->view_number);
+    }
+    if (sync_running(r, start->view_number)) {
+        drop(r, DROP_DUPLICATE);
+        return;
+    }
+    if (r->status == STATUS_VIEW_CHANGE) {
+        hear_primary(r);
+    }
+    sync_begin(r, &start->log, start->view_number, peer, others_mask(r));
+}
+
+void ask_view(struct replica *r, uint32_t peer, uint64_t view_number)
+{
+    if (r->get_view_sent_ns != 0 &&
+        r->time.now_ns - r->get_view_sent_ns < r->options.resend_ns / 2) {
+        return;
+    }
+    r->get_view_sent_ns = r->time.now_ns;
+    const struct message m = {
+        .type = MESSAGE_GET_VIEW,
+        .get_view = {.view_number = view_number},
+    };
+    send_to_peer(r, peer, &m);
+}
+
+void on_get_view(struct replica *r, const struct message *m, uint32_t peer)
+{
+    if (!r->acting_primary || m->get_view.view_number > r->view_number) {
+        drop(r, DROP_NOT_PRIMARY);
+        return;
+    }
+    send_start_view(r, 1u << peer);
+}
+
+/* ---- time ---- */
+
+void view_change_tick(struct replica *r)
+{
+    const uint64_t now = r->time.now_ns;
+    if (r->status == STATUS_RECOVERING) {
+        return;
+    }
+    if (r->status == STATUS_VIEW_CHANGE && timeout_due(&r->timeouts, TIMEOUT_DO_VIEW_CHANGE, now)) {
+        send_do_view_change(r);
+    }
+    if (timeout_due(&r->timeouts, TIMEOUT_SUSPECT, now)) {
+        suspect(r);
+    }
+    if (r->suspecting && timeout_due(&r->timeouts, TIMEOUT_VOTE, now)) {
+        send_vote(r);
+        count_votes(r);
+    }
+}
