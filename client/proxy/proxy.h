@@ -24,10 +24,10 @@ struct proxy_options {
     uint32_t seed_count;
     struct net_address seeds[PROXY_SEEDS_MAX]; /* where to look first; the configuration in answers
                                                   replaces them */
-    uint32_t sessions_max;     /* sessions this proxy can hold */
-    uint64_t random_seed;      /* for jitter */
-    uint64_t retry_first_ns;   /* C5: default 20 ms */
-    uint64_t retry_max_ns;     /* C5: default 100 ms within the first second, 500 ms after it */
+    uint32_t sessions_max;                     /* sessions this proxy can hold */
+    uint64_t random_seed;                      /* for jitter */
+    uint64_t retry_first_ns;                   /* C5: default 20 ms */
+    uint64_t retry_max_ns; /* C5: default 100 ms within the first second, 500 ms after it */
 };
 
 void proxy_options_default(struct proxy_options *options);
@@ -36,29 +36,45 @@ struct proxy *proxy_init(void *memory, const struct proxy_options *options);
 
 /* Opens a session by name; it registers through the log with its first request. `client_id` is
  * random and new for every start of a client (C1). Returns its index, or UINT32_MAX if there are
- * sessions_max already. */
+ * sessions_max already, or one of this name. */
 uint32_t proxy_open(struct proxy *proxy, struct client_id client_id);
 
-/* Unregisters, best effort, and frees the index. No request may be in flight. */
+/* Unregisters, best effort, and frees the index once the outputs are taken. No request may be in
+ * flight (asserted). */
 void proxy_close(struct proxy *proxy, uint32_t session, uint64_t now_ns);
 
 /* Sends one operation; a session has one in flight (C2; asserted). Completes by deadline_ns at the
- * latest. `is_read`: nothing changes if it is executed, so no answer means "not executed" (C5). */
+ * latest. `is_read`: nothing changes if it is executed, so no answer means "not executed" (C5).
+ * While the group is silent and another session probes it, nothing is sent: should the deadline
+ * come first, the operation was surely not executed. */
 void proxy_submit(struct proxy *proxy, uint32_t session, const uint8_t *operation, size_t size,
                   bool is_read, uint64_t deadline_ns, uint64_t now_ns);
 
 /* Gives up the request in flight: completes with the outcome that is then known. */
 void proxy_cancel(struct proxy *proxy, uint32_t session, uint64_t now_ns);
 
-/* A datagram's header named this cluster; false if another one is pinned (two groups answer). */
+/* A datagram's header named this cluster; false if another one is pinned (two groups answer): the
+ * datagram is not to be used, and the refusal in proxy_view() names both. Until a configuration is
+ * known it also ends all requests in flight, as a Refused does: the list of addresses is wrong. */
 bool proxy_heard_cluster(struct proxy *proxy, uint64_t cluster_id);
 
 /* A decoded, validated message from message->address; message->from is the replica. */
 void proxy_receive(struct proxy *proxy, const struct message *message, uint64_t now_ns);
 
-/* Retries and deadlines. */
+/* Retries and deadlines. proxy_deadline() is when to tick next, at the latest; it may be early, and
+ * UINT64_MAX means that nothing is waited for. */
 void proxy_tick(struct proxy *proxy, uint64_t now_ns);
 uint64_t proxy_deadline(const struct proxy *proxy);
+
+/* Asks all replicas once who they are and who is primary (M7). A proxy with requests under way does
+ * so by itself, until it knows the configuration. */
+void proxy_ask_status(struct proxy *proxy, uint64_t now_ns);
+
+/* Where the members of proxy_view()->configuration are, in its order; an address that could not be
+ * found out is unknown. The driver calls this whenever `configuration_count` of the view has
+ * changed, as names are resolved outside; until then the seeds are used. */
+void proxy_set_member_addresses(struct proxy *proxy, const struct net_address *addresses,
+                                uint64_t now_ns);
 
 /* The three outcomes (INTERFACES): done; surely not executed; nobody knows. */
 enum proxy_outcome {
@@ -102,7 +118,7 @@ struct proxy_output {
             uint64_t op_number;
             const uint8_t *result;
             size_t result_size;
-            uint32_t retries; /* datagrams sent beyond the first */
+            uint32_t retries; /* how often it, or its Register, was sent again */
         } done;
     };
 };
@@ -112,16 +128,20 @@ bool proxy_next_output(struct proxy *proxy, struct proxy_output *output);
 
 /* For prompts and messages: what is known of the group. Valid until the next call. */
 struct proxy_view {
-    uint64_t cluster_id;  /* 0: nobody answered yet */
-    uint64_t view_number; /* latest normal view heard of; VIEW_NONE: none */
-    uint32_t primary_id;  /* its primary, or REPLICA_NONE */
+    uint64_t cluster_id;                       /* 0: nobody answered yet */
+    uint64_t view_number;                      /* latest normal view heard of; VIEW_NONE: none */
+    uint32_t primary_id;                       /* its primary, or REPLICA_NONE */
     const struct configuration *configuration; /* NULL until one was received */
-    uint32_t target_count;                     /* addresses that are tried now */
+    uint32_t configuration_count; /* configurations received; see proxy_set_member_addresses() */
+    uint32_t target_count;        /* addresses that are tried now */
     struct {
         struct net_address address;
-        uint32_t replica_id; /* REPLICA_NONE until it answered */
-        uint64_t heard_ns;   /* 0: never */
+        uint32_t replica_id;   /* REPLICA_NONE until it answered */
+        uint64_t heard_ns;     /* 0: never */
+        enum vr_status status; /* as it said in its last NotPrimary or Status; 0: it did not */
     } targets[PROXY_SEEDS_MAX];
+    uint64_t silent_since_ns;     /* a session probes since then (C5); 0: the group answers */
+    uint64_t rtt_ns;              /* of a request, smoothed; 0: not measured yet */
     enum busy_reason busy_reason; /* of the last Busy; 0 none */
     struct refused refusal;       /* of the last Refused; reason 0 none */
 };
