@@ -39,7 +39,7 @@ check_room() { # folder, extra allowed pattern, rooms it may use...
 }
 
 check_room common/base ''
-check_room common/wire 'protobuf_c_[a-z0-9_]+' common/base
+check_room common/wire 'protobuf_c_[a-z0-9_]+|crypto_shorthash' common/base
 check_room server/vr '' common/base
 check_room server/executor '' common/base
 check_room client/proxy '' common/base

@@ -1,0 +1,790 @@
+/* codec.c - one pair of functions per message, encode_x and decode_x, each a list of assignments in
+ * the order of proto/vr.proto.
+ *
+ * What a stranger can do to the decoder (UDP-9): a body has at most its type's size before
+ * protobuf-c sees it; protobuf-c takes memory from the arena only, and a message that wants more is
+ * dropped; a missing field fails there, an enum that is out of range in message_validate(). The
+ * schema nests two levels and refers to itself nowhere, so the decoder's recursion is bounded as
+ * well. */
+#include "common/wire/codec.h"
+
+#include <string.h>
+
+#include "common/base/invariant.h"
+
+/* Enums travel as their own numbers. */
+#define SAME_NUMBER(wire, base) _Static_assert((int)(wire) == (int)(base), #base)
+SAME_NUMBER(VR__REQUEST_KIND__REQUEST_OPERATION, ENTRY_OPERATION);
+SAME_NUMBER(VR__REQUEST_KIND__REQUEST_REGISTER, ENTRY_REGISTER);
+SAME_NUMBER(VR__REQUEST_KIND__REQUEST_UNREGISTER, ENTRY_UNREGISTER);
+SAME_NUMBER(VR__REPLY_STATUS__REPLY_OK, REPLY_OK);
+SAME_NUMBER(VR__REPLY_STATUS__REPLY_SESSION_EXPIRED, REPLY_SESSION_EXPIRED);
+SAME_NUMBER(VR__REPLY_STATUS__REPLY_PAYLOAD_MISMATCH, REPLY_PAYLOAD_MISMATCH);
+SAME_NUMBER(VR__REPLY_STATUS__REPLY_SUPERSEDED, REPLY_SUPERSEDED);
+SAME_NUMBER(VR__REPLY_STATUS__REPLY_OPERATION_TOO_LARGE, REPLY_OPERATION_TOO_LARGE);
+SAME_NUMBER(VR__STATUS__STATUS_NORMAL, STATUS_NORMAL);
+SAME_NUMBER(VR__STATUS__STATUS_VIEW_CHANGE, STATUS_VIEW_CHANGE);
+SAME_NUMBER(VR__STATUS__STATUS_RECOVERING, STATUS_RECOVERING);
+SAME_NUMBER(VR__STATUS__STATUS_TRANSITIONING, STATUS_TRANSITIONING);
+SAME_NUMBER(VR__BUSY_REASON__BUSY_QUEUE_FULL, BUSY_QUEUE_FULL);
+SAME_NUMBER(VR__BUSY_REASON__BUSY_EXECUTOR, BUSY_EXECUTOR);
+SAME_NUMBER(VR__BUSY_REASON__BUSY_LOG_FULL, BUSY_LOG_FULL);
+SAME_NUMBER(VR__BUSY_REASON__BUSY_NO_QUORUM, BUSY_NO_QUORUM);
+SAME_NUMBER(VR__REFUSED_REASON__REFUSED_CLUSTER, REFUSED_CLUSTER);
+SAME_NUMBER(VR__REFUSED_REASON__REFUSED_VERSION, REFUSED_VERSION);
+SAME_NUMBER(VR__REFUSED_REASON__REFUSED_CONFIGURATION, REFUSED_CONFIGURATION);
+SAME_NUMBER(VR__REFUSED_REASON__REFUSED_IDENTITY, REFUSED_IDENTITY);
+SAME_NUMBER(VR__DURABILITY__DURABILITY_MEMORY, DURABILITY_MEMORY);
+SAME_NUMBER(VR__DURABILITY__DURABILITY_ASYNC, DURABILITY_ASYNC);
+SAME_NUMBER(VR__DURABILITY__DURABILITY_SYNC, DURABILITY_SYNC);
+
+enum {
+    BODY_SMALL_MAX = 256, /* messages of a handful of numbers */
+    BODY_STATUS_MAX = 32 * 1024,
+    BODY_EXTRA = 64, /* the numbers around a StatusRequest's padding or a bitmap */
+};
+_Static_assert(CONFIGURATION_ENCODED_MAX + (2 + STATUS_COUNTERS_MAX) * (STATUS_TEXT_MAX + 20) +
+                       BODY_SMALL_MAX <=
+                   BODY_STATUS_MAX,
+               "a full Status is not too large");
+
+struct body_type {
+    const ProtobufCMessageDescriptor *descriptor;
+    uint32_t size_max;
+};
+
+static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
+    [MESSAGE_REQUEST] = {&vr__request__descriptor, MESSAGE_SIZE_MAX},
+    [MESSAGE_STATUS_REQUEST] = {&vr__status_request__descriptor, STATUS_PADDING_MAX + BODY_EXTRA},
+    [MESSAGE_REPLY] = {&vr__reply__descriptor, MESSAGE_SIZE_MAX},
+    [MESSAGE_NOT_PRIMARY] = {&vr__not_primary__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_BUSY] = {&vr__busy__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_CHALLENGE] = {&vr__challenge__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_REFUSED] = {&vr__refused__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_STATUS] = {&vr__status_report__descriptor, BODY_STATUS_MAX},
+    [MESSAGE_PREPARE] = {&vr__prepare__descriptor, MESSAGE_SIZE_MAX},
+    [MESSAGE_PREPARE_OK] = {&vr__prepare_ok__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_COMMIT] = {&vr__commit__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_GOODBYE] = {&vr__goodbye__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_START_VIEW_CHANGE] = {&vr__start_view_change__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_DO_VIEW_CHANGE] = {&vr__do_view_change__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_START_VIEW] = {&vr__start_view__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_GET_VIEW] = {&vr__get_view__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_CATCHUP_REQUEST] = {&vr__catchup_request__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_CATCHUP_RESPONSE] = {&vr__catchup_response__descriptor, MESSAGE_SIZE_MAX},
+    [MESSAGE_RECOVERY] = {&vr__recovery__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_RECOVERY_RESPONSE] = {&vr__recovery_response__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_PART] = {&vr__part__descriptor, DATAGRAM_SIZE_MAX},
+    [MESSAGE_PARTS_MISSING] = {&vr__parts_missing__descriptor, PARTS_BITMAP_MAX + BODY_EXTRA},
+};
+
+uint32_t codec_body_size_max(uint32_t type)
+{
+    return type <= MESSAGE_TYPE_MAX ? body_types[type].size_max : 0;
+}
+
+/* protobuf-c takes what it encodes as not const; packing only reads it. */
+static ProtobufCBinaryData borrow(const uint8_t *bytes, uint32_t size)
+{
+    return (ProtobufCBinaryData){.len = size, .data = (uint8_t *)(uintptr_t)bytes};
+}
+
+static char *borrow_text(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+/* ---- Parts of messages ---------------------------------------------------------------------- */
+
+static Vr__LogDescriptor *encode_log(struct codec_form *form, const struct log_descriptor *log)
+{
+    Vr__LogDescriptor *f = &form->log;
+    vr__log_descriptor__init(f);
+    f->last_normal_view = log->last_normal_view;
+    f->op_number = log->op_number;
+    f->head_checksum_low = log->head_checksum.low;
+    f->head_checksum_high = log->head_checksum.high;
+    f->commit_number = log->commit_number;
+    f->commit_checksum_low = log->commit_checksum.low;
+    f->commit_checksum_high = log->commit_checksum.high;
+    return f;
+}
+
+static struct log_descriptor decode_log(const Vr__LogDescriptor *f)
+{
+    return (struct log_descriptor){
+        .last_normal_view = f->last_normal_view,
+        .op_number = f->op_number,
+        .head_checksum = {f->head_checksum_low, f->head_checksum_high},
+        .commit_number = f->commit_number,
+        .commit_checksum = {f->commit_checksum_low, f->commit_checksum_high},
+    };
+}
+
+/* ---- Clients -------------------------------------------------------------------------------- */
+
+static void encode_request(Vr__Request *f, const struct request *m)
+{
+    vr__request__init(f);
+    f->client_id_low = m->client_id.low;
+    f->client_id_high = m->client_id.high;
+    f->session = m->session;
+    f->request_number = m->request_number;
+    f->kind = (Vr__RequestKind)m->kind;
+    f->operation = borrow(m->operation, m->operation_size);
+}
+
+static struct request decode_request(const Vr__Request *f)
+{
+    return (struct request){
+        .client_id = {f->client_id_low, f->client_id_high},
+        .session = f->session,
+        .request_number = f->request_number,
+        .kind = (enum entry_kind)f->kind,
+        .operation_size = (uint32_t)f->operation.len,
+        .operation = f->operation.data,
+    };
+}
+
+static void encode_status_request(Vr__StatusRequest *f, const struct status_request *m)
+{
+    static const uint8_t zeros[STATUS_PADDING_MAX];
+    INVARIANT(m->padding_size <= sizeof zeros);
+    vr__status_request__init(f);
+    f->nonce = m->nonce;
+    f->padding = borrow(zeros, m->padding_size);
+}
+
+static struct status_request decode_status_request(const Vr__StatusRequest *f)
+{
+    return (struct status_request){
+        .nonce = f->nonce,
+        .padding_size = (uint32_t)f->padding.len,
+    };
+}
+
+static void encode_reply(Vr__Reply *f, const struct reply *m)
+{
+    vr__reply__init(f);
+    f->view_number = m->view_number;
+    f->op_number = m->op_number;
+    f->client_id_low = m->client_id.low;
+    f->client_id_high = m->client_id.high;
+    f->session = m->session;
+    f->request_number = m->request_number;
+    f->status = (Vr__ReplyStatus)m->status;
+    f->result = borrow(m->result, m->result_size);
+}
+
+static struct reply decode_reply(const Vr__Reply *f)
+{
+    return (struct reply){
+        .view_number = f->view_number,
+        .op_number = f->op_number,
+        .client_id = {f->client_id_low, f->client_id_high},
+        .session = f->session,
+        .request_number = f->request_number,
+        .status = (enum reply_status)f->status,
+        .result_size = (uint32_t)f->result.len,
+        .result = f->result.data,
+    };
+}
+
+static void encode_not_primary(Vr__NotPrimary *f, const struct not_primary *m)
+{
+    vr__not_primary__init(f);
+    f->client_id_low = m->client_id.low;
+    f->client_id_high = m->client_id.high;
+    f->session = m->session;
+    f->request_number = m->request_number;
+    f->last_normal_view = m->last_normal_view;
+    f->status = (Vr__Status)m->status;
+}
+
+static struct not_primary decode_not_primary(const Vr__NotPrimary *f)
+{
+    return (struct not_primary){
+        .client_id = {f->client_id_low, f->client_id_high},
+        .session = f->session,
+        .request_number = f->request_number,
+        .last_normal_view = f->last_normal_view,
+        .status = (enum vr_status)f->status,
+    };
+}
+
+static void encode_busy(Vr__Busy *f, const struct busy *m)
+{
+    vr__busy__init(f);
+    f->client_id_low = m->client_id.low;
+    f->client_id_high = m->client_id.high;
+    f->session = m->session;
+    f->request_number = m->request_number;
+    f->view_number = m->view_number;
+    f->reason = (Vr__BusyReason)m->reason;
+}
+
+static struct busy decode_busy(const Vr__Busy *f)
+{
+    return (struct busy){
+        .client_id = {f->client_id_low, f->client_id_high},
+        .session = f->session,
+        .request_number = f->request_number,
+        .view_number = f->view_number,
+        .reason = (enum busy_reason)f->reason,
+    };
+}
+
+static void encode_refused(Vr__Refused *f, const struct refused *m)
+{
+    vr__refused__init(f);
+    f->reason = (Vr__RefusedReason)m->reason;
+    f->own = m->own;
+    f->yours = m->yours;
+}
+
+static struct refused decode_refused(const Vr__Refused *f)
+{
+    return (struct refused){
+        .reason = (enum refused_reason)f->reason,
+        .own = f->own,
+        .yours = f->yours,
+    };
+}
+
+/* ---- Status --------------------------------------------------------------------------------- */
+
+static void encode_status(struct codec_form *form, const struct status_report *m)
+{
+    Vr__StatusReport *f = &form->status;
+    INVARIANT(m->counter_count <= STATUS_COUNTERS_MAX);
+    vr__status_report__init(f);
+    f->nonce = m->nonce;
+    f->cluster_id = m->cluster_id;
+    f->replica_id = m->replica_id;
+    f->view_number = m->view_number;
+    f->last_normal_view = m->last_normal_view;
+    f->status = (Vr__Status)m->status;
+    f->acting_primary = m->acting_primary;
+    f->op_number = m->op_number;
+    f->commit_number = m->commit_number;
+    f->executed_op = m->executed_op;
+    f->snapshot_age_us = m->snapshot_age_us;
+    f->uptime_s = m->uptime_s;
+    f->disk_bytes = m->disk_bytes;
+    f->durability = (Vr__Durability)m->durability;
+    f->digest_op = m->state_digest.op;
+    f->digest_low = m->state_digest.value.low;
+    f->digest_high = m->state_digest.value.high;
+    f->silent_mask = m->silent_mask;
+    f->bound_mask = m->bound_mask;
+    f->suspect_mask = m->suspect_mask;
+    f->version = borrow_text(m->version);
+    f->note = borrow_text(m->note);
+    f->configuration = (ProtobufCBinaryData){
+        .len = configuration_encode(m->configuration, form->status_parts.configuration),
+        .data = form->status_parts.configuration,
+    };
+    for (uint32_t i = 0; i < m->counter_count; i++) {
+        Vr__StatusCounter *counter = &form->status_parts.counters[i];
+        vr__status_counter__init(counter);
+        counter->name = borrow_text(m->counters[i].name);
+        counter->value = m->counters[i].value;
+        form->status_parts.pointers[i] = counter;
+    }
+    f->n_counters = m->counter_count;
+    f->counters = form->status_parts.pointers;
+}
+
+static enum wire_drop decode_counters(const Vr__StatusReport *f, struct arena *arena,
+                                      struct status_report *m)
+{
+    if (f->n_counters > STATUS_COUNTERS_MAX) {
+        return WIRE_DROP_INVALID;
+    }
+    struct status_counter *counters = arena_take(arena, f->n_counters * sizeof *counters);
+    if (counters == NULL) {
+        return WIRE_DROP_MEMORY;
+    }
+    for (size_t i = 0; i < f->n_counters; i++) {
+        counters[i].name = f->counters[i]->name;
+        counters[i].value = f->counters[i]->value;
+    }
+    m->counter_count = (uint32_t)f->n_counters;
+    m->counters = counters;
+    return WIRE_OK;
+}
+
+static enum wire_drop decode_status(const Vr__StatusReport *f, struct arena *arena,
+                                    struct message *message)
+{
+    struct status_report *m = arena_take(arena, sizeof *m);
+    struct configuration *configuration = arena_take(arena, sizeof *configuration);
+    if (m == NULL || configuration == NULL) {
+        return WIRE_DROP_MEMORY;
+    }
+    if (!configuration_decode(f->configuration.data, f->configuration.len, configuration)) {
+        return WIRE_DROP_INVALID;
+    }
+    *m = (struct status_report){
+        .nonce = f->nonce,
+        .cluster_id = f->cluster_id,
+        .replica_id = f->replica_id,
+        .view_number = f->view_number,
+        .last_normal_view = f->last_normal_view,
+        .status = (enum vr_status)f->status,
+        .acting_primary = f->acting_primary != 0,
+        .op_number = f->op_number,
+        .commit_number = f->commit_number,
+        .executed_op = f->executed_op,
+        .snapshot_age_us = f->snapshot_age_us,
+        .uptime_s = f->uptime_s,
+        .disk_bytes = f->disk_bytes,
+        .durability = (enum durability)f->durability,
+        .state_digest = {f->digest_op, {f->digest_low, f->digest_high}},
+        .silent_mask = f->silent_mask,
+        .bound_mask = f->bound_mask,
+        .suspect_mask = f->suspect_mask,
+        .version = f->version,
+        .note = f->note,
+        .configuration = configuration,
+    };
+    message->status = m;
+    return decode_counters(f, arena, m);
+}
+
+/* ---- Normal operation ----------------------------------------------------------------------- */
+
+static void encode_prepare(Vr__Prepare *f, const struct prepare *m)
+{
+    vr__prepare__init(f);
+    f->view_number = m->view_number;
+    f->first_op = m->first_op;
+    f->parent_checksum_low = m->parent_checksum.low;
+    f->parent_checksum_high = m->parent_checksum.high;
+    f->commit_number = m->commit_number;
+    f->commit_checksum_low = m->commit_checksum.low;
+    f->commit_checksum_high = m->commit_checksum.high;
+    f->round = m->round;
+    f->entry_count = m->entry_count;
+    f->entries = borrow(m->entries, m->entries_size);
+}
+
+static struct prepare decode_prepare(const Vr__Prepare *f)
+{
+    return (struct prepare){
+        .view_number = f->view_number,
+        .first_op = f->first_op,
+        .parent_checksum = {f->parent_checksum_low, f->parent_checksum_high},
+        .commit_number = f->commit_number,
+        .commit_checksum = {f->commit_checksum_low, f->commit_checksum_high},
+        .round = f->round,
+        .entry_count = f->entry_count,
+        .entries_size = (uint32_t)f->entries.len,
+        .entries = f->entries.data,
+    };
+}
+
+static void encode_prepare_ok(Vr__PrepareOk *f, const struct prepare_ok *m)
+{
+    vr__prepare_ok__init(f);
+    f->view_number = m->view_number;
+    f->op_number = m->op_number;
+    f->checksum_low = m->checksum.low;
+    f->checksum_high = m->checksum.high;
+    f->round = m->round;
+}
+
+static struct prepare_ok decode_prepare_ok(const Vr__PrepareOk *f)
+{
+    return (struct prepare_ok){
+        .view_number = f->view_number,
+        .op_number = f->op_number,
+        .checksum = {f->checksum_low, f->checksum_high},
+        .round = f->round,
+    };
+}
+
+static void encode_commit(Vr__Commit *f, const struct commit *m)
+{
+    vr__commit__init(f);
+    f->view_number = m->view_number;
+    f->commit_number = m->commit_number;
+    f->commit_checksum_low = m->commit_checksum.low;
+    f->commit_checksum_high = m->commit_checksum.high;
+    f->op_number = m->op_number;
+    f->round = m->round;
+}
+
+static struct commit decode_commit(const Vr__Commit *f)
+{
+    return (struct commit){
+        .view_number = f->view_number,
+        .commit_number = f->commit_number,
+        .commit_checksum = {f->commit_checksum_low, f->commit_checksum_high},
+        .op_number = f->op_number,
+        .round = f->round,
+    };
+}
+
+/* ---- View change, log sync, recovery -------------------------------------------------------- */
+
+static void encode_do_view_change(struct codec_form *form, const struct do_view_change *m)
+{
+    Vr__DoViewChange *f = &form->do_view_change;
+    vr__do_view_change__init(f);
+    f->view_number = m->view_number;
+    f->log = encode_log(form, &m->log);
+    f->synced_op = m->synced_op;
+}
+
+static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
+{
+    return (struct do_view_change){
+        .view_number = f->view_number,
+        .log = decode_log(f->log),
+        .synced_op = f->synced_op,
+    };
+}
+
+static void encode_start_view(struct codec_form *form, const struct start_view *m)
+{
+    Vr__StartView *f = &form->start_view;
+    vr__start_view__init(f);
+    f->view_number = m->view_number;
+    f->log = encode_log(form, &m->log);
+}
+
+static struct start_view decode_start_view(const Vr__StartView *f)
+{
+    return (struct start_view){
+        .view_number = f->view_number,
+        .log = decode_log(f->log),
+    };
+}
+
+static void encode_catchup_request(Vr__CatchupRequest *f, const struct catchup_request *m)
+{
+    vr__catchup_request__init(f);
+    f->nonce = m->nonce;
+    f->last_normal_view = m->last_normal_view;
+    f->from_op = m->from_op;
+    f->to_op = m->to_op;
+}
+
+static struct catchup_request decode_catchup_request(const Vr__CatchupRequest *f)
+{
+    return (struct catchup_request){
+        .nonce = f->nonce,
+        .last_normal_view = f->last_normal_view,
+        .from_op = f->from_op,
+        .to_op = f->to_op,
+    };
+}
+
+static void encode_catchup_response(Vr__CatchupResponse *f, const struct catchup_response *m)
+{
+    vr__catchup_response__init(f);
+    f->nonce = m->nonce;
+    f->last_normal_view = m->last_normal_view;
+    f->first_op = m->first_op;
+    f->parent_checksum_low = m->parent_checksum.low;
+    f->parent_checksum_high = m->parent_checksum.high;
+    f->entry_count = m->entry_count;
+    f->entries = borrow(m->entries, m->entries_size);
+}
+
+static struct catchup_response decode_catchup_response(const Vr__CatchupResponse *f)
+{
+    return (struct catchup_response){
+        .nonce = f->nonce,
+        .last_normal_view = f->last_normal_view,
+        .first_op = f->first_op,
+        .parent_checksum = {f->parent_checksum_low, f->parent_checksum_high},
+        .entry_count = f->entry_count,
+        .entries_size = (uint32_t)f->entries.len,
+        .entries = f->entries.data,
+    };
+}
+
+static void encode_recovery(Vr__Recovery *f, const struct recovery *m)
+{
+    vr__recovery__init(f);
+    f->nonce = m->nonce;
+    f->view_number = m->view_number;
+}
+
+static void encode_recovery_response(struct codec_form *form, const struct recovery_response *m)
+{
+    Vr__RecoveryResponse *f = &form->recovery_response;
+    vr__recovery_response__init(f);
+    f->nonce = m->nonce;
+    f->view_number = m->view_number;
+    f->log = encode_log(form, &m->log);
+}
+
+static struct recovery_response decode_recovery_response(const Vr__RecoveryResponse *f)
+{
+    return (struct recovery_response){
+        .nonce = f->nonce,
+        .view_number = f->view_number,
+        .log = decode_log(f->log),
+    };
+}
+
+/* ---- Transport ------------------------------------------------------------------------------ */
+
+static void encode_part(Vr__Part *f, const struct part *m)
+{
+    vr__part__init(f);
+    f->id = m->id;
+    f->type = m->type;
+    f->total_size = m->total_size;
+    f->part_size = m->part_size;
+    f->index = m->index;
+    f->whole_checksum = m->whole_checksum;
+    f->data = borrow(m->data, m->data_size);
+}
+
+static struct part decode_part(const Vr__Part *f)
+{
+    return (struct part){
+        .id = f->id,
+        .type = f->type,
+        .total_size = f->total_size,
+        .part_size = f->part_size,
+        .index = f->index,
+        .whole_checksum = f->whole_checksum,
+        .data_size = (uint32_t)f->data.len,
+        .data = f->data.data,
+    };
+}
+
+static void encode_parts_missing(Vr__PartsMissing *f, const struct parts_missing *m)
+{
+    vr__parts_missing__init(f);
+    f->id = m->id;
+    f->bitmap = borrow(m->bitmap, m->bitmap_size);
+}
+
+static struct parts_missing decode_parts_missing(const Vr__PartsMissing *f)
+{
+    return (struct parts_missing){
+        .id = f->id,
+        .bitmap_size = (uint32_t)f->bitmap.len,
+        .bitmap = f->bitmap.data,
+    };
+}
+
+/* ---- All of them ---------------------------------------------------------------------------- */
+
+void codec_encode(struct codec_form *form, const struct message *message)
+{
+    INVARIANT(codec_body_size_max(message->type) > 0);
+    switch (message->type) {
+    case MESSAGE_NONE:
+        break;
+    case MESSAGE_REQUEST:
+        encode_request(&form->request, &message->request);
+        break;
+    case MESSAGE_STATUS_REQUEST:
+        encode_status_request(&form->status_request, &message->status_request);
+        break;
+    case MESSAGE_REPLY:
+        encode_reply(&form->reply, &message->reply);
+        break;
+    case MESSAGE_NOT_PRIMARY:
+        encode_not_primary(&form->not_primary, &message->not_primary);
+        break;
+    case MESSAGE_BUSY:
+        encode_busy(&form->busy, &message->busy);
+        break;
+    case MESSAGE_CHALLENGE:
+        vr__challenge__init(&form->challenge);
+        form->challenge.token = message->challenge.token;
+        break;
+    case MESSAGE_REFUSED:
+        encode_refused(&form->refused, &message->refused);
+        break;
+    case MESSAGE_STATUS:
+        encode_status(form, message->status);
+        break;
+    case MESSAGE_PREPARE:
+        encode_prepare(&form->prepare, &message->prepare);
+        break;
+    case MESSAGE_PREPARE_OK:
+        encode_prepare_ok(&form->prepare_ok, &message->prepare_ok);
+        break;
+    case MESSAGE_COMMIT:
+        encode_commit(&form->commit, &message->commit);
+        break;
+    case MESSAGE_GOODBYE:
+        vr__goodbye__init(&form->goodbye);
+        form->goodbye.view_number = message->goodbye.view_number;
+        break;
+    case MESSAGE_START_VIEW_CHANGE:
+        vr__start_view_change__init(&form->start_view_change);
+        form->start_view_change.view_number = message->start_view_change.view_number;
+        break;
+    case MESSAGE_DO_VIEW_CHANGE:
+        encode_do_view_change(form, &message->do_view_change);
+        break;
+    case MESSAGE_START_VIEW:
+        encode_start_view(form, &message->start_view);
+        break;
+    case MESSAGE_GET_VIEW:
+        vr__get_view__init(&form->get_view);
+        form->get_view.view_number = message->get_view.view_number;
+        break;
+    case MESSAGE_CATCHUP_REQUEST:
+        encode_catchup_request(&form->catchup_request, &message->catchup_request);
+        break;
+    case MESSAGE_CATCHUP_RESPONSE:
+        encode_catchup_response(&form->catchup_response, &message->catchup_response);
+        break;
+    case MESSAGE_RECOVERY:
+        encode_recovery(&form->recovery, &message->recovery);
+        break;
+    case MESSAGE_RECOVERY_RESPONSE:
+        encode_recovery_response(form, &message->recovery_response);
+        break;
+    case MESSAGE_PART:
+        encode_part(&form->part, &message->part);
+        break;
+    case MESSAGE_PARTS_MISSING:
+        encode_parts_missing(&form->parts_missing, &message->parts_missing);
+        break;
+    }
+    form->size = protobuf_c_message_get_packed_size(&form->base);
+    INVARIANT(form->size <= codec_body_size_max(message->type));
+}
+
+void codec_pack(const struct codec_form *form, uint8_t *bytes)
+{
+    const size_t size = protobuf_c_message_pack(&form->base, bytes);
+    INVARIANT(size == form->size);
+}
+
+/* Fills in type and struct from the form that protobuf-c made in the arena. */
+static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, struct arena *arena,
+                                struct message *message)
+{
+    const void *form = base;
+    message->type = (enum message_type)type;
+    switch (message->type) {
+    case MESSAGE_NONE:
+        return WIRE_DROP_TYPE;
+    case MESSAGE_REQUEST:
+        message->request = decode_request(form);
+        break;
+    case MESSAGE_STATUS_REQUEST:
+        message->status_request = decode_status_request(form);
+        break;
+    case MESSAGE_REPLY:
+        message->reply = decode_reply(form);
+        break;
+    case MESSAGE_NOT_PRIMARY:
+        message->not_primary = decode_not_primary(form);
+        break;
+    case MESSAGE_BUSY:
+        message->busy = decode_busy(form);
+        break;
+    case MESSAGE_CHALLENGE:
+        message->challenge.token = ((const Vr__Challenge *)form)->token;
+        break;
+    case MESSAGE_REFUSED:
+        message->refused = decode_refused(form);
+        break;
+    case MESSAGE_STATUS:
+        return decode_status(form, arena, message);
+    case MESSAGE_PREPARE:
+        message->prepare = decode_prepare(form);
+        break;
+    case MESSAGE_PREPARE_OK:
+        message->prepare_ok = decode_prepare_ok(form);
+        break;
+    case MESSAGE_COMMIT:
+        message->commit = decode_commit(form);
+        break;
+    case MESSAGE_GOODBYE:
+        message->goodbye.view_number = ((const Vr__Goodbye *)form)->view_number;
+        break;
+    case MESSAGE_START_VIEW_CHANGE:
+        message->start_view_change.view_number = ((const Vr__StartViewChange *)form)->view_number;
+        break;
+    case MESSAGE_DO_VIEW_CHANGE:
+        message->do_view_change = decode_do_view_change(form);
+        break;
+    case MESSAGE_START_VIEW:
+        message->start_view = decode_start_view(form);
+        break;
+    case MESSAGE_GET_VIEW:
+        message->get_view.view_number = ((const Vr__GetView *)form)->view_number;
+        break;
+    case MESSAGE_CATCHUP_REQUEST:
+        message->catchup_request = decode_catchup_request(form);
+        break;
+    case MESSAGE_CATCHUP_RESPONSE:
+        message->catchup_response = decode_catchup_response(form);
+        break;
+    case MESSAGE_RECOVERY:
+        message->recovery.nonce = ((const Vr__Recovery *)form)->nonce;
+        message->recovery.view_number = ((const Vr__Recovery *)form)->view_number;
+        break;
+    case MESSAGE_RECOVERY_RESPONSE:
+        message->recovery_response = decode_recovery_response(form);
+        break;
+    case MESSAGE_PART:
+        message->part = decode_part(form);
+        break;
+    case MESSAGE_PARTS_MISSING:
+        message->parts_missing = decode_parts_missing(form);
+        break;
+    }
+    return WIRE_OK;
+}
+
+/* What protobuf-c allocates from. */
+struct unpack_memory {
+    struct arena *arena;
+    bool exhausted;
+};
+
+static void *unpack_alloc(void *data, size_t size)
+{
+    struct unpack_memory *memory = data;
+    void *taken = arena_take(memory->arena, size);
+    if (taken == NULL) {
+        memory->exhausted = true;
+    }
+    return taken;
+}
+
+static void unpack_free(void *data, void *pointer)
+{
+    (void)data; /* an arena is given back as a whole */
+    (void)pointer;
+}
+
+enum wire_drop codec_decode(uint32_t type, const uint8_t *body, size_t size, struct arena *arena,
+                            struct message *message)
+{
+    const uint32_t size_max = codec_body_size_max(type);
+    if (size_max == 0) {
+        return WIRE_DROP_TYPE;
+    }
+    if (size > size_max) {
+        return WIRE_DROP_BODY_SIZE;
+    }
+    struct unpack_memory memory = {.arena = arena};
+    ProtobufCAllocator allocator = {unpack_alloc, unpack_free, &memory};
+    const ProtobufCMessage *form =
+        protobuf_c_message_unpack(body_types[type].descriptor, &allocator, size, body);
+    if (form == NULL) {
+        return memory.exhausted ? WIRE_DROP_MEMORY : WIRE_DROP_BODY;
+    }
+    const enum wire_drop drop = from_form(type, form, arena, message);
+    if (drop != WIRE_OK) {
+        return drop;
+    }
+    return message_validate(message) ? WIRE_OK : WIRE_DROP_INVALID;
+}

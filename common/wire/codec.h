@@ -1,0 +1,64 @@
+/* codec.h - messages to and from protobuf; within common/wire only, which alone knows protobuf.
+ *
+ * Encoding takes two steps, so that a frame's body is packed right where it leaves from:
+ *
+ *     codec_encode()  makes the protobuf form, which borrows from the message
+ *     codec_pack()    writes its bytes
+ */
+#ifndef VR_WIRE_CODEC_H
+#define VR_WIRE_CODEC_H
+
+#include "common/wire/wire.h"
+#include "proto/vr.pb-c.h"
+
+struct codec_form {
+    union {
+        ProtobufCMessage base;
+        Vr__Request request;
+        Vr__StatusRequest status_request;
+        Vr__Reply reply;
+        Vr__NotPrimary not_primary;
+        Vr__Busy busy;
+        Vr__Challenge challenge;
+        Vr__Refused refused;
+        Vr__StatusReport status;
+        Vr__Prepare prepare;
+        Vr__PrepareOk prepare_ok;
+        Vr__Commit commit;
+        Vr__Goodbye goodbye;
+        Vr__StartViewChange start_view_change;
+        Vr__DoViewChange do_view_change;
+        Vr__StartView start_view;
+        Vr__GetView get_view;
+        Vr__CatchupRequest catchup_request;
+        Vr__CatchupResponse catchup_response;
+        Vr__Recovery recovery;
+        Vr__RecoveryResponse recovery_response;
+        Vr__Part part;
+        Vr__PartsMissing parts_missing;
+    };
+    union { /* what some of them point to */
+        Vr__LogDescriptor log;
+        struct {
+            uint8_t configuration[CONFIGURATION_ENCODED_MAX];
+            Vr__StatusCounter counters[STATUS_COUNTERS_MAX];
+            Vr__StatusCounter *pointers[STATUS_COUNTERS_MAX];
+        } status_parts;
+    };
+    size_t size; /* bytes that codec_pack() writes */
+};
+
+/* *form borrows from *message and from itself: it must not be moved. */
+void codec_encode(struct codec_form *form, const struct message *message);
+
+void codec_pack(const struct codec_form *form, uint8_t *bytes);
+
+/* The most bytes that a body of this frame type can have; 0: there is no such type. */
+uint32_t codec_body_size_max(uint32_t type);
+
+/* Decodes a body into message->type and its struct, which borrow from the arena, and validates
+ * them together with the envelope that *message already has. */
+enum wire_drop codec_decode(uint32_t type, const uint8_t *body, size_t size, struct arena *arena,
+                            struct message *message);
+
+#endif
