@@ -194,7 +194,7 @@ sim: $(BUILD)/sim
 
 # --- real processes -----------------------------------------------------------------------------
 
-TOOL_ROOMS := common/os common/wire common/base
+TOOL_ROOMS := test/support common/os common/wire common/base
 TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz
 
 $(BUILD)/relay: $(BUILD)/test/support/relay.o

@@ -16,6 +16,9 @@
  * replicas or `*`:
  *     loss FROM TO PERCENT      delay FROM TO MS [JITTER_MS]      duplicate FROM TO PERCENT
  *     cut FROM TO               heal                              stats
+ *     mutate FROM TO PERCENT    a damaged copy follows the datagram, from the same address
+ *     forge FROM TO PERCENT     a copy, most of them damaged and all with a right checksum, comes
+ *                               from an address that is no replica's
  * `heal` undoes all. It ends with its stdin, so a test that dies takes its relay along. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,6 +36,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/prng.h"
+#include "test/support/mutate.h"
 
 enum {
     WAITING_MAX = 65536,                   /* datagrams under way */
@@ -49,6 +53,8 @@ struct link {
     bool cut;
     uint32_t loss_ppm; /* of a million datagrams */
     uint32_t duplicate_ppm;
+    uint32_t mutate_ppm;
+    uint32_t forge_ppm;
     uint64_t delay_ns;
     uint64_t jitter_ns; /* uniform, on top of delay_ns: reorders */
     uint64_t passed;
@@ -74,7 +80,9 @@ struct relay {
     uint32_t count;
     struct place places[REPLICAS_MAX];
     struct link links[REPLICAS_MAX][REPLICAS_MAX];
+    int stranger_fd; /* bound to nothing that anybody configured */
     struct prng prng;
+    uint64_t injected;  /* mutated and forged */
     uint64_t strangers; /* datagrams from no replica's real address */
     uint64_t overflows; /* datagrams beyond WAITING_* */
     uint64_t order;
@@ -195,6 +203,31 @@ static void forward(struct relay *relay, uint32_t from, uint32_t to, const uint8
     }
 }
 
+/* Sends what an attacker might make of a real datagram. It is not subject to the link's faults. */
+static void inject(struct relay *relay, uint32_t from, uint32_t to, const uint8_t *bytes,
+                   size_t size)
+{
+    static uint8_t copy[DATAGRAM_SIZE_MAX];
+    const struct link *link = &relay->links[from][to];
+    if (happens(relay, link->mutate_ppm)) {
+        memcpy(copy, bytes, size);
+        deliver(relay, from, to, copy, mutate(copy, size, sizeof copy, &relay->prng));
+        relay->injected++;
+    }
+    if (happens(relay, link->forge_ppm)) {
+        memcpy(copy, bytes, size);
+        size_t forged_size = size;
+        if (prng_chance(&relay->prng, 3, 4)) {
+            forged_size = mutate(copy, size, sizeof copy, &relay->prng);
+            mutate_repair_checksum(copy, forged_size);
+        }
+        (void)sendto(relay->stranger_fd, copy, forged_size, MSG_DONTWAIT,
+                     (const struct sockaddr *)&relay->places[to].real,
+                     sizeof relay->places[to].real);
+        relay->injected++;
+    }
+}
+
 static void receive_some(struct relay *relay, uint32_t to)
 {
     static uint8_t bytes[DATAGRAM_SIZE_MAX];
@@ -215,6 +248,7 @@ static void receive_some(struct relay *relay, uint32_t to)
             continue;
         }
         forward(relay, from, to, bytes, (size_t)size);
+        inject(relay, from, to, bytes, (size_t)size);
     }
 }
 
@@ -266,6 +300,10 @@ static const char *set_links(struct relay *relay, const char *verb, const char *
                 link->loss_ppm = (uint32_t)(value * 1e4);
             } else if (strcmp(verb, "duplicate") == 0) {
                 link->duplicate_ppm = (uint32_t)(value * 1e4);
+            } else if (strcmp(verb, "mutate") == 0) {
+                link->mutate_ppm = (uint32_t)(value * 1e4);
+            } else if (strcmp(verb, "forge") == 0) {
+                link->forge_ppm = (uint32_t)(value * 1e4);
             } else if (strcmp(verb, "delay") == 0) {
                 link->delay_ns = (uint64_t)(value * 1e6);
                 link->jitter_ns = (uint64_t)(jitter * 1e6);
@@ -299,8 +337,9 @@ static void print_stats(const struct relay *relay)
             lost += relay->links[i][j].lost;
         }
     }
-    printf("ok passed=%" PRIu64 " lost=%" PRIu64 " strangers=%" PRIu64 " overflows=%" PRIu64 "\n",
-           passed, lost, relay->strangers, relay->overflows);
+    printf("ok passed=%" PRIu64 " lost=%" PRIu64 " strangers=%" PRIu64 " overflows=%" PRIu64
+           " injected=%" PRIu64 "\n",
+           passed, lost, relay->strangers, relay->overflows, relay->injected);
 }
 
 static void obey(struct relay *relay, const char *line)
@@ -423,6 +462,11 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     prng_seed(&relay.prng, seed);
+    relay.stranger_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (relay.stranger_fd < 0) {
+        fprintf(stderr, "relay: socket: %s\n", strerror(errno));
+        return EXIT_SYSTEM;
+    }
     for (int i = first; i < argc; i++) {
         open_place(&relay.places[relay.count++], argv[i]);
     }

@@ -1,0 +1,159 @@
+"""What a user does first: set, get, a primary lost, an old one back, the next one lost."""
+
+import json
+import os
+import time
+import unittest
+
+from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, PATIENCE_SECONDS, QUICK, SANITIZED,
+                     ClusterTest, Group, free_first_port, wait_until)
+
+KIB = 1024
+
+
+class Operation(ClusterTest):
+    def setUp(self):
+        self.cluster = self.script_cluster(3)
+
+    def test_one_shot_commands(self):
+        c = self.cluster
+        self.assertEqual(c.client("set", "a", "1").stdout, b"")
+        self.assertEqual(c.client("get", "a").stdout, b"1\n")
+        self.assertEqual(c.client("incr", "a", "41").stdout, b"42\n")
+        self.assertEqual(c.client("cas", "a", "42", "x").returncode, EXIT_OK)
+        self.assertEqual(c.client("cas", "a", "42", "y").returncode, EXIT_FAILED)
+        self.assertEqual(c.client("del", "a").returncode, EXIT_OK)
+        self.assertEqual(c.client("del", "a").returncode, EXIT_FAILED)
+        missing = c.client("get", "a")
+        self.assertEqual((missing.returncode, missing.stdout), (EXIT_FAILED, b""))
+
+    def test_commands_through_a_pipe(self):
+        done = self.cluster.client("--json", stdin=b"set x 1\nincr x 41\nget x\n")
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(len(answers), 3)
+        self.assertTrue(all(a["ok"] for a in answers))
+        self.assertEqual(str(answers[2]["value"]), "42")
+
+    def test_binary_values(self):
+        value = bytes(range(256))
+        self.assertEqual(self.cluster.client("set", "b", "-", stdin=value).returncode, EXIT_OK)
+        self.assertEqual(self.cluster.client("get", "b").stdout.removesuffix(b"\n"), value)
+
+
+class LargeValues(ClusterTest):
+    def test_value_through_small_datagrams(self):
+        """M1, M6: 256 KiB in parts of at most 1,400 bytes."""
+        cluster = self.script_cluster(3, "--datagram-size", "1400")
+        value = bytes(i * 7 % 251 for i in range(256 * KIB))
+        done = cluster.client("set", "large", "-", stdin=value)
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        got = cluster.client("get", "large")
+        self.assertEqual(got.returncode, EXIT_OK, got.stderr)
+        self.assertEqual(got.stdout.removesuffix(b"\n"), value)
+        cluster.wait_equal()
+
+    def test_too_large_is_refused_with_both_numbers(self):
+        cluster = self.script_cluster(1)
+        done = cluster.client("set", "large", "-", stdin=b"x" * (2 * KIB * KIB))
+        self.assertEqual(done.returncode, EXIT_FAILED, done.stderr)
+        message = done.stderr.decode().replace(",", "")
+        self.assertIn(str(2 * KIB * KIB), message)
+        self.assertIn(str(KIB * KIB), message)
+
+
+class NoCluster(unittest.TestCase):
+    def test_says_whom_it_asked(self):
+        nobody = Group(3, free_first_port(3))
+        began = time.monotonic()
+        done = nobody.client("get", "a", timeout_ms=1000)
+        self.assertLess(time.monotonic() - began, PATIENCE_SECONDS / 4)
+        self.assertEqual(done.returncode, EXIT_UNAVAILABLE)
+        for address in nobody.addresses.split(","):
+            self.assertIn(address.encode(), done.stderr)
+
+
+class FailOver(ClusterTest):
+    """An operation, the primary killed, the old primary back, the next primary killed."""
+
+    def story(self, count):
+        c = self.script_cluster(count)
+        self.assertEqual(c.client("set", "k", "v").returncode, EXIT_OK)
+        first = c.primary()
+
+        c.kill(first)
+        self.assertEqual(c.value("get", "k"), "v")
+        second = c.other_primary(first)
+        self.assertEqual(c.client("set", "l", "w").returncode, EXIT_OK)
+
+        c.restart(first)
+        c.wait_normal()
+        c.wait_equal()
+        self.assertEqual(c.status()["health"], "healthy")
+
+        c.kill(second)
+        self.assertEqual(c.value("get", "k"), "v")
+        self.assertEqual(c.value("get", "l"), "w")
+        c.other_primary(second)
+        self.assertEqual(c.value("incr", "n"), "1")
+
+        c.restart(second)
+        c.wait_equal()
+
+    def test_three_replicas(self):
+        self.story(3)
+
+    def test_five_replicas(self):
+        self.story(5)
+
+
+class ServiceGap(ClusterTest):
+    """The primary is killed while 64 clients write: the service is interrupted for less than a
+    second, nothing acknowledged is lost, and the replica comes back with the others' state."""
+
+    ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 5))
+
+    def rounds(self, count):
+        c = self.script_cluster(count)
+        for _ in range(self.ROUNDS):
+            with c.flood("--clients", "64", "--duration", "60") as flood:
+                time.sleep(1)
+                primary = c.primary()
+                c.kill(primary)
+                c.other_primary(primary)
+                time.sleep(1)
+            self.check_gap(flood.result)
+            c.restart(primary)
+            c.wait_equal()
+
+    def check_gap(self, result):
+        if not SANITIZED:
+            self.assertLess(result["longest_gap_ms"], 1000)
+
+    def test_three_replicas(self):
+        self.rounds(3)
+
+    def test_five_replicas(self):
+        self.rounds(5)
+
+
+class Paused(ClusterTest):
+    """LS-5, TM-4: a primary that slept while the group went on serves nobody when it wakes up."""
+
+    def test_paused_primary_becomes_a_backup(self):
+        c = self.script_cluster(3)
+        self.assertEqual(c.value("incr", "n"), "1")
+        old = c.primary()
+        with c.flood("--clients", "8", "--duration", "60", "--mix", "50"):
+            c.pause(old)
+            began = time.monotonic()
+            c.other_primary(old)
+            self.assertEqual(c.value("incr", "n"), "2")
+            time.sleep(max(0, 5 - (time.monotonic() - began)))
+            c.resume(old)
+            # Every read from here on, whoever answers, must see what happened meanwhile.
+            for _ in range(20):
+                self.assertEqual(c.value("get", "n"), "2")
+            wait_until(lambda: (r := c.replica(old))["status"] == "normal"
+                       and r["role"] == "backup", "the old primary as a backup")
+        c.wait_equal()
