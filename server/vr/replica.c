@@ -351,8 +351,9 @@ static void on_message(struct replica *r, const struct message *m)
     }
 }
 
-/* TH-4, TM-3: after a stall all that was due fires once, and nobody is blamed for the silence: what
- * was said meanwhile may still be on its way in. */
+/* TH-4, TM-3: after a stall of this process all that was due fires once, and nobody is blamed for
+ * the silence: what was said meanwhile may still be on its way in. A primary finds out by its next
+ * heartbeat whether it is one still; whatever it serves needs a quorum's acks anyway. */
 static void forgive_stall(struct replica *r)
 {
     const uint64_t due = timeouts_next(&r->timeouts);
@@ -361,6 +362,9 @@ static void forgive_stall(struct replica *r)
     }
     if (r->timeouts.at_ns[TIMEOUT_SUSPECT] != TIMEOUT_NEVER) {
         timeout_set(&r->timeouts, TIMEOUT_SUSPECT, r->time.now_ns + r->options.view_change_ns);
+    }
+    for (uint32_t i = 0; r->acting_primary && i < r->member_count; i++) {
+        r->peers[i].acked_ns = r->time.now_ns;
     }
 }
 

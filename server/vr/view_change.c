@@ -401,6 +401,7 @@ void ask_view(struct replica *r, uint32_t peer, uint64_t view_number)
 
 void on_get_view(struct replica *r, const struct message *m, uint32_t peer)
 {
+    note_later_view(r, m->get_view.view_number);
     if (!r->acting_primary || m->get_view.view_number > r->view_number) {
         drop(r, DROP_NOT_PRIMARY);
         return;
