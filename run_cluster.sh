@@ -276,7 +276,7 @@ build() {
     "$root/tools/deps.sh" build
     if ! make -q -C "$root" all >/dev/null 2>&1; then
         say "building ..."
-        make --no-print-directory -s -C "$root" -j"$(nproc)" all ||
+        make --no-print-directory -s -C "$root" -j"$(nproc)" all >/dev/null ||
             die "$FAILED" "the build failed; what make printed above says where"
     fi
     need_programs
