@@ -1,0 +1,307 @@
+#include "common/wire/kv_codec.h"
+
+#include "common/base/invariant.h"
+#include "proto/kv.pb-c.h"
+
+const char *kv_status_text(enum kv_status status)
+{
+    switch (status) {
+    case KV_OK:
+        return "ok";
+    case KV_NOT_FOUND:
+        return "key not found";
+    case KV_MISMATCH:
+        return "the value is not the expected one";
+    case KV_OVERFLOW:
+        return "the sum does not fit 64 bits";
+    case KV_NOT_A_NUMBER:
+        return "the value is not a 64-bit decimal number";
+    case KV_TOO_LARGE:
+        return "a key, prefix or value is too large";
+    case KV_MALFORMED:
+        return "not an operation that the store knows";
+    }
+    return "?";
+}
+
+/* --- bounds --- */
+
+enum kv_status kv_operation_check(const struct kv_operation *operation)
+{
+    if (operation->kind < KV_GET || operation->kind > KV_SCAN) {
+        return KV_MALFORMED;
+    }
+    if (operation->key.size > KEY_SIZE_MAX || operation->after.size > KEY_SIZE_MAX ||
+        operation->value.size > VALUE_SIZE_MAX || operation->expected.size > VALUE_SIZE_MAX) {
+        return KV_TOO_LARGE;
+    }
+    if (operation->key.size == 0 && operation->kind != KV_SCAN) {
+        return KV_MALFORMED;
+    }
+    /* A Cas carries two values; the log has room for one of the largest. */
+    return kv_operation_size(operation) <= OPERATION_SIZE_MAX ? KV_OK : KV_TOO_LARGE;
+}
+
+bool kv_operation_is_read(const struct kv_operation *operation)
+{
+    return operation->kind == KV_GET || operation->kind == KV_SCAN;
+}
+
+/* --- to and from protobuf's structs --- */
+
+static ProtobufCBinaryData to_binary(struct kv_bytes bytes)
+{
+    /* protobuf-c takes what it only reads as not const. */
+    return (ProtobufCBinaryData){.len = bytes.size, .data = (uint8_t *)(uintptr_t)bytes.bytes};
+}
+
+static struct kv_bytes from_binary(ProtobufCBinaryData binary)
+{
+    return (struct kv_bytes){.bytes = binary.data, .size = binary.len};
+}
+
+static void *arena_alloc(void *data, size_t size)
+{
+    return arena_take(data, size);
+}
+
+static void arena_free(void *data, void *pointer)
+{
+    (void)data; /* an arena is given back as a whole */
+    (void)pointer;
+}
+
+static const ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor,
+                                      const uint8_t *bytes, size_t size, struct arena *arena)
+{
+    ProtobufCAllocator allocator = {arena_alloc, arena_free, arena};
+    return protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
+}
+
+/* --- operations --- */
+
+/* The protobuf form of an operation; it points into itself and must not be moved. */
+struct operation_form {
+    Kv__Operation operation;
+    union {
+        Kv__Get get;
+        Kv__Set set;
+        Kv__Del del;
+        Kv__Cas cas;
+        Kv__Incr incr;
+        Kv__Scan scan;
+    } body;
+};
+
+static void form_cas(struct operation_form *form, const struct kv_operation *operation)
+{
+    form->body.cas = (Kv__Cas)KV__CAS__INIT;
+    form->body.cas.key = to_binary(operation->key);
+    form->body.cas.has_expected = !operation->expect_absent;
+    form->body.cas.expected = to_binary(operation->expected);
+    form->body.cas.value = to_binary(operation->value);
+    form->operation.cas = &form->body.cas;
+}
+
+static void form_scan(struct operation_form *form, const struct kv_operation *operation)
+{
+    form->body.scan = (Kv__Scan)KV__SCAN__INIT;
+    form->body.scan.prefix = to_binary(operation->key);
+    form->body.scan.limit = operation->limit;
+    form->body.scan.has_after = operation->has_after;
+    form->body.scan.after = to_binary(operation->after);
+    form->operation.scan = &form->body.scan;
+}
+
+static void form_operation(struct operation_form *form, const struct kv_operation *operation)
+{
+    form->operation = (Kv__Operation)KV__OPERATION__INIT;
+    /* The kinds are numbered as the fields of the oneof. */
+    form->operation.kind_case = (Kv__Operation__KindCase)operation->kind;
+    switch (operation->kind) {
+    case KV_GET:
+        form->body.get = (Kv__Get)KV__GET__INIT;
+        form->body.get.key = to_binary(operation->key);
+        form->operation.get = &form->body.get;
+        return;
+    case KV_SET:
+        form->body.set = (Kv__Set)KV__SET__INIT;
+        form->body.set.key = to_binary(operation->key);
+        form->body.set.value = to_binary(operation->value);
+        form->operation.set = &form->body.set;
+        return;
+    case KV_DEL:
+        form->body.del = (Kv__Del)KV__DEL__INIT;
+        form->body.del.key = to_binary(operation->key);
+        form->operation.del = &form->body.del;
+        return;
+    case KV_CAS:
+        form_cas(form, operation);
+        return;
+    case KV_INCR:
+        form->body.incr = (Kv__Incr)KV__INCR__INIT;
+        form->body.incr.key = to_binary(operation->key);
+        form->body.incr.by = operation->by;
+        form->operation.incr = &form->body.incr;
+        return;
+    case KV_SCAN:
+        form_scan(form, operation);
+        return;
+    }
+    INVARIANT(false); /* kv_operation_check() knows the kinds */
+}
+
+_Static_assert((int)KV_GET == (int)KV__OPERATION__KIND_GET, "kinds are numbered alike");
+_Static_assert((int)KV_SET == (int)KV__OPERATION__KIND_SET, "kinds are numbered alike");
+_Static_assert((int)KV_DEL == (int)KV__OPERATION__KIND_DEL, "kinds are numbered alike");
+_Static_assert((int)KV_CAS == (int)KV__OPERATION__KIND_CAS, "kinds are numbered alike");
+_Static_assert((int)KV_INCR == (int)KV__OPERATION__KIND_INCR, "kinds are numbered alike");
+_Static_assert((int)KV_SCAN == (int)KV__OPERATION__KIND_SCAN, "kinds are numbered alike");
+
+size_t kv_operation_size(const struct kv_operation *operation)
+{
+    struct operation_form form;
+    form_operation(&form, operation);
+    return protobuf_c_message_get_packed_size(&form.operation.base);
+}
+
+size_t kv_operation_encode(const struct kv_operation *operation, uint8_t *bytes)
+{
+    struct operation_form form;
+    form_operation(&form, operation);
+    return protobuf_c_message_pack(&form.operation.base, bytes);
+}
+
+static void read_cas(const Kv__Cas *cas, struct kv_operation *operation)
+{
+    operation->key = from_binary(cas->key);
+    operation->value = from_binary(cas->value);
+    operation->expect_absent = !cas->has_expected;
+    if (cas->has_expected) {
+        operation->expected = from_binary(cas->expected);
+    }
+}
+
+static void read_scan(const Kv__Scan *scan, struct kv_operation *operation)
+{
+    operation->key = from_binary(scan->prefix);
+    operation->limit = scan->limit;
+    operation->has_after = scan->has_after;
+    if (scan->has_after) {
+        operation->after = from_binary(scan->after);
+    }
+}
+
+bool kv_operation_decode(const uint8_t *bytes, size_t size, struct arena *arena,
+                         struct kv_operation *operation)
+{
+    const Kv__Operation *form =
+        (const Kv__Operation *)unpack(&kv__operation__descriptor, bytes, size, arena);
+    if (form == NULL) {
+        return false;
+    }
+    *operation = (struct kv_operation){.kind = (enum kv_kind)form->kind_case};
+    switch (form->kind_case) {
+    case KV__OPERATION__KIND_GET:
+        operation->key = from_binary(form->get->key);
+        return true;
+    case KV__OPERATION__KIND_SET:
+        operation->key = from_binary(form->set->key);
+        operation->value = from_binary(form->set->value);
+        return true;
+    case KV__OPERATION__KIND_DEL:
+        operation->key = from_binary(form->del->key);
+        return true;
+    case KV__OPERATION__KIND_CAS:
+        read_cas(form->cas, operation);
+        return true;
+    case KV__OPERATION__KIND_INCR:
+        operation->key = from_binary(form->incr->key);
+        operation->by = form->incr->by;
+        return true;
+    case KV__OPERATION__KIND_SCAN:
+        read_scan(form->scan, operation);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* --- results --- */
+
+static bool form_pairs(Kv__Result *form, const struct kv_result *result, struct arena *arena)
+{
+    const size_t count = result->pair_count;
+    Kv__Pair *pairs = arena_take(arena, count * sizeof *pairs);
+    Kv__Pair **pointers = arena_take(arena, count * sizeof *pointers);
+    if (pairs == NULL || pointers == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        pairs[i] = (Kv__Pair)KV__PAIR__INIT;
+        pairs[i].key = to_binary(result->pairs[i].key);
+        pairs[i].value = to_binary(result->pairs[i].value);
+        pointers[i] = &pairs[i];
+    }
+    form->n_pairs = count;
+    form->pairs = pointers;
+    return true;
+}
+
+size_t kv_result_encode(const struct kv_result *result, struct arena *arena, uint8_t *bytes,
+                        size_t capacity)
+{
+    Kv__Result form = KV__RESULT__INIT;
+    INVARIANT(result->pair_count <= KV_PAGE_PAIRS_MAX);
+    form.status = (Kv__Status)result->status;
+    form.has_value = result->value.bytes != NULL;
+    form.value = to_binary(result->value);
+    form.has_number = result->number != 0;
+    form.number = result->number;
+    form.has_more = result->more;
+    form.more = result->more;
+    if (result->pair_count > 0 && !form_pairs(&form, result, arena)) {
+        return 0;
+    }
+    if (protobuf_c_message_get_packed_size(&form.base) > capacity) {
+        return 0;
+    }
+    return protobuf_c_message_pack(&form.base, bytes);
+}
+
+static bool read_pairs(const Kv__Result *form, struct arena *arena, struct kv_result *result)
+{
+    if (form->n_pairs > KV_PAGE_PAIRS_MAX) {
+        return false;
+    }
+    struct kv_pair *pairs = arena_take(arena, form->n_pairs * sizeof *pairs);
+    if (pairs == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < form->n_pairs; i++) {
+        pairs[i].key = from_binary(form->pairs[i]->key);
+        pairs[i].value = from_binary(form->pairs[i]->value);
+    }
+    result->pair_count = (uint32_t)form->n_pairs;
+    result->pairs = pairs;
+    return true;
+}
+
+bool kv_result_decode(const uint8_t *bytes, size_t size, struct arena *arena,
+                      struct kv_result *result)
+{
+    const Kv__Result *form =
+        (const Kv__Result *)unpack(&kv__result__descriptor, bytes, size, arena);
+    if (form == NULL || (int)form->status < (int)KV_OK || (int)form->status > (int)KV_MALFORMED) {
+        return false;
+    }
+    *result = (struct kv_result){
+        .status = (enum kv_status)form->status,
+        .number = form->has_number ? form->number : 0,
+        .more = form->has_more && form->more,
+    };
+    if (form->has_value) {
+        result->value = from_binary(form->value);
+    }
+    return read_pairs(form, arena, result);
+}
