@@ -1,0 +1,577 @@
+/* The library's clients and sessions (vr/client.h): a driver behind a lock, and a thread that runs
+ * it.
+ *
+ * Whoever submits sends by itself, under the lock; the client's thread receives, outside of it, and
+ * steps the driver under it. It sleeps without a timeout while nothing is in flight, and is then
+ * woken by the first submit. Callbacks are called by that thread alone, with the lock released. */
+#include "client/lib/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "client/lib/cluster_list.h"
+#include "client/lib/explain.h"
+#include "common/base/invariant.h"
+#include "common/os/clock.h"
+#include "common/os/endpoint.h"
+#include "common/os/memory.h"
+#include "common/os/thread.h"
+#include "common/wire/kv_codec.h"
+
+enum { SESSIONS_MAX_DEFAULT = 256 };
+
+_Static_assert((int)VR_KEY_SIZE_MAX == (int)KEY_SIZE_MAX, "the public limits are the limits");
+_Static_assert((int)VR_VALUE_SIZE_MAX == (int)VALUE_SIZE_MAX, "the public limits are the limits");
+_Static_assert((int)VR_OPERATION_SIZE_MAX == (int)OPERATION_SIZE_MAX,
+               "the public limits are the limits");
+
+struct vr_client {
+    pthread_mutex_t
+        mutex; /* guards everything below but thread, wake_fd and the driver's receiver */
+    struct driver driver;
+    struct vr_session **sessions; /* by the driver's index; NULL where none is open */
+    struct vr_session *ended;     /* requests that ended and have a callback, oldest first */
+    struct vr_session **ended_tail;
+    pthread_cond_t heard; /* the group was heard of: a view or a configuration is new */
+    uint32_t finding;     /* calls of vr_client_find_primary() under way */
+    bool sleeping;        /* the thread is about to wait, or waits, for wake_fd */
+    bool stopping;
+
+    pthread_t thread;
+    int wake_fd;
+};
+
+/* ---- results ---- */
+
+const char *vr_error_name(enum vr_error error)
+{
+    switch (error) {
+    case VR_ERROR_NONE:
+        return "none";
+    case VR_ERROR_UNAVAILABLE:
+        return "unavailable";
+    case VR_ERROR_BUSY:
+        return "busy";
+    case VR_ERROR_SESSION_EXPIRED:
+        return "session_expired";
+    case VR_ERROR_SESSION_MISUSED:
+        return "session_misused";
+    case VR_ERROR_TOO_LARGE:
+        return "too_large";
+    case VR_ERROR_WRONG_CLUSTER:
+        return "wrong_cluster";
+    case VR_ERROR_WRONG_VERSION:
+        return "wrong_version";
+    case VR_ERROR_CANCELLED:
+        return "cancelled";
+    case VR_ERROR_NO_MEMORY:
+        return "no_memory";
+    case VR_ERROR_NOT_FOUND:
+        return "not_found";
+    case VR_ERROR_MISMATCH:
+        return "mismatch";
+    case VR_ERROR_NOT_A_NUMBER:
+        return "not_a_number";
+    case VR_ERROR_OVERFLOW:
+        return "overflow";
+    case VR_ERROR_REFUSED:
+        return "refused";
+    case VR_ERROR_BAD_RESULT:
+        return "bad_result";
+    }
+    return "?";
+}
+
+void vr_result_free(struct vr_result *result)
+{
+    free(result->data);
+    result->data = NULL;
+    result->size = 0;
+}
+
+static enum vr_error error_of(enum proxy_error error)
+{
+    switch (error) {
+    case PROXY_ERROR_NONE:
+        return VR_ERROR_NONE;
+    case PROXY_ERROR_TIMEOUT:
+        return VR_ERROR_UNAVAILABLE;
+    case PROXY_ERROR_BUSY:
+        return VR_ERROR_BUSY;
+    case PROXY_ERROR_SESSION_EXPIRED:
+        return VR_ERROR_SESSION_EXPIRED;
+    case PROXY_ERROR_PAYLOAD_MISMATCH:
+        return VR_ERROR_SESSION_MISUSED;
+    case PROXY_ERROR_TOO_LARGE:
+        return VR_ERROR_TOO_LARGE;
+    case PROXY_ERROR_WRONG_CLUSTER:
+        return VR_ERROR_WRONG_CLUSTER;
+    case PROXY_ERROR_WRONG_VERSION:
+        return VR_ERROR_WRONG_VERSION;
+    case PROXY_ERROR_CANCELLED:
+        return VR_ERROR_CANCELLED;
+    }
+    return VR_ERROR_NONE;
+}
+
+static enum vr_outcome outcome_of(enum proxy_outcome outcome)
+{
+    switch (outcome) {
+    case PROXY_OK:
+        return VR_OK;
+    case PROXY_FAILED:
+        return VR_FAILED;
+    case PROXY_UNKNOWN:
+        break;
+    }
+    return VR_UNKNOWN;
+}
+
+enum vr_outcome session_fail(struct vr_result *result, enum vr_error error, const char *message)
+{
+    memset(result, 0, sizeof *result);
+    result->outcome = VR_FAILED;
+    result->error = error;
+    (void)snprintf(result->message, sizeof result->message, "%s", message);
+    return VR_FAILED;
+}
+
+/* Keeps the application's bytes. They are lost if memory is short, though the operation was
+ * executed: that, too, is an outcome that is not known. */
+static void keep_data(struct vr_result *result, const struct driver_done *done)
+{
+    if (done->outcome != PROXY_OK || done->result_size == 0) {
+        return;
+    }
+    result->data = malloc(done->result_size);
+    if (result->data == NULL) {
+        result->outcome = VR_UNKNOWN;
+        result->error = VR_ERROR_NO_MEMORY;
+        (void)snprintf(result->message, sizeof result->message,
+                       "executed, but there is no memory for its result");
+        return;
+    }
+    memcpy(result->data, done->result, done->result_size);
+    result->size = done->result_size;
+}
+
+/* ---- the driver's side ---- */
+
+static void request_ended(void *context, const struct driver_done *done)
+{
+    struct vr_client *client = context;
+    struct vr_session *session = client->sessions[done->session];
+    struct vr_result *result = &session->result;
+    memset(result, 0, sizeof *result);
+    result->outcome = outcome_of(done->outcome);
+    result->error = error_of(done->error);
+    result->epoch = view_epoch(done->view_number);
+    result->view = view_within_epoch(done->view_number);
+    result->op_number = done->op_number;
+    result->retries = done->retries;
+    keep_data(result, done);
+    if (done->error != PROXY_ERROR_NONE) {
+        const struct explain_request request = {
+            .outcome = done->outcome,
+            .error = done->error,
+            .submitted_ns = session->submitted_ns,
+            .now_ns = clock_monotonic_ns(),
+            .size = session->operation_size,
+        };
+        explain_failure(proxy_view(client->driver.proxy), &request, result->message,
+                        sizeof result->message);
+    }
+    session->state = SESSION_ENDED;
+    if (session->callback != NULL) {
+        session->next_ended = NULL;
+        *client->ended_tail = session;
+        client->ended_tail = &session->next_ended;
+    } else {
+        condition_broadcast(&session->ended);
+    }
+}
+
+static void wake(struct vr_client *client)
+{
+    if (client->sleeping) {
+        client->sleeping = false;
+        const uint64_t one = 1;
+        (void)!write(client->wake_fd, &one, sizeof one); /* full: it is awake already */
+    }
+}
+
+/* Calls the callbacks of what ended, one after the other, with the lock released: a callback
+ * submits again. */
+static void call_back(struct vr_client *client)
+{
+    struct vr_session *session;
+    while ((session = client->ended) != NULL) {
+        client->ended = session->next_ended;
+        if (client->ended == NULL) {
+            client->ended_tail = &client->ended;
+        }
+        struct vr_result result = session->result;
+        vr_callback *callback = session->callback;
+        void *context = session->context;
+        memset(&session->result, 0, sizeof session->result);
+        session->state = SESSION_READY;
+        mutex_unlock(&client->mutex);
+        callback(context, session, &result);
+        vr_result_free(&result);
+        mutex_lock(&client->mutex);
+    }
+}
+
+/* Waits with the lock released. While requests are in flight the socket's own short timeout is
+ * precise enough for retries, and waiting for the socket alone costs one system call. */
+static void wait_for_something(struct vr_client *client)
+{
+    const uint64_t deadline_ns = driver_deadline(&client->driver);
+    if (client->driver.in_flight_count > 0) {
+        mutex_unlock(&client->mutex);
+        driver_wait(&client->driver, CHANNEL_WAIT_MS * NANOSECONDS_PER_MILLISECOND);
+        mutex_lock(&client->mutex);
+        return;
+    }
+    client->sleeping = true;
+    mutex_unlock(&client->mutex);
+    struct pollfd fds[2] = {
+        {.fd = client->driver.channel.socket.fd, .events = POLLIN},
+        {.fd = client->wake_fd, .events = POLLIN},
+    };
+    const uint64_t now_ns = clock_monotonic_ns();
+    const struct timespec timeout = clock_timespec(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+    (void)ppoll(fds, 2, deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
+    if ((fds[1].revents & POLLIN) != 0) {
+        uint64_t ignored;
+        (void)!read(client->wake_fd, &ignored, sizeof ignored);
+    }
+    if ((fds[0].revents & POLLIN) != 0) {
+        driver_wait(&client->driver, 0);
+    }
+    mutex_lock(&client->mutex);
+    client->sleeping = false;
+}
+
+static void *run(void *argument)
+{
+    struct vr_client *client = argument;
+    mutex_lock(&client->mutex);
+    for (;;) {
+        call_back(client);
+        if (client->stopping) {
+            break;
+        }
+        wait_for_something(client);
+        driver_step(&client->driver, clock_monotonic_ns());
+        if (client->finding > 0) {
+            condition_broadcast(&client->heard);
+        }
+    }
+    mutex_unlock(&client->mutex);
+    return NULL;
+}
+
+/* ---- clients ---- */
+
+static int open_with(struct vr_client *client, const struct cluster_list *list,
+                     uint32_t sessions_max)
+{
+    const struct driver_options options = {
+        .seeds = list->addresses,
+        .seed_count = list->count,
+        .sessions_max = sessions_max,
+        .done = request_ended,
+        .context = client,
+    };
+    client->ended_tail = &client->ended;
+    client->sessions = calloc(sessions_max, sizeof(struct vr_session *));
+    if (client->sessions == NULL) {
+        return -ENOMEM;
+    }
+    int error = driver_open(&client->driver, &options);
+    if (error != 0) {
+        goto free_sessions;
+    }
+    client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (client->wake_fd < 0) {
+        error = -errno;
+        goto close_driver;
+    }
+    mutex_init(&client->mutex);
+    condition_init(&client->heard);
+    error = thread_start(&client->thread, "vr-client", run, client);
+    if (error == 0) {
+        return 0;
+    }
+
+    condition_destroy(&client->heard);
+    mutex_destroy(&client->mutex);
+    (void)close(client->wake_fd); /* an eventfd has nothing to lose */
+close_driver:
+    driver_close(&client->driver);
+free_sessions:
+    free(client->sessions);
+    return error;
+}
+
+int vr_client_open(const char *cluster, const struct vr_client_options *options,
+                   struct vr_client **opened, char message[VR_MESSAGE_MAX])
+{
+    struct cluster_list list;
+    if (!cluster_list_resolve(cluster, &list, message, VR_MESSAGE_MAX)) {
+        return -EINVAL;
+    }
+    const uint32_t wanted = options != NULL ? options->sessions_max : 0;
+    const uint32_t sessions_max = wanted > 0 ? wanted : SESSIONS_MAX_DEFAULT;
+    if (sessions_max > SESSIONS_MAX) {
+        (void)snprintf(message, VR_MESSAGE_MAX, "sessions_max is %u; at most %d", sessions_max,
+                       SESSIONS_MAX);
+        return -EINVAL;
+    }
+    struct vr_client *client = calloc(1, sizeof *client);
+    const int error = client != NULL ? open_with(client, &list, sessions_max) : -ENOMEM;
+    if (error != 0) {
+        free(client);
+        (void)snprintf(message, VR_MESSAGE_MAX, "cannot open a socket and start a thread: %s",
+                       strerror(-error));
+        return error;
+    }
+    *opened = client;
+    return 0;
+}
+
+static void free_session(struct vr_session *session)
+{
+    condition_destroy(&session->ended);
+    memory_release(session->kv_memory, KV_ARENA_SIZE);
+    vr_result_free(&session->result);
+    free(session->operation);
+    free(session);
+}
+
+void vr_client_close(struct vr_client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    const uint32_t sessions_max = client->driver.options.sessions_max;
+    mutex_lock(&client->mutex);
+    client->stopping = true;
+    const uint64_t now_ns = clock_monotonic_ns();
+    for (uint32_t i = 0; i < sessions_max; i++) {
+        if (client->sessions[i] != NULL) {
+            driver_cancel(&client->driver, i, now_ns);
+        }
+    }
+    driver_flush(&client->driver, now_ns);
+    wake(client);
+    mutex_unlock(&client->mutex);
+    thread_join(client->thread);
+
+    driver_close(&client->driver);
+    for (uint32_t i = 0; i < sessions_max; i++) {
+        if (client->sessions[i] != NULL) {
+            free_session(client->sessions[i]);
+        }
+    }
+    condition_destroy(&client->heard);
+    mutex_destroy(&client->mutex);
+    (void)close(client->wake_fd); /* an eventfd has nothing to lose */
+    free(client->sessions);
+    free(client);
+}
+
+void vr_client_info(struct vr_client *client, struct vr_client_info *info)
+{
+    memset(info, 0, sizeof *info);
+    mutex_lock(&client->mutex);
+    const struct proxy_view *view = proxy_view(client->driver.proxy);
+    info->cluster_id = view->cluster_id;
+    info->epoch = view_epoch(view->view_number);
+    info->view = view_within_epoch(view->view_number);
+    info->primary_known = view->primary_id != REPLICA_NONE;
+    info->primary_id = view->primary_id;
+    info->replica_count = view->configuration != NULL ? view->configuration->member_count : 0;
+    for (uint32_t i = 0; i < view->target_count && info->primary_known; i++) {
+        if (view->targets[i].replica_id == view->primary_id) {
+            char text[NET_ADDRESS_TEXT_MAX];
+            (void)snprintf(info->primary_address, sizeof info->primary_address, "%s",
+                           net_address_text(&view->targets[i].address, text));
+        }
+    }
+    if (view->silent_since_ns != 0) {
+        const uint64_t now_ns = clock_monotonic_ns();
+        info->silent_ms = (now_ns - view->silent_since_ns) / NANOSECONDS_PER_MILLISECOND;
+        explain_silence(view, view->silent_since_ns, now_ns, info->waits_for,
+                        sizeof info->waits_for);
+    }
+    mutex_unlock(&client->mutex);
+}
+
+bool vr_client_find_primary(struct vr_client *client, uint32_t timeout_ms)
+{
+    enum { ASK_AGAIN_MS = 50 };
+    const uint64_t deadline_ns = clock_monotonic_ns() + timeout_ms * NANOSECONDS_PER_MILLISECOND;
+    mutex_lock(&client->mutex);
+    const struct proxy_view *view = proxy_view(client->driver.proxy);
+    client->finding++;
+    for (;;) {
+        uint64_t now_ns = clock_monotonic_ns();
+        if ((view->configuration != NULL && view->primary_id != REPLICA_NONE) ||
+            now_ns >= deadline_ns || client->stopping) {
+            break;
+        }
+        proxy_ask_status(client->driver.proxy, now_ns);
+        driver_flush(&client->driver, now_ns);
+        wake(client);
+        const uint64_t again_ns = now_ns + ASK_AGAIN_MS * NANOSECONDS_PER_MILLISECOND;
+        const uint64_t until_ns = again_ns < deadline_ns ? again_ns : deadline_ns;
+        while ((view->configuration == NULL || view->primary_id == REPLICA_NONE) &&
+               condition_wait_until(&client->heard, &client->mutex, until_ns)) {
+        }
+    }
+    client->finding--;
+    const bool found = view->configuration != NULL && view->primary_id != REPLICA_NONE;
+    mutex_unlock(&client->mutex);
+    return found;
+}
+
+/* ---- sessions ---- */
+
+struct vr_session *vr_session_open(struct vr_client *client)
+{
+    struct vr_session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return NULL;
+    }
+    session->client = client;
+    condition_init(&session->ended);
+    mutex_lock(&client->mutex);
+    session->index = client->stopping ? UINT32_MAX : driver_open_session(&client->driver);
+    if (session->index != UINT32_MAX) {
+        client->sessions[session->index] = session;
+    }
+    mutex_unlock(&client->mutex);
+    if (session->index == UINT32_MAX) {
+        free_session(session);
+        return NULL;
+    }
+    return session;
+}
+
+void vr_session_close(struct vr_session *session)
+{
+    struct vr_client *client = session->client;
+    mutex_lock(&client->mutex);
+    INVARIANT(session->state != SESSION_IN_FLIGHT);
+    client->sessions[session->index] = NULL;
+    driver_close_session(&client->driver, session->index);
+    driver_flush(&client->driver, clock_monotonic_ns());
+    mutex_unlock(&client->mutex);
+    free_session(session);
+}
+
+static int keep_operation(struct vr_session *session, const void *operation, size_t size)
+{
+    if (size > session->operation_capacity) {
+        uint8_t *larger = realloc(session->operation, size);
+        if (larger == NULL) {
+            return -ENOMEM;
+        }
+        session->operation = larger;
+        session->operation_capacity = size;
+    }
+    if (size > 0) {
+        memcpy(session->operation, operation, size);
+    }
+    session->operation_size = size;
+    return 0;
+}
+
+int vr_submit(struct vr_session *session, const void *operation, size_t size, unsigned flags,
+              uint32_t timeout_ms, vr_callback *callback, void *context)
+{
+    struct vr_client *client = session->client;
+    mutex_lock(&client->mutex);
+    int error = session->state == SESSION_READY ? 0 : -EBUSY;
+    if (client->stopping) {
+        error = -ESHUTDOWN;
+    }
+    if (error == 0) {
+        /* What is larger is refused by its size; the bytes are not needed for that. */
+        error = keep_operation(session, operation,
+                               size <= OPERATION_SIZE_MAX ? size : OPERATION_SIZE_MAX);
+    }
+    if (error == 0) {
+        const uint64_t now_ns = clock_monotonic_ns();
+        session->state = SESSION_IN_FLIGHT;
+        session->operation_size = size;
+        session->callback = callback;
+        session->context = context;
+        session->submitted_ns = now_ns;
+        driver_submit(&client->driver, session->index, session->operation, size,
+                      (flags & VR_READ) != 0, now_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND,
+                      now_ns);
+        driver_flush(&client->driver, now_ns);
+        wake(client);
+    }
+    mutex_unlock(&client->mutex);
+    return error;
+}
+
+bool vr_poll(struct vr_session *session)
+{
+    mutex_lock(&session->client->mutex);
+    const bool ended = session->state == SESSION_ENDED && session->callback == NULL;
+    mutex_unlock(&session->client->mutex);
+    return ended;
+}
+
+enum vr_outcome vr_wait(struct vr_session *session, struct vr_result *result)
+{
+    struct vr_client *client = session->client;
+    mutex_lock(&client->mutex);
+    INVARIANT(session->state != SESSION_READY);
+    INVARIANT(session->callback == NULL);
+    while (session->state == SESSION_IN_FLIGHT) {
+        condition_wait(&session->ended, &client->mutex);
+    }
+    *result = session->result;
+    memset(&session->result, 0, sizeof session->result);
+    session->state = SESSION_READY;
+    mutex_unlock(&client->mutex);
+    return result->outcome;
+}
+
+enum vr_outcome vr_call(struct vr_session *session, const void *operation, size_t size,
+                        unsigned flags, uint32_t timeout_ms, struct vr_result *result)
+{
+    const int error = vr_submit(session, operation, size, flags, timeout_ms, NULL, NULL);
+    if (error == -ENOMEM) {
+        return session_fail(result, VR_ERROR_NO_MEMORY,
+                            "there is no memory for the operation; it was not executed");
+    }
+    if (error != 0) {
+        return session_fail(result, VR_ERROR_SESSION_MISUSED,
+                            error == -EBUSY ? "a request is in flight in this session already; "
+                                              "it was not executed"
+                                            : "the client is being closed; it was not executed");
+    }
+    return vr_wait(session, result);
+}
+
+void vr_cancel(struct vr_session *session)
+{
+    struct vr_client *client = session->client;
+    mutex_lock(&client->mutex);
+    const uint64_t now_ns = clock_monotonic_ns();
+    driver_cancel(&client->driver, session->index, now_ns);
+    driver_flush(&client->driver, now_ns);
+    wake(client); /* a callback is called by the client's thread */
+    mutex_unlock(&client->mutex);
+}
