@@ -1,0 +1,368 @@
+#include "server/runtime/core.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/invariant.h"
+#include "common/os/clock.h"
+#include "common/os/endpoint.h"
+#include "common/os/logger.h"
+#include "common/os/thread.h"
+#include "server/runtime/trace.h"
+
+static struct vr_time time_now(void)
+{
+    return (struct vr_time){.now_ns = clock_monotonic_ns(), .wall_ns = clock_wall_ns()};
+}
+
+/* --trace-messages: one line a message. The names are the replicas' ids, as in status. */
+
+static void trace_sent(const struct core *core, const struct message *message, uint32_t mask)
+{
+    char text[TRACE_TEXT_MAX];
+    for (uint32_t i = 0; i < core->configuration.member_count; i++) {
+        if ((mask & (UINT32_C(1) << i)) != 0) {
+            log_info("%u -> %u  %s", core->configuration.members[core->self].replica_id,
+                     core->configuration.members[i].replica_id, trace_message(message, text));
+        }
+    }
+}
+
+static void trace_sent_to_client(const struct core *core, const struct message *message)
+{
+    char text[TRACE_TEXT_MAX];
+    char address[NET_ADDRESS_TEXT_MAX];
+    log_info("%u -> %s  %s", core->configuration.members[core->self].replica_id,
+             net_address_text(&message->address, address), trace_message(message, text));
+}
+
+static void trace_stepped(const struct core *core, const struct message *message)
+{
+    char text[TRACE_TEXT_MAX];
+    char address[NET_ADDRESS_TEXT_MAX];
+    const uint32_t own = core->configuration.members[core->self].replica_id;
+    if (message->from == REPLICA_NONE) {
+        log_info("%u <- %s  %s", own, net_address_text(&message->address, address),
+                 trace_message(message, text));
+    } else {
+        log_info("%u <- %u  %s", own, message->from, trace_message(message, text));
+    }
+}
+
+/* Outputs. */
+
+static void send_peers(struct core *core, const struct vr_output *output, uint64_t now_ns)
+{
+    struct net_address addresses[REPLICAS_MAX];
+    size_t count = 0;
+    INVARIANT((output->send.member_mask & (UINT32_C(1) << core->self)) == 0);
+    for (uint32_t i = 0; i < core->configuration.member_count; i++) {
+        if ((output->send.member_mask & (UINT32_C(1) << i)) != 0) {
+            addresses[count++] = core->peer_addresses[i];
+        }
+    }
+    outbox_send_many(&core->peers, addresses, count, &output->send.message, now_ns);
+    if (output->send.message.type == MESSAGE_REFUSED) {
+        health_refused_peers(core->health, output->send.member_mask, &output->send.message.refused);
+    }
+    if (core->trace_messages) {
+        trace_sent(core, &output->send.message, output->send.member_mask);
+    }
+}
+
+static void send_client(struct core *core, const struct message *message, uint64_t now_ns)
+{
+    outbox_send(&core->clients, &message->address, message, now_ns);
+    if (core->trace_messages) {
+        trace_sent_to_client(core, message);
+    }
+}
+
+static void write_log(struct core *core, const struct vr_output *output)
+{
+    const struct log_write write = {
+        .generation = output->write_log.generation,
+        .cut_to = output->write_log.cut_to,
+        .first_op = output->write_log.first_op,
+        .last_op = output->write_log.last_op,
+    };
+    const int error = core->log_store.write(core->log_store.state, &write);
+    /* A log in memory cannot fail; one on disk reports from its own thread (D4). */
+    INVARIANT(error == 0);
+}
+
+static void execute(struct core *core, uint64_t first_op, uint64_t last_op)
+{
+    struct vr_execution entries[EXECUTION_BATCH_MAX];
+    size_t count = 0;
+    for (uint64_t op = first_op; op <= last_op; op++) {
+        vr_execution(core->replica, op, &entries[count++]);
+        if (count == EXECUTION_BATCH_MAX || op == last_op) {
+            execution_push(core->execution, entries, count);
+            count = 0;
+        }
+    }
+}
+
+static void look_up(struct core *core, const struct vr_output *output)
+{
+    const struct execution_lookup lookup = {
+        .client_id = output->lookup.client_id,
+        .session = output->lookup.session,
+        .request_number = output->lookup.request_number,
+        .kind = output->lookup.kind,
+        .operation_checksum = output->lookup.operation_checksum,
+        .view_number = output->lookup.view_number,
+        .address = output->lookup.address,
+    };
+    execution_look_up(core->execution, &lookup);
+}
+
+static void carry_out_one(struct core *core, const struct vr_output *output, uint64_t now_ns)
+{
+    switch (output->kind) {
+    case VR_OUT_SEND_PEERS:
+        send_peers(core, output, now_ns);
+        break;
+    case VR_OUT_SEND_CLIENT:
+        send_client(core, &output->send.message, now_ns);
+        break;
+    case VR_OUT_WRITE_LOG:
+        write_log(core, output);
+        break;
+    case VR_OUT_WRITE_STATE:
+        state_writer_submit(core->state_writer, output->write_state.number,
+                            &output->write_state.state);
+        break;
+    case VR_OUT_EXECUTE:
+        execute(core, output->execute.first_op, output->execute.last_op);
+        break;
+    case VR_OUT_LOOKUP:
+        look_up(core, output);
+        break;
+    case VR_OUT_DIVERGED:
+        health_diverged(core->health, output->diverged.op_number, output->diverged.own,
+                        output->diverged.theirs, output->diverged.peer);
+        break;
+    }
+}
+
+static void carry_out(struct core *core, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < core->outputs.count; i++) {
+        carry_out_one(core, &core->outputs.items[i], now_ns);
+    }
+}
+
+/* Steps one event, and what storage completed in answer to it. */
+static void step(struct core *core, const struct vr_event *event)
+{
+    vr_step(core->replica, event, &core->outputs);
+    carry_out(core, event->time.now_ns);
+    while (core->log_completed) {
+        const struct vr_event completed = {
+            .kind = VR_EVENT_LOG_DURABLE,
+            .time = event->time,
+            .log_durable = {.generation = core->log_generation, .op_number = core->log_op},
+        };
+        core->log_completed = false;
+        vr_step(core->replica, &completed, &core->outputs);
+        carry_out(core, event->time.now_ns);
+    }
+}
+
+static void flush(struct core *core, struct vr_time time)
+{
+    bool more = true;
+    while (more) {
+        more = vr_flush(core->replica, time, &core->outputs);
+        carry_out(core, time.now_ns);
+        if (core->log_completed) {
+            const struct vr_event completed = {
+                .kind = VR_EVENT_LOG_DURABLE,
+                .time = time,
+                .log_durable = {.generation = core->log_generation, .op_number = core->log_op},
+            };
+            core->log_completed = false;
+            step(core, &completed);
+            more = true;
+        }
+    }
+}
+
+/* Log stores. */
+
+const uint8_t *core_log_entry(void *context, uint64_t op_number, size_t *size)
+{
+    const struct core *core = context;
+    return vr_log_bytes(core->replica, op_number, size);
+}
+
+void core_log_durable(void *context, uint64_t generation, uint64_t op_number)
+{
+    struct core *core = context;
+    core->log_generation = generation;
+    core->log_op = op_number;
+    core->log_completed = true;
+}
+
+/* Draining, with the lock. */
+
+static void step_completions(struct core *core, const struct inbox_take *take, struct vr_time time)
+{
+    if (take->state_durable) {
+        step(core, &(struct vr_event){.kind = VR_EVENT_STATE_DURABLE,
+                                      .time = time,
+                                      .state_durable = {.number = take->state_number}});
+    }
+    if (take->log_durable) {
+        step(core, &(struct vr_event){.kind = VR_EVENT_LOG_DURABLE,
+                                      .time = time,
+                                      .log_durable = {.generation = take->log_generation,
+                                                      .op_number = take->log_op}});
+    }
+    if (take->executed) {
+        step(core, &(struct vr_event){.kind = VR_EVENT_EXECUTED,
+                                      .time = time,
+                                      .executed = {.op_number = take->executed_op}});
+    }
+}
+
+/* Which of the core's outboxes a PartsMissing means: what peers lack went to peers (M6). */
+static struct outbox *repaired_outbox(struct core *core, enum lane_kind kind)
+{
+    return kind == LANE_PEERS ? &core->peers : &core->clients;
+}
+
+static void step_lane(struct core *core, enum lane_kind kind, uint64_t count, struct vr_time time)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        const struct inbox_item *item = inbox_next(core->inbox, kind);
+        if (item->message.type == MESSAGE_PARTS_MISSING) {
+            wire_sender_parts_missing(repaired_outbox(core, kind)->sender, &item->message,
+                                      time.now_ns);
+            continue;
+        }
+        if (item->message.type == MESSAGE_REFUSED) {
+            health_refused_by(core->health, item->message.from, &item->message.refused);
+        }
+        if (core->trace_messages) {
+            trace_stepped(core, &item->message);
+        }
+        step(core, &(struct vr_event){
+                       .kind = VR_EVENT_MESSAGE,
+                       .time = time,
+                       .message = {.message = &item->message, .received_ns = item->received_ns}});
+    }
+}
+
+static void tick(struct core *core, struct vr_time time)
+{
+    wire_sender_tick(core->peers.sender, time.now_ns);
+    wire_sender_tick(core->clients.sender, time.now_ns);
+    if (vr_deadline(core->replica) <= time.now_ns) {
+        step(core, &(struct vr_event){.kind = VR_EVENT_TICK, .time = time});
+    }
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void publish(struct core *core, uint64_t now_ns)
+{
+    struct health_senders senders;
+    wire_sender_counters(core->peers.sender, &senders.peers);
+    wire_sender_counters(core->clients.sender, &senders.clients);
+    health_observe(core->health, core->replica, &senders, now_ns);
+}
+
+/* Ends a drain: everything that was said leaves, everybody may see where we are. */
+static void finish(struct core *core, bool ticked, struct vr_time time)
+{
+    flush(core, time);
+    outbox_flush(&core->peers);
+    outbox_flush(&core->clients);
+    publish(core, time.now_ns);
+    const uint64_t deadline_ns =
+        earliest(vr_deadline(core->replica), earliest(wire_sender_deadline(core->peers.sender),
+                                                      wire_sender_deadline(core->clients.sender)));
+    atomic_store(&core->deadline_ns, deadline_ns);
+    if (ticked) {
+        atomic_fetch_add(&core->ticks, 1);
+    }
+    core->wake_timer(core->wake_context, false);
+    atomic_fetch_add_explicit(&core->drains, 1, memory_order_relaxed);
+}
+
+static void drain(struct core *core)
+{
+    struct inbox_take take;
+    inbox_take(core->inbox, CORE_LANE_MAX, &take);
+    /* Read after the take, so that nothing taken arrived later than `now`. */
+    const struct vr_time time = time_now();
+    step_completions(core, &take, time);
+    step_lane(core, LANE_PEERS, take.counts[LANE_PEERS], time);
+    step_lane(core, LANE_CLIENTS, take.counts[LANE_CLIENTS], time);
+    if (take.tick) {
+        tick(core, time);
+    }
+    if (take.stop) {
+        step(core, &(struct vr_event){.kind = VR_EVENT_STOP, .time = time});
+        core->halted = true;
+    }
+    inbox_release(core->inbox, &take);
+    finish(core, take.tick, time);
+}
+
+void core_run(struct core *core)
+{
+    for (int drains = 0; inbox_pending(core->inbox); drains++) {
+        if (drains == CORE_RUN_MAX) {
+            /* A receiver has a socket to empty: others go on here. */
+            core->wake_timer(core->wake_context, true);
+            return;
+        }
+        if (!mutex_try_lock(&core->lock)) {
+            return;
+        }
+        const bool halted = core->halted;
+        if (!halted) {
+            drain(core);
+        }
+        mutex_unlock(&core->lock);
+        if (halted) {
+            return;
+        }
+    }
+}
+
+void core_init(struct core *core)
+{
+    mutex_init(&core->lock);
+    atomic_init(&core->deadline_ns, UINT64_MAX);
+}
+
+void core_start(struct core *core)
+{
+    mutex_lock(&core->lock);
+    finish(core, false, time_now());
+    mutex_unlock(&core->lock);
+}
+
+void core_halt(struct core *core)
+{
+    inbox_post_stop(core->inbox);
+    mutex_lock(&core->lock);
+    if (!core->halted) {
+        drain(core);
+    }
+    INVARIANT(core->halted);
+    mutex_unlock(&core->lock);
+}
+
+void core_destroy(struct core *core)
+{
+    mutex_destroy(&core->lock);
+}

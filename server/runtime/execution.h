@@ -1,0 +1,84 @@
+/* execution.h - the executor's thread: committed entries in, replies out (N6).
+ *
+ * Apart from the core, so that a slow operation never delays a heartbeat or an ack (N9).
+ *
+ * Threads: entries and look-ups come from the holder of the core lock, repairs from the clients'
+ *          receiver; everything that an application does happens on this one thread. */
+#ifndef VR_RUNTIME_EXECUTION_H
+#define VR_RUNTIME_EXECUTION_H
+
+#include <stdatomic.h>
+
+#include "common/os/queue.h"
+#include "server/executor/executor.h"
+#include "server/runtime/outbox.h"
+#include "server/vr/vr.h"
+
+enum {
+    EXECUTION_LOOKUPS_MAX = 1024, /* repeated requests that wait (N2); beyond it they are dropped */
+    EXECUTION_REPAIRS_MAX = 64,   /* PartsMissing that wait (M6); beyond it they are dropped */
+    EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX,
+    EXECUTION_BATCH_MAX = 64, /* items between two flushes of replies */
+};
+
+/* N2's look-up, as VR_OUT_LOOKUP gives it. */
+struct execution_lookup {
+    struct client_id client_id;
+    uint64_t session;
+    uint64_t request_number;
+    enum entry_kind kind;
+    uint64_t operation_checksum;
+    uint64_t view_number;
+    struct net_address address;
+};
+
+/* What others may know of it. */
+struct execution_status {
+    uint64_t executed_op;
+    struct checksum digest; /* at executed_op */
+    uint64_t session_count;
+    uint64_t evicted_count;
+    struct wire_sender_counters sender; /* of the replies */
+};
+
+struct execution {
+    /* Filled in by the server before execution_start(). */
+    struct executor *executor;
+    struct outbox outbox; /* the clients' socket, number OUTBOX_EXECUTOR */
+
+    /* Called by the thread. Everything up to op_number is executed; `urgent`: the queue is long, so
+     * the core should know soon. */
+    void (*executed)(void *context, uint64_t op_number, bool urgent);
+    void *context;
+
+    struct queue work;    /* struct execution_item */
+    struct queue repairs; /* struct execution_repair, one for each repair in `work` */
+    atomic_uint lookups_waiting;
+    atomic_uint_least64_t lookups_dropped;
+    atomic_bool abandon; /* stop without executing what waits */
+    bool running;
+    pthread_t thread;
+
+    pthread_mutex_t status_mutex; /* guards status, for a copy in or out */
+    struct execution_status status;
+};
+
+/* Returns 0 or a negative errno. */
+int execution_start(struct execution *execution);
+
+/* Committed entries, in op order. There is always room: the core hands over at most EXECUTE_LAG_MAX
+ * (asserted). */
+void execution_push(struct execution *execution, const struct vr_execution *entries, size_t count);
+
+void execution_look_up(struct execution *execution, const struct execution_lookup *lookup);
+
+/* A client lacks parts of a reply. The message is copied. */
+void execution_repair(struct execution *execution, const struct message *parts_missing);
+
+void execution_status(struct execution *execution, struct execution_status *status);
+
+/* Executes what waits, for grace_ns at most, and joins. What is left over is committed: the others
+ * have it, and this replica comes back by recovery (D6). */
+void execution_stop(struct execution *execution, uint64_t grace_ns);
+
+#endif

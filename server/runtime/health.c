@@ -1,0 +1,306 @@
+#include "server/runtime/health.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/os/clock.h"
+#include "common/os/logger.h"
+#include "common/os/thread.h"
+
+void health_init(struct health *health, const struct configuration *configuration, uint32_t self,
+                 uint64_t log_memory_max)
+{
+    memset(health, 0, sizeof *health);
+    health->configuration = *configuration;
+    health->self = self;
+    health->log_memory_max = log_memory_max;
+    mutex_init(&health->mutex);
+}
+
+void health_destroy(struct health *health)
+{
+    mutex_destroy(&health->mutex);
+}
+
+/* Every line begins with who speaks, and where it stands. */
+__attribute__((format(printf, 4, 5))) static void say(const struct health *health,
+                                                      const struct vr_snapshot *now,
+                                                      enum log_level level, const char *format, ...)
+{
+    char text[LOG_LINE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    logger_write(level,
+                 "replica %" PRIu32 " view %" PRIu64 " op %" PRIu64 " commit %" PRIu64 ": %s",
+                 health->configuration.members[health->self].replica_id,
+                 view_within_epoch(now->view_number), now->op_number, now->commit_number, text);
+}
+
+static uint32_t primary_id(const struct health *health, uint64_t view_number)
+{
+    return health->configuration.members[configuration_primary(&health->configuration, view_number)]
+        .replica_id;
+}
+
+static void say_status(const struct health *health, const struct vr_snapshot *now)
+{
+    const uint64_t view = view_within_epoch(now->view_number);
+    switch (now->status) {
+    case STATUS_NORMAL:
+        if (now->acting_primary) {
+            say(health, now, LOG_LEVEL_INFO, "primary of view %" PRIu64, view);
+        } else {
+            say(health, now, LOG_LEVEL_INFO,
+                "backup in view %" PRIu64 ", its primary is replica %" PRIu32, view,
+                primary_id(health, now->view_number));
+        }
+        break;
+    case STATUS_VIEW_CHANGE:
+        say(health, now, LOG_LEVEL_INFO,
+            "view change to view %" PRIu64 ", its primary would be replica %" PRIu32, view,
+            primary_id(health, now->view_number));
+        break;
+    case STATUS_RECOVERING:
+        say(health, now, LOG_LEVEL_INFO,
+            "recovering: this replica's log was in memory and is gone; waiting for a primary to "
+            "get it from");
+        break;
+    case STATUS_TRANSITIONING:
+        say(health, now, LOG_LEVEL_INFO, "between two configurations");
+        break;
+    }
+}
+
+static uint32_t recovering_count(const struct vr_snapshot *now, uint32_t self)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < now->member_count; i++) {
+        const bool recovering =
+            i == self ? now->status == STATUS_RECOVERING : now->members[i].recovering;
+        count += recovering ? 1 : 0;
+    }
+    return count;
+}
+
+static void say_group_lost(const struct health *health, const struct vr_snapshot *now,
+                           char text[HEALTH_NOTE_MAX])
+{
+    (void)snprintf(text, HEALTH_NOTE_MAX,
+                   "%" PRIu32 " of %" PRIu32
+                   " replicas have lost their memory: too few remember the "
+                   "group's data, so it cannot go on. Destroy the group and initialise a new one",
+                   recovering_count(now, health->self), now->member_count);
+}
+
+static void say_sync(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
+{
+    const struct vr_snapshot *said = &health->said;
+    const bool runs = now->sync_target != 0;
+    const bool ran = said->sync_target != 0;
+    if (runs && !ran) {
+        health->sync_started_ns = now_ns;
+    }
+    if (runs && !ran && now->sync_target - now->sync_from >= HEALTH_SYNC_ENTRIES_MIN) {
+        say(health, now, LOG_LEVEL_INFO, "catching up from op %" PRIu64 " to %" PRIu64,
+            now->sync_from, now->sync_target);
+    } else if (!runs && ran && said->sync_target - said->sync_from >= HEALTH_SYNC_ENTRIES_MIN) {
+        say(health, now, LOG_LEVEL_INFO, "catching up ended after %.1f s",
+            (double)(now_ns - health->sync_started_ns) / (double)NANOSECONDS_PER_SECOND);
+    }
+}
+
+static void say_conditions(const struct health *health, const struct vr_snapshot *now)
+{
+    const struct vr_snapshot *said = &health->said;
+    if (now->suspecting && !said->suspecting) {
+        say(health, now, LOG_LEVEL_INFO,
+            "suspects the primary of view %" PRIu64 " and votes for the next",
+            view_within_epoch(now->view_number));
+    } else if (!now->suspecting && said->suspecting && now->view_number == said->view_number &&
+               now->status == STATUS_NORMAL) {
+        say(health, now, LOG_LEVEL_INFO, "suspects the primary of view %" PRIu64 " no more",
+            view_within_epoch(now->view_number));
+    }
+    if (now->log_full && !said->log_full) {
+        say(health, now, LOG_LEVEL_ERROR,
+            "the log in memory is full (%" PRIu64
+            " MiB): writes are refused as busy from now on. A "
+            "log in memory only grows: raise --log-memory-max, or destroy the group and begin anew",
+            health->log_memory_max / (1024 * 1024));
+    } else if (!now->log_full && said->log_full) {
+        say(health, now, LOG_LEVEL_INFO, "the log has room again");
+    }
+    if (now->group_lost && !said->group_lost) {
+        char text[HEALTH_NOTE_MAX];
+        say_group_lost(health, now, text);
+        say(health, now, LOG_LEVEL_ERROR, "%s", text);
+    }
+}
+
+/* Only an acting primary hears from everybody; what others miss says nothing. */
+static void say_silent(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
+{
+    uint32_t silent_mask = 0;
+    for (uint32_t i = 0; i < now->member_count && now->acting_primary; i++) {
+        const uint32_t bit = UINT32_C(1) << i;
+        const uint64_t heard_ns = now->members[i].heard_ns;
+        const bool silent = i != health->self && heard_ns != 0 && heard_ns < now_ns &&
+                            now_ns - heard_ns > HEALTH_SILENT_NS;
+        silent_mask |= silent ? bit : 0;
+        if (silent && (health->silent_mask & bit) == 0) {
+            say(health, now, LOG_LEVEL_WARNING, "replica %" PRIu32 " is silent",
+                now->members[i].replica_id);
+        } else if (!silent && (health->silent_mask & bit) != 0) {
+            say(health, now, LOG_LEVEL_INFO, "replica %" PRIu32 " is heard again",
+                now->members[i].replica_id);
+        }
+    }
+    health->silent_mask = silent_mask;
+}
+
+static void tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
+{
+    const struct vr_snapshot *said = &health->said;
+    const bool moved = !health->said_anything || now->status != said->status ||
+                       now->view_number != said->view_number ||
+                       now->acting_primary != said->acting_primary;
+    if (moved) {
+        say_status(health, now);
+    }
+    say_sync(health, now, now_ns);
+    say_conditions(health, now);
+    say_silent(health, now, now_ns);
+    health->said = *now;
+    health->said_anything = true;
+}
+
+void health_observe(struct health *health, const struct replica *replica,
+                    const struct health_senders *senders, uint64_t now_ns)
+{
+    struct vr_snapshot snapshot;
+    vr_snapshot(replica, &snapshot);
+    tell(health, &snapshot, now_ns);
+    mutex_lock(&health->mutex);
+    health->published.published_ns = now_ns;
+    health->published.sync_started_ns = health->sync_started_ns;
+    health->published.snapshot = snapshot;
+    health->published.senders = *senders;
+    mutex_unlock(&health->mutex);
+}
+
+void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
+                     struct checksum theirs, uint32_t peer)
+{
+    say(health, &health->said, LOG_LEVEL_ERROR,
+        "DIVERGED: the entry at op %" PRIu64 " is %016" PRIx64 "%016" PRIx64 " here and %016" PRIx64
+        "%016" PRIx64 " at replica %" PRIu32 ", and both are committed. This replica has left "
+        "service. Keep its data directory for whoever looks into it, and report this",
+        op_number, own.high, own.low, theirs.high, theirs.low, peer);
+}
+
+static const char *refusal_text(enum refused_reason reason)
+{
+    switch (reason) {
+    case REFUSED_CLUSTER:
+        return "it belongs to another cluster";
+    case REFUSED_VERSION:
+        return "it speaks another protocol version";
+    case REFUSED_CONFIGURATION:
+        return "its configuration differs: every replica must be initialised with the same "
+               "--cluster list and the same cluster parameters";
+    case REFUSED_IDENTITY:
+        return "it has another data directory than the replica the group knows: a lost data "
+               "directory is not made again with init, for it may have promised what it has "
+               "forgotten; "
+               "put the old directory back, or destroy the group and initialise a new one";
+    }
+    return "for an unknown reason";
+}
+
+static void say_refused(struct health *health, uint32_t *said_reasons, const char *who,
+                        uint32_t replica_id, const struct refused *refused)
+{
+    const uint32_t bit = UINT32_C(1) << ((uint32_t)refused->reason & 31);
+    if ((*said_reasons & bit) != 0) {
+        return;
+    }
+    *said_reasons |= bit;
+    say(health, &health->said, LOG_LEVEL_WARNING,
+        "replica %" PRIu32 " %s: %s (here %016" PRIx64 ", there %016" PRIx64 ")", replica_id, who,
+        refusal_text(refused->reason), refused->own, refused->yours);
+}
+
+void health_refused_peers(struct health *health, uint32_t member_mask,
+                          const struct refused *refused)
+{
+    for (uint32_t i = 0; i < health->configuration.member_count; i++) {
+        if ((member_mask & (UINT32_C(1) << i)) != 0) {
+            say_refused(health, &health->refused_peers[i], "is refused",
+                        health->configuration.members[i].replica_id, refused);
+        }
+    }
+}
+
+void health_refused_by(struct health *health, uint32_t replica_id, const struct refused *refused)
+{
+    const uint32_t index = configuration_index(&health->configuration, replica_id);
+    if (index == REPLICAS_MAX) {
+        return;
+    }
+    /* What is "own" to the one who refuses is "there" to us. */
+    const struct refused turned = {
+        .reason = refused->reason,
+        .own = refused->yours,
+        .yours = refused->own,
+    };
+    say_refused(health, &health->refused_by[index], "refuses this replica", replica_id, &turned);
+}
+
+void health_published(struct health *health, struct health_published *out)
+{
+    mutex_lock(&health->mutex);
+    *out = health->published;
+    mutex_unlock(&health->mutex);
+}
+
+static void note_sync(const struct health_published *published, char note[HEALTH_NOTE_MAX])
+{
+    const struct vr_snapshot *now = &published->snapshot;
+    const uint64_t done = now->sync_op - now->sync_from;
+    const uint64_t all = now->sync_target - now->sync_from;
+    const uint64_t took_ns = published->published_ns - published->sync_started_ns;
+    const unsigned percent = all == 0 ? 100 : (unsigned)(done * 100 / all);
+    if (done == 0) {
+        (void)snprintf(note, HEALTH_NOTE_MAX, "catch-up %u %%", percent);
+    } else {
+        const double left_s =
+            (double)took_ns / (double)NANOSECONDS_PER_SECOND * (double)(all - done) / (double)done;
+        (void)snprintf(note, HEALTH_NOTE_MAX, "catch-up %u %%, about %.0f s left", percent, left_s);
+    }
+}
+
+const char *health_note(const struct health *health, const struct health_published *published,
+                        char note[HEALTH_NOTE_MAX])
+{
+    const struct vr_snapshot *now = &published->snapshot;
+    note[0] = '\0';
+    if (now->diverged) {
+        (void)snprintf(note, HEALTH_NOTE_MAX,
+                       "DIVERGED from the group and left service: see its log");
+    } else if (now->group_lost) {
+        say_group_lost(health, now, note);
+    } else if (now->log_full) {
+        (void)snprintf(note, HEALTH_NOTE_MAX, "the log in memory is full: writes are refused");
+    } else if (now->sync_target != 0) {
+        note_sync(published, note);
+    } else if (now->status == STATUS_RECOVERING) {
+        (void)snprintf(note, HEALTH_NOTE_MAX, "waiting for a primary to get the log from");
+    } else if (now->suspecting) {
+        (void)snprintf(note, HEALTH_NOTE_MAX, "suspects the primary");
+    }
+    return note;
+}

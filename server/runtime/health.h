@@ -1,0 +1,72 @@
+/* health.h - what the core says of itself after each drain: published for status (M7), and told to
+ * people in log lines, one on entering a state and one on leaving it.
+ *
+ * Threads: health_published() from any thread; everything else by the holder of the core lock. */
+#ifndef VR_RUNTIME_HEALTH_H
+#define VR_RUNTIME_HEALTH_H
+
+#include <pthread.h>
+
+#include "common/wire/sender.h"
+#include "server/vr/vr.h"
+
+enum {
+    HEALTH_PREFIX_MAX = 96,
+    HEALTH_NOTE_MAX = STATUS_TEXT_MAX,
+    HEALTH_SYNC_ENTRIES_MIN = 1000, /* a log sync of fewer is no news */
+};
+
+#define HEALTH_SILENT_NS UINT64_C(1000000000) /* a primary misses a backup that long: news */
+
+struct health_senders {
+    struct wire_sender_counters peers;
+    struct wire_sender_counters clients;
+};
+
+struct health_published {
+    uint64_t published_ns;
+    uint64_t sync_started_ns; /* of the log sync in `snapshot`, if one runs */
+    struct vr_snapshot snapshot;
+    struct health_senders senders;
+};
+
+struct health {
+    struct configuration configuration;
+    uint32_t self; /* own member index */
+    uint64_t log_memory_max;
+
+    pthread_mutex_t mutex; /* guards published, for a copy in or out */
+    struct health_published published;
+
+    /* The holder's alone: what was said last. */
+    bool said_anything;
+    struct vr_snapshot said;
+    uint64_t sync_started_ns;
+    uint32_t silent_mask;
+    uint32_t refused_peers[REPLICAS_MAX]; /* by member index: reasons said already, as bits */
+    uint32_t refused_by[REPLICAS_MAX];
+};
+
+void health_init(struct health *health, const struct configuration *configuration, uint32_t self,
+                 uint64_t log_memory_max);
+void health_destroy(struct health *health);
+
+void health_observe(struct health *health, const struct replica *replica,
+                    const struct health_senders *senders, uint64_t now_ns);
+
+/* N7 */
+void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
+                     struct checksum theirs, uint32_t peer);
+
+/* E0, D10: this replica refuses members, or a member refuses this replica. */
+void health_refused_peers(struct health *health, uint32_t member_mask,
+                          const struct refused *refused);
+void health_refused_by(struct health *health, uint32_t replica_id, const struct refused *refused);
+
+void health_published(struct health *health, struct health_published *out);
+
+/* What a person should know of a replica in this state; "" if nothing. Returns `note`. */
+const char *health_note(const struct health *health, const struct health_published *published,
+                        char note[HEALTH_NOTE_MAX]);
+
+#endif

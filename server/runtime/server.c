@@ -1,0 +1,757 @@
+/* server.c - wiring: what a replica consists of, in which order it is made, and how it stops.
+ *
+ * Start: data directory, addresses, sockets, memory; then the start itself becomes durable (S1, D3:
+ * its incarnation, and that the log is used up); then threads, and only then the first message.
+ *
+ * Stop (TH-2): the core says goodbye and is driven no more; receivers and timer end; the executor
+ * finishes what is committed; the state file gets its clean mark; all are joined before anything is
+ * freed. No thread is ever cancelled, no descriptor closed while somebody uses it. */
+#include "server/runtime/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/invariant.h"
+#include "common/os/clock.h"
+#include "common/os/endpoint.h"
+#include "common/os/logger.h"
+#include "common/os/memory.h"
+#include "common/os/random.h"
+#include "common/os/service.h"
+#include "common/os/stop_signal.h"
+#include "server/runtime/core.h"
+#include "server/runtime/receiver.h"
+#include "server/runtime/server_error.h"
+#include "server/runtime/status.h"
+#include "server/runtime/timer.h"
+#include "server/runtime/version.h"
+
+enum {
+    STOP_EXECUTE_MS = 400,       /* what the executor may still take when all else has stopped */
+    LOG_MEMORY_UNIT = 64 * 1024, /* the regions of the log are multiples of this */
+};
+
+struct vr_server {
+    struct vr_server_options options;
+    uint64_t started_ns;
+    uint32_t self; /* own member index */
+
+    struct file_ops file_ops;
+    struct state_file state_file;
+    struct durable_state state; /* as this start left it; state_writer's copy goes on */
+    enum vr_start start;
+
+    struct net_address peer_addresses[REPLICAS_MAX];
+    struct datagram_socket sockets[LANE_COUNT];
+
+    struct inbox inbox;
+    struct health health;
+    struct receiver receivers[LANE_COUNT];
+    struct core core;
+    struct timer timer;
+    struct execution execution;
+    struct state_writer state_writer;
+    struct log_store_memory log_store;
+    struct status_source status;
+
+    void *replica_memory;
+    void *log_memory;
+    void *staging_memory;
+    size_t log_memory_size;
+    void *executor_memory;
+    size_t executor_memory_size;
+
+    atomic_bool failed;
+};
+
+static const struct member *own_member(const struct vr_server *server)
+{
+    return &server->state.configuration.members[server->self];
+}
+
+/* Callbacks from the threads. */
+
+static void on_state_durable(void *context, uint64_t number)
+{
+    struct vr_server *server = context;
+    inbox_post_state_durable(&server->inbox, number);
+    core_run(&server->core);
+}
+
+static void on_state_failed(void *context, int error, const char *text)
+{
+    struct vr_server *server = context;
+    (void)error; /* the text says it */
+    log_error("%s. This replica stops: what it cannot remember it must not promise", text);
+    atomic_store(&server->failed, true);
+    if (server->options.failed != NULL) {
+        server->options.failed(server->options.context);
+    }
+}
+
+static void on_executed(void *context, uint64_t op_number, bool urgent)
+{
+    struct vr_server *server = context;
+    inbox_post_executed(&server->inbox, op_number, urgent);
+    if (urgent) {
+        core_run(&server->core);
+    }
+}
+
+static void on_wake_timer(void *context, bool run)
+{
+    struct vr_server *server = context;
+    timer_wake(&server->timer, run);
+}
+
+/* Data directory. */
+
+static enum vr_server_exit open_state(struct vr_server *server, struct vr_server_error *error)
+{
+    struct storage_error why;
+    server->file_ops = file_ops_posix();
+    const int status = state_file_open(&server->state_file, &server->file_ops,
+                                       server->options.data_directory, &server->state, &why);
+    if (status != 0) {
+        return server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+    }
+    server->self = configuration_index(&server->state.configuration, server->state.replica_id);
+    return VR_SERVER_OK;
+}
+
+/* S1, D3: durable before the first message. */
+static enum vr_server_exit store_start(struct vr_server *server, struct vr_server_error *error)
+{
+    struct storage_error why;
+    uint8_t boot_id[BOOT_ID_SIZE] = {0};
+    (void)service_boot_id(boot_id); /* where there is none, no two boots look alike: all zero */
+    int status = durable_state_start(&server->state, server->options.durability, boot_id,
+                                     &server->start, &why);
+    if (status == 0) {
+        status = state_file_store(&server->state_file, &server->state, &why);
+    }
+    return status == 0 ? VR_SERVER_OK
+                       : server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+}
+
+/* Network. */
+
+static enum vr_server_exit resolve(const char *host, uint16_t port, struct net_address *address,
+                                   struct vr_server_error *error)
+{
+    struct endpoint_error why;
+    if (!endpoint_resolve(host, port, address, &why)) {
+        return server_error_set(error, VR_SERVER_CONFIGURATION,
+                                "%s. Names are looked up once, at start: check the name server, or "
+                                "use numeric addresses",
+                                why.text);
+    }
+    return VR_SERVER_OK;
+}
+
+/* TH-6: all names are looked up here, never again. */
+static enum vr_server_exit resolve_peers(struct vr_server *server, struct vr_server_error *error)
+{
+    const struct configuration *configuration = &server->state.configuration;
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        const struct member *member = &configuration->members[i];
+        if (i == server->self) {
+            continue;
+        }
+        const enum vr_server_exit result =
+            resolve(member->host, member->peer_port, &server->peer_addresses[i], error);
+        if (result != VR_SERVER_OK) {
+            return result;
+        }
+    }
+    return VR_SERVER_OK;
+}
+
+static enum vr_server_exit own_endpoint(const struct vr_server *server, struct endpoint *endpoint,
+                                        struct vr_server_error *error)
+{
+    const struct member *member = own_member(server);
+    if (server->options.listen == NULL) {
+        memcpy(endpoint->host, member->host, sizeof endpoint->host);
+        endpoint->port = member->port;
+        endpoint->peer_port = member->peer_port;
+        return VR_SERVER_OK;
+    }
+    struct endpoint_error why;
+    if (!endpoint_parse(server->options.listen, endpoint, &why)) {
+        return server_error_set(error, VR_SERVER_CONFIGURATION, "--listen: %s", why.text);
+    }
+    return VR_SERVER_OK;
+}
+
+/* A socket of one family cannot reach the other: better said now than by silence. */
+static enum vr_server_exit check_families(const struct vr_server *server,
+                                          const struct net_address *own,
+                                          struct vr_server_error *error)
+{
+    const struct configuration *configuration = &server->state.configuration;
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        const struct net_address *peer = &server->peer_addresses[i];
+        const bool reachable = net_address_is_ipv4(own) == net_address_is_ipv4(peer) ||
+                               (net_address_is_wildcard(own) && !net_address_is_ipv4(own));
+        if (i != server->self && !reachable) {
+            return server_error_set(
+                error, VR_SERVER_CONFIGURATION,
+                "replica %" PRIu32 " (%s) is reached by the other version of IP "
+                "than this replica listens on: give all of --cluster addresses "
+                "of one version, or --listen [::]:port",
+                configuration->members[i].replica_id, configuration->members[i].host);
+        }
+    }
+    return VR_SERVER_OK;
+}
+
+static enum vr_server_exit open_socket(struct vr_server *server, enum lane_kind kind,
+                                       const struct net_address *address,
+                                       struct vr_server_error *error)
+{
+    const int status = datagram_socket_open(&server->sockets[kind], address, RECEIVER_STOP_MS);
+    if (status == 0) {
+        return VR_SERVER_OK;
+    }
+    char text[NET_ADDRESS_TEXT_MAX];
+    const char *advice = status == -EADDRINUSE
+                             ? "another process has that port: stop it, or choose "
+                               "another port"
+                         : status == -EADDRNOTAVAIL
+                             ? "this machine does not have that address: correct the cluster's "
+                               "addresses, or give --listen"
+                             : "choose another address or port";
+    return server_error_set(error, VR_SERVER_IO, "cannot bind %s for %s: %s; %s",
+                            net_address_text(address, text),
+                            kind == LANE_PEERS ? "peers" : "clients", strerror(-status), advice);
+}
+
+static enum vr_server_exit open_sockets(struct vr_server *server, struct vr_server_error *error)
+{
+    struct endpoint endpoint;
+    struct net_address clients;
+    enum vr_server_exit result = own_endpoint(server, &endpoint, error);
+    if (result == VR_SERVER_OK) {
+        result = resolve(endpoint.host, endpoint.port, &clients, error);
+    }
+    if (result == VR_SERVER_OK && !server->options.insecure && !net_address_is_loopback(&clients)) {
+        result = server_error_set(
+            error, VR_SERVER_CONFIGURATION,
+            "%s can be reached from other machines, and nothing proves yet who sends a datagram: "
+            "anybody there could read and change the data. Use a loopback address, or --insecure "
+            "where the network itself is trusted",
+            endpoint.host);
+    }
+    if (result == VR_SERVER_OK) {
+        result = check_families(server, &clients, error);
+    }
+    if (result == VR_SERVER_OK) {
+        result = open_socket(server, LANE_CLIENTS, &clients, error);
+    }
+    if (result != VR_SERVER_OK) {
+        return result;
+    }
+    struct net_address peers = clients;
+    peers.port = endpoint.peer_port;
+    result = open_socket(server, LANE_PEERS, &peers, error);
+    if (result != VR_SERVER_OK) {
+        datagram_socket_close(&server->sockets[LANE_CLIENTS]);
+    }
+    return result;
+}
+
+static void close_sockets(struct vr_server *server)
+{
+    datagram_socket_close(&server->sockets[LANE_PEERS]);
+    datagram_socket_close(&server->sockets[LANE_CLIENTS]);
+}
+
+/* Memory: regions cost nothing until they are touched. */
+
+static void release_memory(struct vr_server *server)
+{
+    memory_release(server->executor_memory, server->executor_memory_size);
+    memory_release(server->staging_memory, server->log_memory_size);
+    memory_release(server->log_memory, server->log_memory_size);
+    free(server->replica_memory);
+}
+
+static enum vr_server_exit no_memory(struct vr_server_error *error)
+{
+    return server_error_set(error, VR_SERVER_INTERNAL,
+                            "there is no memory left for this replica: give it a smaller "
+                            "--log-memory-max, or the machine more memory");
+}
+
+static enum vr_server_exit take_memory(struct vr_server *server, struct vr_server_error *error)
+{
+    const size_t log_memory_max = server->options.log_memory_max;
+    server->log_memory_size = log_memory_max / LOG_MEMORY_UNIT * LOG_MEMORY_UNIT;
+    server->executor_memory_size = executor_memory_size(&server->state.configuration.parameters);
+    server->replica_memory = calloc(1, vr_memory_size());
+    server->log_memory = memory_reserve(server->log_memory_size);
+    server->staging_memory = memory_reserve(server->log_memory_size);
+    server->executor_memory = memory_reserve(server->executor_memory_size);
+    if (server->replica_memory == NULL || server->log_memory == NULL ||
+        server->staging_memory == NULL || server->executor_memory == NULL) {
+        release_memory(server);
+        return no_memory(error);
+    }
+    return VR_SERVER_OK;
+}
+
+/* Parts. Each make_ leaves nothing behind when it fails. */
+
+static struct outbox_identity outbox_identity(const struct vr_server *server)
+{
+    return (struct outbox_identity){
+        .cluster_id = server->state.configuration.cluster_id,
+        .replica_id = server->state.replica_id,
+        .incarnation = server->state.incarnation,
+        .identity = server->state.identity,
+        .configuration_hash = configuration_hash(&server->state.configuration),
+    };
+}
+
+/* The smallest datagram on the way to any peer bounds a Prepare (M2). */
+static uint32_t message_budget(const struct vr_server *server)
+{
+    const struct configuration *configuration = &server->state.configuration;
+    uint32_t smallest = DATAGRAM_SIZE_LOOPBACK;
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        if (i != server->self) {
+            const uint32_t size =
+                outbox_datagram_size(&server->core.peers, &server->peer_addresses[i]);
+            smallest = size < smallest ? size : smallest;
+        }
+    }
+    return smallest - WIRE_OVERHEAD;
+}
+
+static struct vr_options replica_options(const struct vr_server *server)
+{
+    struct vr_options options;
+    vr_options_default(&options);
+    options.configuration = server->state.configuration;
+    options.replica_id = server->state.replica_id;
+    options.incarnation = server->state.incarnation;
+    options.identity = server->state.identity;
+    options.nonce = random_nonzero_u64();
+    options.seed = random_nonzero_u64();
+    options.durability = server->options.durability;
+    options.start = server->start;
+    options.durable = server->state.vr;
+    options.heartbeat_ns = server->options.heartbeat_ns;
+    options.resend_ns = server->options.heartbeat_ns;
+    options.view_change_ns = server->options.view_change_ns;
+    if (options.view_change_max_ns < options.view_change_ns) {
+        options.view_change_max_ns = options.view_change_ns;
+    }
+    options.message_budget = message_budget(server);
+    options.log_memory = server->log_memory;
+    options.staging_memory = server->staging_memory;
+    options.log_memory_size = server->log_memory_size;
+    return options;
+}
+
+static int make_outboxes(struct vr_server *server)
+{
+    const struct outbox_identity identity = outbox_identity(server);
+    const uint32_t datagram_size = server->options.datagram_size;
+    int error = outbox_init(&server->core.peers, &server->sockets[LANE_PEERS], OUTBOX_CORE,
+                            &identity, datagram_size);
+    if (error != 0) {
+        return error;
+    }
+    error = outbox_init(&server->core.clients, &server->sockets[LANE_CLIENTS], OUTBOX_CORE,
+                        &identity, datagram_size);
+    if (error != 0) {
+        goto destroy_peers;
+    }
+    error = outbox_init(&server->execution.outbox, &server->sockets[LANE_CLIENTS], OUTBOX_EXECUTOR,
+                        &identity, datagram_size);
+    if (error != 0) {
+        goto destroy_clients;
+    }
+    return 0;
+
+destroy_clients:
+    outbox_destroy(&server->core.clients);
+destroy_peers:
+    outbox_destroy(&server->core.peers);
+    return error;
+}
+
+static void destroy_outboxes(struct vr_server *server)
+{
+    outbox_destroy(&server->execution.outbox);
+    outbox_destroy(&server->core.clients);
+    outbox_destroy(&server->core.peers);
+}
+
+static int make_receiver(struct vr_server *server, enum lane_kind kind)
+{
+    const struct outbox_identity identity = outbox_identity(server);
+    struct receiver *receiver = &server->receivers[kind];
+    receiver->kind = kind;
+    receiver->sock = &server->sockets[kind];
+    receiver->core = &server->core;
+    receiver->inbox = &server->inbox;
+    receiver->execution = &server->execution;
+    receiver->configuration = server->state.configuration;
+    receiver->self = server->self;
+    memcpy(receiver->peer_addresses, server->peer_addresses, sizeof receiver->peer_addresses);
+    random_bytes(receiver->token_secret, sizeof receiver->token_secret);
+    receiver->status = &server->status;
+    return receiver_init(receiver, &identity, server->options.datagram_size);
+}
+
+static int make_parts(struct vr_server *server)
+{
+    int error = inbox_init(&server->inbox);
+    if (error != 0) {
+        return error;
+    }
+    error = make_outboxes(server);
+    if (error != 0) {
+        goto destroy_inbox;
+    }
+    error = make_receiver(server, LANE_PEERS);
+    if (error != 0) {
+        goto destroy_outboxes;
+    }
+    error = make_receiver(server, LANE_CLIENTS);
+    if (error != 0) {
+        goto destroy_peers;
+    }
+    health_init(&server->health, &server->state.configuration, server->self,
+                server->log_memory_size);
+    timer_init(&server->timer);
+    return 0;
+
+destroy_peers:
+    receiver_destroy(&server->receivers[LANE_PEERS]);
+destroy_outboxes:
+    destroy_outboxes(server);
+destroy_inbox:
+    inbox_destroy(&server->inbox);
+    return error;
+}
+
+static void destroy_parts(struct vr_server *server)
+{
+    timer_destroy(&server->timer);
+    health_destroy(&server->health);
+    receiver_destroy(&server->receivers[LANE_CLIENTS]);
+    receiver_destroy(&server->receivers[LANE_PEERS]);
+    destroy_outboxes(server);
+    inbox_destroy(&server->inbox);
+}
+
+/* Fills in who knows whom; nothing here can fail. */
+static void wire_parts(struct vr_server *server, const struct app *app)
+{
+    struct core *core = &server->core;
+    core->inbox = &server->inbox;
+    core->execution = &server->execution;
+    core->state_writer = &server->state_writer;
+    core->health = &server->health;
+    core->configuration = server->state.configuration;
+    core->self = server->self;
+    memcpy(core->peer_addresses, server->peer_addresses, sizeof core->peer_addresses);
+    core->trace_messages = server->options.trace_messages;
+    core->wake_timer = on_wake_timer;
+    core->wake_context = server;
+    core->log_store = log_store_memory_init(
+        &server->log_store, &(struct log_store_client){.context = core,
+                                                       .entry = core_log_entry,
+                                                       .durable = core_log_durable});
+
+    server->timer.core = core;
+    server->timer.peers = &server->receivers[LANE_PEERS];
+
+    server->execution.executor =
+        executor_init(server->executor_memory,
+                      &(struct executor_options){
+                          .parameters = server->state.configuration.parameters, .app = app});
+    server->execution.executed = on_executed;
+    server->execution.context = server;
+
+    server->state_writer.file = &server->state_file;
+    server->state_writer.state = server->state;
+    server->state_writer.durable = on_state_durable;
+    server->state_writer.failed = on_state_failed;
+    server->state_writer.context = server;
+
+    server->status = (struct status_source){
+        .configuration = &server->state.configuration,
+        .self = server->self,
+        .health = &server->health,
+        .execution = &server->execution,
+        .core = core,
+        .inbox = &server->inbox,
+        .receivers = {&server->receivers[LANE_PEERS], &server->receivers[LANE_CLIENTS]},
+        .sockets = {&server->sockets[LANE_PEERS], &server->sockets[LANE_CLIENTS]},
+        .started_ns = server->started_ns,
+        .view_change_ns = server->options.view_change_ns,
+        .disk_bytes = STATE_FILE_SIZE,
+        .durability = server->options.durability,
+    };
+}
+
+/* Threads. */
+
+static void stop_threads(struct vr_server *server)
+{
+    receiver_stop(&server->receivers[LANE_PEERS]);
+    receiver_stop(&server->receivers[LANE_CLIENTS]);
+    timer_stop(&server->timer);
+    receiver_join(&server->receivers[LANE_PEERS]);
+    receiver_join(&server->receivers[LANE_CLIENTS]);
+    execution_stop(&server->execution, STOP_EXECUTE_MS * NANOSECONDS_PER_MILLISECOND);
+    if (state_writer_stop(&server->state_writer) != 0) {
+        atomic_store(&server->failed, true);
+    }
+}
+
+static int start_threads(struct vr_server *server)
+{
+    struct vr_options options = replica_options(server);
+    server->core.replica =
+        vr_init(server->replica_memory, &options,
+                (struct vr_time){.now_ns = clock_monotonic_ns(), .wall_ns = clock_wall_ns()});
+    core_init(&server->core);
+    bool started = false;
+    int error = execution_start(&server->execution);
+    if (error == 0) {
+        error = state_writer_start(&server->state_writer);
+    }
+    if (error == 0) {
+        error = timer_start(&server->timer);
+    }
+    if (error == 0) {
+        core_start(&server->core);
+        started = true;
+        error = receiver_start(&server->receivers[LANE_PEERS]);
+    }
+    if (error == 0) {
+        error = receiver_start(&server->receivers[LANE_CLIENTS]);
+    }
+    if (error != 0) {
+        if (started) {
+            core_halt(&server->core);
+        }
+        stop_threads(server);
+        core_destroy(&server->core);
+    }
+    return error;
+}
+
+/* D5: a clean end, for a log that outlives it; the state file has it all the same. */
+static void store_clean_end(struct vr_server *server)
+{
+    struct storage_error why;
+    server->state_writer.state.clean_shutdown = true;
+    if (state_file_store(&server->state_file, &server->state_writer.state, &why) != 0) {
+        log_error("%s", why.text);
+        atomic_store(&server->failed, true);
+    }
+}
+
+/* Entry points. */
+
+static void apply_defaults(struct vr_server_options *options)
+{
+    struct vr_options defaults;
+    vr_options_default(&defaults);
+    if (options->heartbeat_ns == 0) {
+        options->heartbeat_ns = defaults.heartbeat_ns;
+    }
+    if (options->view_change_ns == 0) {
+        options->view_change_ns =
+            defaults.view_change_ns / defaults.heartbeat_ns * options->heartbeat_ns;
+    }
+    if (options->log_memory_max == 0) {
+        options->log_memory_max = LOG_MEMORY_MAX;
+    }
+}
+
+static enum vr_server_exit check_options(const struct vr_server_options *options,
+                                         struct vr_server_error *error)
+{
+    if (options->view_change_ns <= options->heartbeat_ns) {
+        return server_error_set(error, VR_SERVER_CONFIGURATION,
+                                "--view-change-ms must be longer than --heartbeat-ms, or a healthy "
+                                "primary would be suspected between two heartbeats; six times as "
+                                "long is usual");
+    }
+    if (options->log_memory_max < LOG_MEMORY_MIN) {
+        return server_error_set(error, VR_SERVER_CONFIGURATION,
+                                "--log-memory-max must be at least %d MiB, room for a few of the "
+                                "largest entries",
+                                LOG_MEMORY_MIN / (1024 * 1024));
+    }
+    if (options->datagram_size != 0 && (options->datagram_size < DATAGRAM_SIZE_MIN ||
+                                        options->datagram_size > DATAGRAM_SIZE_MAX)) {
+        return server_error_set(error, VR_SERVER_CONFIGURATION,
+                                "--datagram-size must be %d to %d bytes", DATAGRAM_SIZE_MIN,
+                                DATAGRAM_SIZE_MAX);
+    }
+    return VR_SERVER_OK;
+}
+
+static void say_banner(const struct vr_server *server)
+{
+    const struct configuration *configuration = &server->state.configuration;
+    char clients[NET_ADDRESS_TEXT_MAX];
+    char peers[NET_ADDRESS_TEXT_MAX];
+    log_info("viewstamp %s, cluster %016" PRIx64 ", replica %" PRIu32 " of %" PRIu32
+             ", start %" PRIu64 ", durability %s",
+             VERSION_TEXT, configuration->cluster_id, server->state.replica_id,
+             configuration->member_count, server->state.incarnation,
+             durability_name(server->options.durability));
+    log_info("clients at %s, peers at %s, data in %s",
+             net_address_text(&server->sockets[LANE_CLIENTS].bound, clients),
+             net_address_text(&server->sockets[LANE_PEERS].bound, peers),
+             server->options.data_directory);
+    log_info("limits: operation %" PRIu32 " bytes, sessions %" PRIu32 ", stored reply %" PRIu32
+             " bytes, log %zu MiB, heartbeat %" PRIu64 " ms, view change after %" PRIu64 " ms",
+             configuration->parameters.operation_size_max, configuration->parameters.sessions_max,
+             configuration->parameters.reply_stored_max, server->log_memory_size / (1024 * 1024),
+             server->options.heartbeat_ns / NANOSECONDS_PER_MILLISECOND,
+             server->options.view_change_ns / NANOSECONDS_PER_MILLISECOND);
+    if (server->start == VR_START_RECOVER && configuration->member_count == 1) {
+        log_warning("the only copy of this group's log was in memory, and is gone with the process "
+                    "that held it: destroy the group and initialise it anew");
+    }
+}
+
+enum vr_server_exit vr_server_start(const struct vr_server_options *options, const struct app *app,
+                                    struct vr_server **out, struct vr_server_error *error)
+{
+    struct vr_server *server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        return no_memory(error);
+    }
+    server->options = *options;
+    server->started_ns = clock_monotonic_ns();
+    apply_defaults(&server->options);
+    enum vr_server_exit result = check_options(&server->options, error);
+    if (result != VR_SERVER_OK) {
+        goto free_server;
+    }
+    result = open_state(server, error);
+    if (result != VR_SERVER_OK) {
+        goto free_server;
+    }
+    result = resolve_peers(server, error);
+    if (result != VR_SERVER_OK) {
+        goto close_state;
+    }
+    result = open_sockets(server, error);
+    if (result != VR_SERVER_OK) {
+        goto close_state;
+    }
+    result = take_memory(server, error);
+    if (result != VR_SERVER_OK) {
+        goto close_sockets;
+    }
+    result = store_start(server, error);
+    if (result != VR_SERVER_OK) {
+        goto release_memory;
+    }
+    if (make_parts(server) != 0) {
+        result = no_memory(error);
+        goto release_memory;
+    }
+    wire_parts(server, app);
+    say_banner(server);
+    if (start_threads(server) != 0) {
+        result = server_error_set(error, VR_SERVER_INTERNAL,
+                                  "cannot start the threads of this replica: raise the limit of "
+                                  "processes or memory");
+        goto destroy_parts;
+    }
+    *out = server;
+    return VR_SERVER_OK;
+
+destroy_parts:
+    destroy_parts(server);
+release_memory:
+    release_memory(server);
+close_sockets:
+    close_sockets(server);
+close_state:
+    state_file_close(&server->state_file);
+free_server:
+    free(server);
+    return result;
+}
+
+const struct net_address *vr_server_address(const struct vr_server *server)
+{
+    return &server->sockets[LANE_CLIENTS].bound;
+}
+
+enum vr_server_exit vr_server_stop(struct vr_server *server)
+{
+    core_halt(&server->core);
+    stop_threads(server);
+    if (!atomic_load(&server->failed)) {
+        store_clean_end(server);
+    }
+    const bool failed = atomic_load(&server->failed);
+    core_destroy(&server->core);
+    destroy_parts(server);
+    release_memory(server);
+    close_sockets(server);
+    state_file_close(&server->state_file);
+    free(server);
+    return failed ? VR_SERVER_IO : VR_SERVER_OK;
+}
+
+static void tell(void *context)
+{
+    stop_signal_tell(context);
+}
+
+enum vr_server_exit vr_server_run(const struct vr_server_options *options, const struct app *app,
+                                  struct vr_server_error *error)
+{
+    struct stop_signal stop;
+    if (stop_signal_init(&stop) != 0) {
+        return server_error_set(error, VR_SERVER_INTERNAL, "cannot wait for signals: %s",
+                                strerror(errno));
+    }
+    struct vr_server_options own = *options;
+    own.failed = tell;
+    own.context = &stop;
+    struct vr_server *server;
+    enum vr_server_exit result = vr_server_start(&own, app, &server, error);
+    if (result == VR_SERVER_OK) {
+        (void)puts("ready"); /* whoever closed stdout does not wait for it */
+        (void)fflush(stdout);
+        service_notify("READY=1");
+        const int signal_number = stop_signal_wait(&stop);
+        service_notify("STOPPING=1");
+        if (signal_number != 0) {
+            log_info("stopping: %s", strsignal(signal_number));
+        }
+        result = vr_server_stop(server);
+        if (result != VR_SERVER_OK) {
+            (void)server_error_set(
+                error, result,
+                "this replica could not write its state file and has stopped; the "
+                "log above says why");
+        } else {
+            log_info("stopped");
+        }
+    }
+    stop_signal_destroy(&stop);
+    return result;
+}

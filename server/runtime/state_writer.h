@@ -1,0 +1,45 @@
+/* state_writer.h - the thread that writes the state file, so that no fsync happens under the core
+ * lock (S4, TH-3).
+ *
+ * Each state is whole and includes all that earlier ones said, so only the newest that waits is
+ * written; its number is reported, and stands for the lower ones too.
+ *
+ * Threads: state_writer_submit() by the holder of the core lock; start and stop by the server. */
+#ifndef VR_RUNTIME_STATE_WRITER_H
+#define VR_RUNTIME_STATE_WRITER_H
+
+#include <pthread.h>
+
+#include "server/storage/state_file.h"
+
+struct state_writer {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct vr_durable_state pending; /* guarded by mutex, as is all up to `stopping` */
+    uint64_t pending_number;
+    bool waiting;
+    bool stopping;
+    bool running;
+    pthread_t thread;
+
+    /* The thread's alone while it runs. */
+    struct state_file *file;
+    struct durable_state state; /* what the file holds */
+
+    /* Called by the thread: `number` is durable, or (once, the last call) writing failed (D4). */
+    void (*durable)(void *context, uint64_t number);
+    void (*failed)(void *context, int error, const char *text);
+    void *context;
+};
+
+/* `writer` has file, state, and the callbacks filled in; the rest is zero. Returns 0 or a negative
+ * errno. */
+int state_writer_start(struct state_writer *writer);
+
+void state_writer_submit(struct state_writer *writer, uint64_t number,
+                         const struct vr_durable_state *state);
+
+/* Writes what waits, then joins. Returns 0 if everything submitted is durable. */
+int state_writer_stop(struct state_writer *writer);
+
+#endif
