@@ -182,15 +182,16 @@ test-unit: $(if $(UNIT),$(BUILD)/test/unit/test_$(UNIT),$(UNIT_TESTS))
 
 # --- the simulator ------------------------------------------------------------------------------
 
-# make sim SEED=n replays one run with its trace; make sim SEEDS=count [FIRST=n] runs many.
+# make sim SEED=n replays one run with its trace; make sim SEEDS=count [START=n] runs many.
 SEEDS ?= 200
+START ?= 1
 $(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(call archives,$(SIM_ROOMS))
 	$(say) LINK $@
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(SIM_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
 .PHONY: sim
 sim: $(BUILD)/sim
-	@$(BUILD)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)))
+	@$(if $(SEED),$(BUILD)/sim --trace --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
 
 # --- real processes -----------------------------------------------------------------------------
 
@@ -254,9 +255,9 @@ check-rest:
 	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
 	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
-	    'simulator, gcc: $(call variant,gcc,CC=gcc WERROR=1 sim SEEDS=1000 FIRST=1)' \
-	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=800 FIRST=1001)' \
-	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 FIRST=1801)' \
+	    'simulator, gcc: $(call variant,gcc,CC=gcc WERROR=1 sim SEEDS=1000 START=1)' \
+	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=800 START=1001)' \
+	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=1801)' \
 	    'cluster: $(call variant,gcc,CC=gcc WERROR=1 test-cluster)' \
 	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
 	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
@@ -322,7 +323,7 @@ help:
 	@echo 'make test              what a user runs: unit tests, 200 simulated runs, a real cluster; minutes'
 	@echo 'make check             all that CI runs'
 	@echo 'make sim SEED=n        replays one simulated run with its message trace'
-	@echo 'make sim SEEDS=n       runs n simulated runs (FIRST=m: from seed m on)'
+	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
