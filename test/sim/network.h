@@ -42,8 +42,8 @@ struct sim_datagram {
 struct sim_link {
     bool cut;
     uint32_t loss_ppm;
-    uint64_t size_limit;  /* larger datagrams vanish; 0: none do */
-    uint64_t hold_types;  /* these wait ... */
+    uint64_t size_limit;    /* larger datagrams vanish; 0: none do */
+    uint64_t hold_types;    /* these wait ... */
     uint64_t hold_until_ns; /* ... until then */
 };
 
@@ -63,7 +63,7 @@ struct sim_network {
     const struct sim_options *options;
     struct sim_schedule *schedule;
     struct prng prng;
-    bool healed; /* no more faults of its own */
+    bool healed;                                         /* no more faults of its own */
     struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
     struct sim_datagram *datagrams;
     size_t datagram_count; /* slots ever used in this run */

@@ -59,9 +59,9 @@ static void draw_group(struct sim_options *o, struct prng *p)
     o->view_change_max_ns = percent(p, 70) ? 2 * SIM_S : draw(p, 1, 8) * SIM_S;
     o->resend_ns = percent(p, 70) ? o->heartbeat_ns : draw(p, 5, 40) * SIM_MS;
     const bool tiny = percent(p, 40);
-    o->message_budget = percent(p, 10) ? draw(p, 1400, 60000)
-                        : tiny         ? (half(p) ? 512 : draw(p, 512, 800))
-                                       : 1400;
+    o->datagram_size = percent(p, 10) ? draw(p, 1400, 60000)
+                       : tiny         ? (half(p) ? 512 : draw(p, 512, 800))
+                                      : 1400;
     o->pipeline_max = tiny || percent(p, 20) ? draw(p, 1, 8) : draw(p, 9, 256);
     o->request_queue_max = tiny || percent(p, 20) ? draw(p, 1, 8) : draw(p, 9, 256);
     o->execute_lag_max = percent(p, 30) ? draw(p, 1, 16) : draw(p, 17, 512);
@@ -145,7 +145,7 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             "inbox=%u drain=%u/%.3fms\n",
             o->seed, o->replica_count, o->application == SIM_APPLICATION_KV ? "kv" : "accounts",
             o->sessions_max, (double)o->heartbeat_ns / ms, (double)o->view_change_ns / ms,
-            (double)o->view_change_max_ns / ms, (double)o->resend_ns / ms, o->message_budget,
+            (double)o->view_change_max_ns / ms, (double)o->resend_ns / ms, o->datagram_size,
             o->pipeline_max, o->request_queue_max, o->execute_lag_max, o->view_sync_max,
             o->log_memory_size / 1024, o->inbox_max, o->drain_max, (double)o->drain_delay_ns / ms);
     fprintf(out,

@@ -30,7 +30,7 @@ struct sim_options {
     uint64_t view_change_ns;
     uint64_t view_change_max_ns;
     uint64_t resend_ns;
-    uint32_t message_budget;
+    uint32_t datagram_size;
     uint32_t pipeline_max;
     uint32_t request_queue_max;
     uint32_t execute_lag_max;
@@ -46,13 +46,13 @@ struct sim_options {
     uint32_t loss_ppm;
     bool loss_per_link; /* else the same everywhere */
     uint32_t duplicate_ppm;
-    uint32_t replay_ppm; /* some earlier datagram arrives again */
-    uint32_t flip_ppm;   /* one bit of it is flipped */
-    uint64_t hold_mean_ns;      /* between two holds of one message type on one link */
-    uint64_t hold_max_ns;       /* how long one lasts at most */
+    uint32_t replay_ppm;         /* some earlier datagram arrives again */
+    uint32_t flip_ppm;           /* one bit of it is flipped */
+    uint64_t hold_mean_ns;       /* between two holds of one message type on one link */
+    uint64_t hold_max_ns;        /* how long one lasts at most */
     uint64_t black_hole_mean_ns; /* between two spells in which a link drops large datagrams */
-    uint64_t partition_mean_ns; /* between two partitions */
-    uint64_t partition_max_ns;  /* how long one lasts at most */
+    uint64_t partition_mean_ns;  /* between two partitions */
+    uint64_t partition_max_ns;   /* how long one lasts at most */
 
     /* Processes and machines. */
     uint64_t crash_mean_ns; /* between two crashes in the group */

@@ -81,8 +81,7 @@ bool sim_check_agreement(struct sim_history *history, const struct sim_observed 
                         observed->replica, observed->commit_number);
     }
     if (!checksum_equal(history->checksums[observed->commit_number], observed->commit_checksum)) {
-        return violated(report,
-                        "I1: replica %u no longer holds what was committed at op %" PRIu64,
+        return violated(report, "I1: replica %u no longer holds what was committed at op %" PRIu64,
                         observed->replica, observed->commit_number);
     }
     return true;
@@ -147,8 +146,7 @@ bool sim_check_acting_primary(struct sim_views *views, const struct sim_history 
     if (!observed->acting_primary) {
         return true;
     }
-    if (observed->status != STATUS_NORMAL ||
-        observed->last_normal_view != observed->view_number) {
+    if (observed->status != STATUS_NORMAL || observed->last_normal_view != observed->view_number) {
         return violated(report, "I5: replica %u acts as primary of view %" PRIu64 " in status %s",
                         observed->replica, VIEW(observed->view_number),
                         vr_status_name(observed->status));
@@ -166,7 +164,8 @@ bool sim_check_acting_primary(struct sim_views *views, const struct sim_history 
     }
     if (view->replica != observed->replica || view->incarnation != observed->incarnation) {
         return violated(report,
-                        "I5: view %" PRIu64 " was started twice: by replica %u (incarnation %" PRIu64
+                        "I5: view %" PRIu64
+                        " was started twice: by replica %u (incarnation %" PRIu64
                         ") and replica %u (incarnation %" PRIu64 ")",
                         VIEW(view->view_number), view->replica, view->incarnation,
                         observed->replica, observed->incarnation);
@@ -177,7 +176,8 @@ bool sim_check_acting_primary(struct sim_views *views, const struct sim_history 
 bool sim_check_view_start(const struct sim_history *history, const struct sim_observed *observed,
                           struct sim_report *report)
 {
-    /* What was committed in this very view is committed in the log that it began with, or behind. */
+    /* What was committed in this very view is committed in the log that it began with, or behind.
+     */
     uint64_t op = history->committed;
     while (op > 0 && history->views[op] >= observed->last_normal_view) {
         op--;
@@ -359,10 +359,9 @@ bool sim_check_progress(const struct sim_observed *before, const struct sim_obse
                         after->replica, VIEW(before->view_number), VIEW(after->view_number));
     }
     if (after->last_normal_view < before->last_normal_view) {
-        return violated(report,
-                        "I6: last_normal_view of replica %u fell from %" PRIu64 " to %" PRIu64,
-                        after->replica, VIEW(before->last_normal_view),
-                        VIEW(after->last_normal_view));
+        return violated(
+            report, "I6: last_normal_view of replica %u fell from %" PRIu64 " to %" PRIu64,
+            after->replica, VIEW(before->last_normal_view), VIEW(after->last_normal_view));
     }
     if (after->commit_number < before->commit_number) {
         return violated(report, "I6: commit_number of replica %u fell from %" PRIu64 " to %" PRIu64,
@@ -387,7 +386,8 @@ bool sim_check_state(const struct sim_observed *observed, struct sim_report *rep
                         observed->replica);
     }
     if (observed->status == STATUS_NORMAL && observed->last_normal_view != observed->view_number) {
-        return violated(report, "I6: replica %u is normal in a view that is not its last normal one",
+        return violated(report,
+                        "I6: replica %u is normal in a view that is not its last normal one",
                         observed->replica);
     }
     if (observed->commit_number > observed->op_number) {
@@ -444,8 +444,8 @@ static struct revealed revealed_by(const struct message *m)
     case MESSAGE_RECOVERY:
         return (struct revealed){m->recovery.view_number, 0, 0};
     case MESSAGE_RECOVERY_RESPONSE:
-        return (struct revealed){m->recovery_response.view_number,
-                                 m->recovery_response.view_number, 0};
+        return (struct revealed){m->recovery_response.view_number, m->recovery_response.view_number,
+                                 0};
     case MESSAGE_NOT_PRIMARY:
         return (struct revealed){0, m->not_primary.last_normal_view, 0};
     case MESSAGE_BUSY:
@@ -560,8 +560,7 @@ bool sim_check_digest(struct sim_digests *digests, uint32_t replica, uint64_t op
 
 /* ---- I9 ---- */
 
-bool sim_check_converged(const struct sim_observed *core, uint32_t count,
-                         struct sim_report *report)
+bool sim_check_converged(const struct sim_observed *core, uint32_t count, struct sim_report *report)
 {
     uint32_t primaries = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -576,8 +575,7 @@ bool sim_check_converged(const struct sim_observed *core, uint32_t count,
                             VIEW(core[0].view_number));
         }
         if (core[i].commit_number != core[0].commit_number) {
-            return violated(report,
-                            "I9: replica %u committed %" PRIu64 ", replica %u %" PRIu64,
+            return violated(report, "I9: replica %u committed %" PRIu64 ", replica %u %" PRIu64,
                             core[i].replica, core[i].commit_number, core[0].replica,
                             core[0].commit_number);
         }

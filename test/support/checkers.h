@@ -1,7 +1,8 @@
 /* checkers.h - the invariants of PROTOCOL section 11, as functions over plain data.
  *
  * The simulator fills in what it observes of a replica after every step and asks. A checker returns
- * false and says in *report what it saw; test/unit/test_sim_checkers.c feeds each exactly its fault.
+ * false and says in *report what it saw; test/unit/test_sim_checkers.c feeds each exactly its
+ * fault.
  *
  * Ownership: the caller's arrays are borrowed for the call. Memory grows with the history and is
  * kept between runs. */
@@ -58,7 +59,7 @@ struct sim_view {
     uint64_t incarnation;
     uint64_t start_op;
     struct checksum start_checksum;
-    uint64_t known_from; /* chain[0] below is the checksum at this op */
+    uint64_t known_from;    /* chain[0] below is the checksum at this op */
     struct checksum *chain; /* checksums at known_from..start_op */
 };
 

@@ -1,0 +1,72 @@
+#include <inttypes.h>
+
+#include "test/sim/sim.h"
+
+_Static_assert(sizeof(struct sim_counts) % sizeof(uint64_t) == 0, "counts are nothing but u64");
+
+void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts)
+{
+    uint64_t *to = (uint64_t *)total;
+    const uint64_t *from = (const uint64_t *)counts;
+    for (size_t i = 0; i < sizeof *total / sizeof *to; i++) {
+        to[i] += from[i];
+    }
+}
+
+struct line {
+    const char *name;
+    uint64_t value;
+};
+
+static void print_lines(FILE *out, const char *title, const struct line *lines, size_t count)
+{
+    fprintf(out, "%-9s", title);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, " %s=%" PRIu64, lines[i].name, lines[i].value);
+    }
+    fprintf(out, "\n");
+}
+
+#define PRINT(out, title, ...) \
+    print_lines(out, title, (const struct line[]){__VA_ARGS__}, \
+                sizeof((const struct line[]){__VA_ARGS__}) / sizeof(struct line))
+
+static void print_drops(const struct sim_counts *c, FILE *out)
+{
+    fprintf(out, "%-9s", "dropped");
+    for (uint32_t i = 1; i < DROP_REASON_COUNT; i++) {
+        if (c->dropped[i] > 0) {
+            fprintf(out, " %s=%" PRIu64, drop_reason_name((enum drop_reason)i), c->dropped[i]);
+        }
+    }
+    for (uint32_t i = 1; i < WIRE_DROP_COUNT; i++) {
+        if (c->wire_dropped[i] > 0) {
+            fprintf(out, " wire_%s=%" PRIu64, wire_drop_name((enum wire_drop)i),
+                    c->wire_dropped[i]);
+        }
+    }
+    fprintf(out, "\n");
+}
+
+void sim_counts_print(const struct sim_counts *c, FILE *out)
+{
+    PRINT(out, "clients", {"answered", c->operations}, {"unknown", c->unknown},
+          {"failed", c->failed}, {"committed", c->committed}, {"busy", c->busy},
+          {"lookups", c->lookups}, {"evictions", c->evictions}, {"crashes", c->client_crashes});
+    PRINT(out, "replicas", {"crashes", c->crashes}, {"inside_a_step", c->crashes_inside},
+          {"clean_stops", c->clean_stops}, {"recoveries", c->recoveries}, {"pauses", c->pauses},
+          {"state_writes", c->state_writes}, {"writes_lost", c->writes_lost},
+          {"wall_jumps", c->wall_jumps}, {"log_full", c->log_full},
+          {"groups_lost", c->groups_lost});
+    PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
+          {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
+          {"prepares_resent", c->prepares_resent});
+    PRINT(out, "network", {"sent", c->network.sent}, {"lost", c->network.lost},
+          {"cut", c->network.cut}, {"duplicated", c->network.duplicated},
+          {"replayed", c->network.replayed}, {"flipped", c->network.flipped},
+          {"held", c->network.held}, {"too_large", c->network.too_large},
+          {"inbox_full", c->inbox_full}, {"partitions", c->partitions}, {"holds", c->holds},
+          {"black_holes", c->black_holes}, {"split", c->split_messages},
+          {"parts_asked", c->parts_asked});
+    print_drops(c, out);
+}

@@ -1,0 +1,132 @@
+/* host.h - one replica's machine: what server/runtime and the operating system are to a real one.
+ *
+ * Memory mode: a crash takes the log and all volatile state; the state file keeps exactly what was
+ * reported durable, and of what was being written any prefix. */
+#ifndef VR_SIM_HOST_H
+#define VR_SIM_HOST_H
+
+#include "common/wire/reassembler.h"
+#include "common/wire/sender.h"
+#include "server/executor/executor.h"
+#include "server/storage/state_file.h"
+#include "server/vr/vr.h"
+#include "test/sim/memory.h"
+#include "test/sim/network.h"
+#include "test/support/checkers.h"
+
+struct sim;
+
+enum {
+    SIM_INBOX_MAX = 1024,   /* datagrams that wait in one socket */
+    SIM_STATE_WRITES = 16,  /* state-file writes under way */
+    SIM_LOG_WRITES = 4096,  /* log writes under way */
+    SIM_READY_MAX = 64,     /* completions to be stepped before the next flush */
+    SIM_FLUSHES_MAX = 1024, /* vr_flush() calls of one drain, at most */
+    SIM_LOOKUPS_MAX = 256,  /* look-ups that wait for the executor */
+    SIM_EXECUTE_MAX = 64,   /* entries of one executor turn */
+};
+
+/* The application of one replica, with a tap between executor and application (I3). */
+struct sim_application_tap {
+    struct app app; /* what the executor sees */
+    struct app inner;
+    struct sim_memory memory; /* the inner one's own */
+};
+
+struct sim_inbox {
+    uint32_t datagrams[SIM_INBOX_MAX];   /* a ring */
+    uint64_t received_ns[SIM_INBOX_MAX]; /* by the own clock; 0: while paused */
+    uint32_t head;
+    uint32_t count;
+};
+
+struct sim_host {
+    struct sim *sim;
+    uint32_t index;
+    uint64_t life; /* rises with every crash and start */
+    bool running;
+    bool paused;
+    uint64_t resume_ns;
+    uint32_t crash_after; /* outputs to carry out until it crashes; 0: not armed */
+
+    /* The disk, and what is being written to it. */
+    struct durable_state disk;
+    struct {
+        uint64_t number;
+        struct vr_durable_state state;
+    } state_writes[SIM_STATE_WRITES]; /* oldest first */
+    uint32_t state_write_count;
+    struct sim_durable reported; /* what the core was told is durable */
+    struct {
+        uint64_t generation;
+        uint64_t op_number;
+    } log_writes[SIM_LOG_WRITES]; /* by number, modulo */
+    uint64_t log_write_number;
+    uint64_t log_generation;
+    uint64_t log_last_ns; /* completions of one generation come in order */
+    uint64_t durable_op;  /* reported, and not cut since */
+    struct vr_event ready[SIM_READY_MAX];
+    uint32_t ready_count;
+
+    /* The clock: local = offset + rate / 1000 * virtual time. */
+    uint64_t clock_offset_ns;
+    uint64_t clock_rate;
+    int64_t wall_offset_ns;
+    uint64_t timer_at_ns; /* virtual time of the earliest timer event; UINT64_MAX: none */
+    bool drain_scheduled;
+
+    /* The core. */
+    struct sim_memory memory;
+    struct sim_memory log_memory;
+    struct sim_memory staging_memory;
+    struct replica *replica; /* NULL while down */
+    struct vr_outputs outputs;
+    struct vr_snapshot snapshot;
+    struct sim_observed observed; /* chain: below */
+    struct checksum *chain;
+    size_t chain_capacity;
+    uint64_t chain_op; /* chain holds checksums up to here */
+    bool was_recovering;
+
+    /* The executor. */
+    struct sim_memory executor_memory;
+    struct executor *executor;
+    struct sim_application_tap application;
+    struct vr_execution *executions; /* handed over, by op modulo EXECUTE_LAG_MAX */
+    uint64_t execute_to;
+    bool execute_scheduled;
+    struct sim_request_key executing; /* session 0: a look-up, which must only read */
+    struct vr_output lookups[SIM_LOOKUPS_MAX];
+    uint32_t lookup_count;
+
+    /* The sockets. */
+    struct sim_inbox inboxes[2]; /* [enum sim_lane] */
+    struct sim_memory sender_memory[2];
+    struct sim_memory reassembler_memory[2];
+    struct wire_sender *senders[2];
+    struct wire_reassembler *reassemblers[2];
+    uint8_t token_secret[WIRE_TOKEN_SECRET_SIZE];
+};
+
+/* A fresh data directory, for a new run. */
+void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index);
+void sim_host_free(struct sim_host *host);
+
+void sim_host_start(struct sim_host *host);
+
+/* At once. `clean`: SIGTERM, so it says Goodbye first (V1). */
+void sim_host_crash(struct sim_host *host, bool clean);
+
+/* Down, or recovering: it has no memory of what it acked. */
+bool sim_host_forgot(const struct sim_host *host);
+
+/* Events of the schedule. */
+void sim_host_deliver(struct sim_host *host, uint64_t datagram);
+void sim_host_event(struct sim_host *host, const struct sim_event *event);
+void sim_host_pause(struct sim_host *host, uint64_t until_ns);
+void sim_host_resume(struct sim_host *host);
+
+/* Adds what the replica counted to the run's counts; at every end of a process. */
+void sim_host_count(struct sim_host *host);
+
+#endif

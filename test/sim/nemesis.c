@@ -1,0 +1,401 @@
+#include "test/sim/nemesis.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/invariant.h"
+#include "test/sim/sim.h"
+#include "test/sim/trace.h"
+
+static void plan_in(struct sim *sim, enum nemesis_move move, uint64_t delay_ns, uint32_t node)
+{
+    sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + delay_ns,
+                                                        .kind = SIM_EVENT_NEMESIS,
+                                                        .node = node,
+                                                        .argument = move});
+}
+
+/* The next move of a class; none if the class is switched off. */
+static void plan(struct sim *sim, struct prng *prng, enum nemesis_move move, uint64_t mean_ns)
+{
+    if (mean_ns > 0) {
+        plan_in(sim, move, sim_exponential(prng, mean_ns), 0);
+    }
+}
+
+static uint32_t pick_replica(struct sim *sim, struct prng *prng)
+{
+    return (uint32_t)prng_below(prng, sim->options.replica_count);
+}
+
+/* The acting primary of the latest view, or anybody. */
+static uint32_t pick_primary(struct sim *sim, struct prng *prng)
+{
+    uint32_t primary = pick_replica(sim, prng);
+    uint64_t view_number = 0;
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        const struct sim_host *host = &sim->hosts[i];
+        if (host->running && host->observed.acting_primary &&
+            host->observed.view_number > view_number) {
+            view_number = host->observed.view_number;
+            primary = i;
+        }
+    }
+    return primary;
+}
+
+/* ---- partitions ---- */
+
+enum cut_direction {
+    CUT_BOTH,
+    CUT_IN,
+    CUT_OUT,
+};
+
+static void cut(struct sim *sim, uint32_t a, uint32_t b, enum cut_direction direction)
+{
+    if (direction != CUT_OUT) {
+        sim->network.links[b][a].cut = true;
+    }
+    if (direction != CUT_IN) {
+        sim->network.links[a][b].cut = true;
+    }
+}
+
+static void uncut_all(struct sim *sim)
+{
+    for (uint32_t from = 0; from < SIM_NODES_MAX; from++) {
+        for (uint32_t to = 0; to < SIM_NODES_MAX; to++) {
+            sim->network.links[from][to].cut = false;
+        }
+    }
+}
+
+static void isolate(struct sim *sim, uint32_t replica, enum cut_direction direction,
+                    bool clients_too)
+{
+    const uint32_t nodes =
+        sim->options.replica_count + (clients_too ? sim->options.proxy_count : 0);
+    for (uint32_t node = 0; node < nodes; node++) {
+        if (node != replica) {
+            cut(sim, replica, node, direction);
+        }
+    }
+}
+
+/* Every node, clients included, on one of two sides. */
+static void split(struct sim *sim, struct prng *prng, enum cut_direction direction)
+{
+    const uint32_t nodes = sim->options.replica_count + sim->options.proxy_count;
+    const uint64_t sides = prng_next(prng);
+    for (uint32_t a = 0; a < nodes; a++) {
+        for (uint32_t b = 0; b < nodes; b++) {
+            if ((sides >> a & 1) != 0 && (sides >> b & 1) == 0) {
+                cut(sim, a, b, direction);
+            }
+        }
+    }
+}
+
+/* Each replica hears only its neighbours (VC-17). */
+static void chain(struct sim *sim, struct prng *prng)
+{
+    const uint32_t count = sim->options.replica_count;
+    uint32_t order[SIM_REPLICAS_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t j = (uint32_t)prng_below(prng, (uint64_t)i + 1);
+        order[i] = i;
+        order[i] = order[j];
+        order[j] = i;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t j = i + 2; j < count; j++) {
+            cut(sim, order[i], order[j], CUT_BOTH);
+        }
+    }
+}
+
+static void partition(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.network_prng;
+    const enum cut_direction direction =
+        prng_chance(prng, 1, 2) ? CUT_BOTH : (enum cut_direction)prng_below(prng, 3);
+    const bool clients_too = prng_chance(prng, 1, 2);
+    const uint64_t shape = prng_below(prng, 4);
+    uncut_all(sim);
+    if (shape == 0) {
+        isolate(sim, pick_replica(sim, prng), direction, clients_too);
+    } else if (shape == 1) {
+        isolate(sim, pick_primary(sim, prng), direction, clients_too);
+    } else if (shape == 2) {
+        split(sim, prng, direction);
+    } else {
+        chain(sim, prng);
+    }
+    sim->counts.partitions++;
+    trace_node(sim, 0, "partition: shape %" PRIu64 ", direction %d", shape, (int)direction);
+    plan_in(sim, NEMESIS_PARTITION_END, prng_below(prng, sim->options.partition_max_ns) + SIM_MS,
+            0);
+}
+
+/* ---- links ---- */
+
+/* The types whose late arrival is dangerous, and two that carry the rest. */
+static const enum message_type held_types[] = {
+    MESSAGE_START_VIEW_CHANGE, MESSAGE_DO_VIEW_CHANGE,
+    MESSAGE_START_VIEW,        MESSAGE_PREPARE,
+    MESSAGE_PREPARE_OK,        MESSAGE_COMMIT,
+    MESSAGE_CATCHUP_REQUEST,   MESSAGE_CATCHUP_RESPONSE,
+    MESSAGE_RECOVERY,          MESSAGE_RECOVERY_RESPONSE,
+    MESSAGE_GET_VIEW,          MESSAGE_PART,
+    MESSAGE_REQUEST,           MESSAGE_REPLY,
+};
+
+/* One message type is held back on one link, or on all links to or from one node. */
+static void hold(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.network_prng;
+    const uint64_t type = held_types[prng_below(prng, sizeof held_types / sizeof held_types[0])];
+    const uint64_t until = sim->schedule.now_ns + prng_below(prng, sim->options.hold_max_ns);
+    const bool from_client = type == MESSAGE_REQUEST;
+    const bool to_client = type == MESSAGE_REPLY;
+    const uint32_t client =
+        sim_client_node(sim, (uint32_t)prng_below(prng, sim->options.proxy_count));
+    const uint32_t from = from_client ? client : pick_replica(sim, prng);
+    const uint32_t to = to_client ? client : pick_replica(sim, prng);
+    const bool all_from = prng_chance(prng, 1, 4);
+    const bool all_to = !all_from && prng_chance(prng, 1, 4);
+    for (uint32_t a = 0; a < SIM_NODES_MAX; a++) {
+        for (uint32_t b = 0; b < SIM_NODES_MAX; b++) {
+            struct sim_link *link = &sim->network.links[a][b];
+            if ((a == from || all_to) && (b == to || all_from)) {
+                link->hold_types = UINT64_C(1) << type;
+                link->hold_until_ns = until;
+            }
+        }
+    }
+    sim->counts.holds++;
+    trace_node(sim, from, "%s held back to %u", message_type_name((enum message_type)type), to);
+}
+
+/* Large datagrams vanish on one link (VC-15): small pings pass while Prepares do not. */
+static void black_hole(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.network_prng;
+    const uint32_t from = pick_primary(sim, prng);
+    const uint32_t to = pick_replica(sim, prng);
+    for (uint32_t b = 0; b < sim->options.replica_count; b++) {
+        if (b == to || prng_chance(prng, 1, 2)) {
+            sim->network.links[from][b].size_limit =
+                prng_between(prng, 250, sim->options.datagram_size);
+        }
+    }
+    sim->counts.black_holes++;
+    plan_in(sim, NEMESIS_BLACK_HOLE_END, prng_below(prng, 10 * SIM_S), 0);
+}
+
+static void black_hole_end(struct sim *sim)
+{
+    for (uint32_t from = 0; from < SIM_NODES_MAX; from++) {
+        for (uint32_t to = 0; to < SIM_NODES_MAX; to++) {
+            sim->network.links[from][to].size_limit = 0;
+        }
+    }
+}
+
+/* ---- machines ---- */
+
+static uint32_t forgotten_count(const struct sim *sim)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        count += sim_host_forgot(&sim->hosts[i]) ? 1 : 0;
+    }
+    return count;
+}
+
+static void crash(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    const bool primary = prng_chance(prng, 1, 2);
+    const uint32_t index = primary ? pick_primary(sim, prng) : pick_replica(sim, prng);
+    struct sim_host *host = &sim->hosts[index];
+    const bool inside = prng_chance(prng, 1, 2);
+    const bool clean = !inside && prng_chance(prng, 1, 5);
+    const uint64_t down = sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS;
+    const uint32_t after = (uint32_t)prng_between(prng, 1, 24);
+    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
+    if (!host->running || host->paused || host->crash_after > 0) {
+        return;
+    }
+    if (forgotten > configuration_faults_max(&sim->configuration)) {
+        if (!sim->options.exceed_faults) {
+            return;
+        }
+        sim->exceeded = true;
+    }
+    if (inside) {
+        host->crash_after = after; /* strikes in the middle of some step to come */
+        sim_schedule_add(&sim->schedule,
+                         (struct sim_event){.at_ns = sim->schedule.now_ns + 50 * SIM_MS,
+                                            .kind = SIM_EVENT_CRASH,
+                                            .node = index,
+                                            .life = host->life});
+    } else {
+        sim_host_crash(host, clean);
+    }
+    sim_schedule_add(&sim->schedule,
+                     (struct sim_event){.at_ns = sim->schedule.now_ns + 50 * SIM_MS + down,
+                                        .kind = SIM_EVENT_RESTART,
+                                        .node = index});
+}
+
+static void pause_some(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    struct sim_host *host =
+        &sim->hosts[prng_chance(prng, 1, 2) ? pick_primary(sim, prng) : pick_replica(sim, prng)];
+    const uint64_t length = prng_between(prng, 50 * SIM_MS, sim->options.pause_max_ns);
+    if (host->running && !host->paused && host->crash_after == 0) {
+        sim->counts.pauses++;
+        sim_host_pause(host, sim->schedule.now_ns + length);
+    }
+}
+
+/* Up to an hour, either way (TM-1). */
+static void wall_jump(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.clock_prng;
+    const int64_t hour = (int64_t)(3600 * SIM_S);
+    sim->hosts[pick_replica(sim, prng)].wall_offset_ns =
+        (int64_t)prng_below(prng, (uint64_t)(2 * hour)) - hour;
+    sim->counts.wall_jumps++;
+}
+
+static void client_crash(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.client_prng;
+    struct sim_client *client = &sim->clients[prng_below(prng, sim->options.proxy_count)];
+    sim_client_count(client);
+    sim->counts.client_crashes++;
+    trace_node(sim, client->node, "crashes and starts anew");
+    sim_client_start(client);
+}
+
+/* ---- the plan ---- */
+
+void sim_nemesis_start(struct sim *sim)
+{
+    struct sim_nemesis *n = &sim->nemesis;
+    const struct sim_options *o = &sim->options;
+    n->silenced = 0;
+    plan(sim, &n->machine_prng, NEMESIS_CRASH, o->crash_mean_ns);
+    plan(sim, &n->machine_prng, NEMESIS_PAUSE, o->pause_mean_ns);
+    plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
+    plan(sim, &n->network_prng, NEMESIS_HOLD, o->hold_mean_ns);
+    plan(sim, &n->network_prng, NEMESIS_BLACK_HOLE, o->black_hole_mean_ns);
+    plan(sim, &n->clock_prng, NEMESIS_WALL_JUMP, o->wall_jump_mean_ns);
+    plan(sim, &n->client_prng, NEMESIS_CLIENT_CRASH, o->client_crash_mean_ns);
+}
+
+void sim_nemesis_event(struct sim *sim, const struct sim_event *event)
+{
+    struct sim_nemesis *n = &sim->nemesis;
+    const struct sim_options *o = &sim->options;
+    if (sim->healing) {
+        return;
+    }
+    switch ((enum nemesis_move)event->argument) {
+    case NEMESIS_CRASH:
+        crash(sim);
+        plan(sim, &n->machine_prng, NEMESIS_CRASH, o->crash_mean_ns);
+        break;
+    case NEMESIS_PAUSE:
+        pause_some(sim);
+        plan(sim, &n->machine_prng, NEMESIS_PAUSE, o->pause_mean_ns);
+        break;
+    case NEMESIS_PARTITION:
+        partition(sim);
+        break;
+    case NEMESIS_PARTITION_END:
+        uncut_all(sim);
+        trace_node(sim, 0, "partition ends");
+        plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
+        break;
+    case NEMESIS_HOLD:
+        hold(sim);
+        plan(sim, &n->network_prng, NEMESIS_HOLD, o->hold_mean_ns);
+        break;
+    case NEMESIS_BLACK_HOLE:
+        black_hole(sim);
+        break;
+    case NEMESIS_BLACK_HOLE_END:
+        black_hole_end(sim);
+        plan(sim, &n->network_prng, NEMESIS_BLACK_HOLE, o->black_hole_mean_ns);
+        break;
+    case NEMESIS_WALL_JUMP:
+        wall_jump(sim);
+        plan(sim, &n->clock_prng, NEMESIS_WALL_JUMP, o->wall_jump_mean_ns);
+        break;
+    case NEMESIS_CLIENT_CRASH:
+        client_crash(sim);
+        plan(sim, &n->client_prng, NEMESIS_CLIENT_CRASH, o->client_crash_mean_ns);
+        break;
+    }
+}
+
+/* ---- healing ---- */
+
+/* Leaves out whom the rest does not need: a quorum stays, and a quorum of those that remember. */
+static void silence_some(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    const uint32_t quorum = configuration_quorum(&sim->configuration);
+    uint32_t members = sim->options.replica_count;
+    uint32_t remembering = members - forgotten_count(sim);
+    for (uint32_t tries = 0; tries < 2 * sim->options.replica_count; tries++) {
+        const uint32_t index = pick_replica(sim, prng);
+        const uint32_t remembers = sim_host_forgot(&sim->hosts[index]) ? 0 : 1;
+        const uint32_t bit = 1u << index;
+        if ((sim->nemesis.silenced & bit) != 0 || members - 1 < quorum ||
+            remembering - remembers < quorum || prng_chance(prng, 1, 3)) {
+            continue;
+        }
+        sim->nemesis.silenced |= bit;
+        members--;
+        remembering -= remembers;
+        switch (prng_below(prng, 3)) {
+        case 0:
+            isolate(sim, index, CUT_BOTH, true);
+            break;
+        case 1:
+            isolate(sim, index, CUT_IN, true); /* deaf, and still talking (VC-14) */
+            break;
+        default:
+            sim_host_crash(&sim->hosts[index], false); /* dead */
+            break;
+        }
+    }
+}
+
+void sim_nemesis_heal(struct sim *sim)
+{
+    sim->healing = true;
+    sim_network_heal(&sim->network);
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        sim->hosts[i].crash_after = 0;
+        sim_host_resume(&sim->hosts[i]);
+    }
+    trace_node(sim, 0, "faults end");
+    if (sim->options.core_only) {
+        silence_some(sim);
+    }
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        if ((sim->nemesis.silenced & (1u << i)) == 0 && !sim->hosts[i].running && !sim->failed) {
+            sim_host_start(&sim->hosts[i]);
+        }
+    }
+    for (uint32_t i = 0; i < sim->options.proxy_count; i++) {
+        sim_client_heal(&sim->clients[i]);
+    }
+}

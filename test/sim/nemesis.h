@@ -1,0 +1,39 @@
+/* nemesis.h - when which fault strikes whom. */
+#ifndef VR_SIM_NEMESIS_H
+#define VR_SIM_NEMESIS_H
+
+#include "common/base/prng.h"
+#include "test/sim/schedule.h"
+
+struct sim;
+
+enum nemesis_move {
+    NEMESIS_CRASH,
+    NEMESIS_PARTITION,
+    NEMESIS_PARTITION_END,
+    NEMESIS_HOLD,
+    NEMESIS_BLACK_HOLE,
+    NEMESIS_BLACK_HOLE_END,
+    NEMESIS_PAUSE,
+    NEMESIS_WALL_JUMP,
+    NEMESIS_CLIENT_CRASH,
+};
+
+struct sim_nemesis {
+    struct prng network_prng; /* partitions, holds, black holes */
+    struct prng machine_prng; /* crashes, pauses */
+    struct prng clock_prng;
+    struct prng client_prng;
+    uint32_t silenced; /* replicas that healing leaves out, as a mask */
+};
+
+/* Schedules the first fault of each class. */
+void sim_nemesis_start(struct sim *sim);
+void sim_nemesis_event(struct sim *sim, const struct sim_event *event);
+
+/* Ends all faults: restarts who is down, resumes who is paused. With options.core_only some
+ * replicas that the rest does not need are left dead, deaf or cut off for ever; `silenced` names
+ * them. */
+void sim_nemesis_heal(struct sim *sim);
+
+#endif
