@@ -1,33 +1,142 @@
 #include "test/sim/applications.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "common/base/invariant.h"
-#include "test/sim/memory.h"
+#include "common/wire/kv_codec.h"
+#include "server/app/kv.h"
 #include "test/support/accounts.h"
 
 void sim_application_start(struct sim_application_tap *tap, const struct sim_options *options)
 {
-    struct accounts *accounts = sim_memory_room(&tap->memory, sizeof *accounts);
-    accounts_init(accounts, options->key_count, SIM_ACCOUNTS_BALANCE);
-    tap->inner = accounts_app(accounts);
+    if (options->application == SIM_APPLICATION_KV) {
+        tap->kv = kv_create();
+        tap->inner = kv_app(tap->kv);
+    } else {
+        accounts_init(&tap->accounts, options->key_count, SIM_ACCOUNTS_BALANCE);
+        tap->inner = accounts_app(&tap->accounts);
+    }
 }
 
-void sim_application_stop(struct sim_application_tap *tap, const struct sim_options *options)
+void sim_application_stop(struct sim_application_tap *tap)
 {
-    (void)tap;
-    (void)options;
+    if (tap->kv != NULL) {
+        kv_destroy(tap->kv);
+        tap->kv = NULL;
+    }
 }
 
-const char *sim_application_check(const struct sim_application_tap *tap,
-                                  const struct sim_options *options)
+const char *sim_application_check(const struct sim_application_tap *tap)
 {
-    (void)options;
-    return accounts_check(tap->memory.bytes);
+    return tap->kv == NULL ? accounts_check(&tap->accounts) : NULL;
+}
+
+/* ---- operations ---- */
+
+static struct kv_bytes make_key(char text[16], uint64_t number)
+{
+    const int size = snprintf(text, 16, "key%03" PRIu64, number);
+    return (struct kv_bytes){(const uint8_t *)text, (size_t)size};
+}
+
+/* Unique, so that a wrong answer shows; of any size up to the option's. */
+static struct kv_bytes make_value(const struct sim_options *options, struct prng *prng,
+                                  uint64_t unique, uint8_t *bytes)
+{
+    const uint64_t size = prng_below(prng, (uint64_t)options->value_size_max + 1);
+    char text[32];
+    const int written = snprintf(text, sizeof text, "v%" PRIu64 "-", unique);
+    memset(bytes, 'a' + (int)(unique % 26), size);
+    memcpy(bytes, text, size < (uint64_t)written ? size : (uint64_t)written);
+    return (struct kv_bytes){bytes, size};
+}
+
+static struct kv_bytes make_number(struct prng *prng, uint8_t *bytes)
+{
+    const int size = snprintf((char *)bytes, 16, "%" PRIu64, prng_below(prng, 1000));
+    return (struct kv_bytes){bytes, (size_t)size};
+}
+
+enum { VALUE_MAX = 24 * 1024 };
+
+static struct kv_operation draw_operation(const struct sim_options *options, struct prng *prng,
+                                          uint64_t unique, struct kv_bytes key,
+                                          uint8_t value[2][VALUE_MAX])
+{
+    const uint64_t kind = prng_below(prng, 100);
+    if (kind < 30) {
+        return (struct kv_operation){.kind = KV_GET, .key = key};
+    }
+    if (kind < 55) {
+        return (struct kv_operation){
+            .kind = KV_SET,
+            .key = key,
+            .value = make_value(options, prng, unique, value[0]),
+        };
+    }
+    if (kind < 60) {
+        return (struct kv_operation){
+            .kind = KV_SET, .key = key, .value = make_number(prng, value[0])};
+    }
+    if (kind < 68) {
+        return (struct kv_operation){.kind = KV_DEL, .key = key};
+    }
+    if (kind < 80) {
+        const bool expect_absent = prng_chance(prng, 1, 2);
+        struct kv_operation cas = {
+            .kind = KV_CAS,
+            .key = key,
+            .value = make_number(prng, value[0]),
+            .expect_absent = expect_absent,
+        };
+        if (!expect_absent) {
+            cas.expected = make_number(prng, value[1]);
+        }
+        return cas;
+    }
+    if (kind < 92) {
+        return (struct kv_operation){
+            .kind = KV_INCR,
+            .key = key,
+            .by = prng_chance(prng, 1, 20) ? INT64_MAX : (int64_t)prng_below(prng, 100) - 50,
+        };
+    }
+    if (kind < 99) {
+        return (struct kv_operation){
+            .kind = KV_SCAN,
+            .key = {key.bytes, prng_below(prng, key.size)},
+            .limit = (uint32_t)prng_between(prng, 1, 8),
+            .has_after = prng_chance(prng, 1, 2),
+            .after = key,
+        };
+    }
+    return (struct kv_operation){.kind = KV_SET, .key = {key.bytes, 0}}; /* an empty key */
+}
+
+static size_t make_kv(const struct sim_options *options, struct prng *prng, uint64_t unique,
+                      uint8_t *bytes, bool *is_read)
+{
+    char key[16];
+    uint8_t value[2][VALUE_MAX];
+    INVARIANT(options->value_size_max <= VALUE_MAX);
+    const struct kv_bytes name = make_key(key, prng_below(prng, options->key_count));
+    struct kv_operation operation = draw_operation(options, prng, unique, name, value);
+    if (operation.kind == KV_SCAN && !operation.has_after) {
+        operation.after = (struct kv_bytes){NULL, 0};
+    }
+    *is_read = kv_operation_is_read(&operation);
+    INVARIANT(kv_operation_size(&operation) <= SIM_OPERATION_MAX);
+    return kv_operation_encode(&operation, bytes);
 }
 
 size_t sim_make_operation(const struct sim_options *options, struct prng *prng, uint64_t unique,
                           uint8_t *operation, bool *is_read)
 {
-    (void)unique;
+    if (options->application == SIM_APPLICATION_KV) {
+        return make_kv(options, prng, unique, operation, is_read);
+    }
     const size_t size = accounts_random(prng, options->key_count, operation);
     *is_read = operation[0] != ACCOUNTS_TRANSFER;
     return size;

@@ -9,13 +9,12 @@ enum {
     SIM_ACCOUNTS_BALANCE = 1000, /* opening balance of each account */
 };
 
-/* Sets tap->inner to a fresh application. */
+/* Sets tap->inner to a fresh application; what ran before was stopped. */
 void sim_application_start(struct sim_application_tap *tap, const struct sim_options *options);
-void sim_application_stop(struct sim_application_tap *tap, const struct sim_options *options);
+void sim_application_stop(struct sim_application_tap *tap);
 
 /* What is wrong with an application's state by its own account, or NULL. */
-const char *sim_application_check(const struct sim_application_tap *tap,
-                                  const struct sim_options *options);
+const char *sim_application_check(const struct sim_application_tap *tap);
 
 /* A random operation for the application, and whether it only reads. `unique` differs between
  * calls. Returns its size; `operation` has SIM_OPERATION_MAX room. */

@@ -167,6 +167,19 @@ static void check_view(struct sim_host *host)
     }
 }
 
+/* Entries that a primary took although they have to wait: those that its view began with do not
+ * count (N3). */
+static uint64_t waiting_entries(const struct sim_host *host)
+{
+    const struct vr_snapshot *s = &host->snapshot;
+    const struct sim_view *view = sim_views_find(&host->sim->views, s->view_number);
+    if (!s->acting_primary || view == NULL) {
+        return 0;
+    }
+    const uint64_t from = view->start_op > s->commit_number ? view->start_op : s->commit_number;
+    return s->op_number - from;
+}
+
 static void check_bounds(struct sim_host *host)
 {
     const struct sim *sim = host->sim;
@@ -174,7 +187,8 @@ static void check_bounds(struct sim_host *host)
     const struct sim_bound bounds[] = {
         {"log memory", s->log_bytes, sim->options.log_memory_size},
         {"execution lag", host->execute_to - s->executed_op, sim->options.execute_lag_max},
-        {"the uncommitted log", s->op_number - s->commit_number, IN_FLIGHT_MAX},
+        {"the queue of requests", waiting_entries(host),
+         (uint64_t)sim->options.pipeline_max + sim->options.request_queue_max},
         {"outputs", host->outputs.count, VR_OUTPUTS_MAX},
     };
     sim_expect(host->sim, sim_check_bounds(host->index, bounds, sizeof bounds / sizeof bounds[0],
@@ -1024,7 +1038,7 @@ void sim_host_crash(struct sim_host *host, bool clean)
     trace_node(sim, host->index, clean ? "stops" : "crashes");
     inbox_clear(host, &host->inboxes[SIM_LANE_PEERS]);
     inbox_clear(host, &host->inboxes[SIM_LANE_CLIENTS]);
-    sim_application_stop(&host->application, &sim->options);
+    sim_application_stop(&host->application);
     host->running = false;
     host->paused = false;
     host->crash_after = 0;
@@ -1034,7 +1048,7 @@ void sim_host_crash(struct sim_host *host, bool clean)
 
 bool sim_host_forgot(const struct sim_host *host)
 {
-    return !host->running || host->snapshot.status == STATUS_RECOVERING;
+    return !host->running || host->crash_after > 0 || host->snapshot.status == STATUS_RECOVERING;
 }
 
 void sim_host_pause(struct sim_host *host, uint64_t until_ns)
@@ -1095,9 +1109,7 @@ void sim_host_count(struct sim_host *host)
 
 void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
 {
-    if (host->running) {
-        sim_application_stop(&host->application, &sim->options);
-    }
+    sim_application_stop(&host->application);
     host->sim = sim;
     host->index = index;
     host->life = 0;
@@ -1119,14 +1131,11 @@ void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
 
 void sim_host_free(struct sim_host *host)
 {
-    if (host->running) {
-        sim_application_stop(&host->application, &host->sim->options);
-    }
+    sim_application_stop(&host->application);
     sim_memory_free(&host->memory);
     sim_memory_free(&host->log_memory);
     sim_memory_free(&host->staging_memory);
     sim_memory_free(&host->executor_memory);
-    sim_memory_free(&host->application.memory);
     free(host->executions);
     free(host->chain);
     for (uint32_t lane = 0; lane < 2; lane++) {

@@ -7,11 +7,13 @@
 
 #include "common/wire/reassembler.h"
 #include "common/wire/sender.h"
+#include "server/app/kv.h"
 #include "server/executor/executor.h"
 #include "server/storage/state_file.h"
 #include "server/vr/vr.h"
 #include "test/sim/memory.h"
 #include "test/sim/network.h"
+#include "test/support/accounts.h"
 #include "test/support/checkers.h"
 
 struct sim;
@@ -30,7 +32,8 @@ enum {
 struct sim_application_tap {
     struct app app; /* what the executor sees */
     struct app inner;
-    struct sim_memory memory; /* the inner one's own */
+    struct kv *kv; /* one of the two */
+    struct accounts accounts;
 };
 
 struct sim_inbox {
@@ -117,7 +120,7 @@ void sim_host_start(struct sim_host *host);
 /* At once. `clean`: SIGTERM, so it says Goodbye first (V1). */
 void sim_host_crash(struct sim_host *host, bool clean);
 
-/* Down, or recovering: it has no memory of what it acked. */
+/* Down, about to be, or recovering: it has no memory of what it acked. */
 bool sim_host_forgot(const struct sim_host *host);
 
 /* Events of the schedule. */

@@ -48,6 +48,7 @@ void sim_model_reset(struct sim_model *model, const struct sim_options *options,
 void sim_model_free(struct sim_model *model)
 {
     cells_clear(model);
+    sim_memory_free(&model->arena);
     free(model->outcomes);
     free(model->result);
     *model = (struct sim_model){0};

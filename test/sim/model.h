@@ -7,6 +7,7 @@
 
 #include "common/base/entry.h"
 #include "common/base/message.h"
+#include "test/sim/memory.h"
 #include "test/sim/options.h"
 
 /* What executing the entry at one op must answer. */
@@ -50,7 +51,8 @@ struct sim_model {
     size_t outcome_capacity;
     uint64_t executed_op;
     uint64_t evictions;
-    uint8_t *result; /* RESULT_SIZE_MAX bytes */
+    struct sim_memory arena; /* for decoding */
+    uint8_t *result;         /* RESULT_SIZE_MAX bytes */
 };
 
 void sim_model_reset(struct sim_model *model, const struct sim_options *options,

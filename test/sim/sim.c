@@ -362,8 +362,7 @@ static void check_applications(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->options.replica_count && !sim->failed; i++) {
         const struct sim_host *host = &sim->hosts[i];
-        const char *wrong =
-            host->running ? sim_application_check(&host->application, &sim->options) : NULL;
+        const char *wrong = host->running ? sim_application_check(&host->application) : NULL;
         if (wrong != NULL) {
             sim_fail(sim, "the application of replica %u: %s", i, wrong);
         }
