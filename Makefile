@@ -5,6 +5,7 @@
 
 BUILD ?= build
 BIN ?= bin
+VERSION := $(shell sed -n 's/^.define VERSION_TEXT "\(.*\)"/\1/p' common/base/version.h)
 PREFIX ?= /usr/local
 DESTDIR ?=
 
@@ -14,6 +15,7 @@ endif
 ifeq ($(origin AR),default)
 AR := ar
 endif
+OBJCOPY ?= objcopy
 PKG_CONFIG ?= pkg-config
 PROTOC_C ?= protoc-c
 CLANG_FORMAT ?= clang-format-14
@@ -153,7 +155,7 @@ PROGRAMS := $(if $(wildcard server/main.c),$(BIN)/vr-server) \
             $(if $(wildcard client/cli/main.c),$(BIN)/vr-client)
 
 .PHONY: all
-all: $(PROGRAMS) $(call archives,$(filter-out test/support,$(ROOMS)))
+all: $(PROGRAMS) $(BUILD)/libvrclient.a $(call archives,$(filter-out test/support,$(ROOMS)))
 
 $(BIN)/vr-server: $(BUILD)/server/main.o $(call archives,$(SERVER_ROOMS))
 	$(say) LINK $@
@@ -164,6 +166,17 @@ $(BIN)/vr-client: $(BUILD)/client/cli/main.o $(call archives,$(CLIENT_ROOMS))
 	$(say) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $< $(call group,$(CLIENT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+# libvrclient: the rooms below client/lib as one archive, in which nothing is visible but what
+# vr/client.h declares.
+LIBRARY_ROOMS := $(filter-out client/cli,$(CLIENT_ROOMS))
+$(BUILD)/libvrclient.a: $(call archives,$(LIBRARY_ROOMS)) client/lib/vr/client.h
+	$(say) AR $@
+	@rm -f $@
+	@grep -oE '\bvr_[a-z_]+\(' client/lib/vr/client.h | tr -d '(' > $(BUILD)/vrclient.symbols
+	$(Q)$(LD) -r -o $(BUILD)/vrclient.o --whole-archive $(filter %.a,$^)
+	$(Q)$(OBJCOPY) --keep-global-symbols=$(BUILD)/vrclient.symbols $(BUILD)/vrclient.o
+	$(Q)$(AR) rcsD $@ $(BUILD)/vrclient.o
 
 # --- tests --------------------------------------------------------------------------------------
 
@@ -310,7 +323,12 @@ deps:
 .PHONY: install
 install: all
 	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -d '$(DESTDIR)$(PREFIX)/include/vr' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 	install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
+	install -m 644 client/lib/vr/client.h '$(DESTDIR)$(PREFIX)/include/vr'
+	install -m 644 $(BUILD)/libvrclient.a '$(DESTDIR)$(PREFIX)/lib'
+	@printf 'prefix=%s\nName: vrclient\nDescription: client of a viewstamp group\nVersion: %s\nRequires.private: libprotobuf-c libsodium\nCflags: -I$${prefix}/include\nLibs: -L$${prefix}/lib -lvrclient\nLibs.private: -pthread\n' \
+	    '$(PREFIX)' '$(VERSION)' > '$(DESTDIR)$(PREFIX)/lib/pkgconfig/vrclient.pc'
 
 .PHONY: clean
 clean:
