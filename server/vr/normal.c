@@ -370,8 +370,9 @@ static uint64_t quorum_heard_ns(const struct replica *r)
 }
 
 /* V1: a primary without a quorum falls silent, so that the others notice; and it suspects itself.
- */
-static void check_quorum(struct replica *r)
+ * With the others' votes that can end the view on the spot: false then, and there is nothing left
+ * to do as its primary. */
+static bool check_quorum(struct replica *r)
 {
     const uint64_t heard = quorum_heard_ns(r);
     const bool silent = heard < r->time.now_ns && /* UINT64_MAX in a group of one */
@@ -383,6 +384,7 @@ static void check_quorum(struct replica *r)
         r->abdicated = false;
         hear_primary(r);
     }
+    return r->acting_primary;
 }
 
 void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer_index)
@@ -407,8 +409,9 @@ void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer_ind
         peer->acked_ns = r->received_ns;
     }
     sample_rtt(r, peer, ok->round);
-    check_quorum(r);
-    count_acks(r);
+    if (check_quorum(r)) {
+        count_acks(r);
+    }
 }
 
 /* ---- a backup hears (N4, N7) ---- */
@@ -664,10 +667,9 @@ void normal_tick(struct replica *r)
         timeout_stop(&r->timeouts, TIMEOUT_STABLE);
         r->failed_views = 0;
     }
-    if (!r->acting_primary) {
+    if (!r->acting_primary || !check_quorum(r)) {
         return;
     }
-    check_quorum(r);
     if (!is_serving(r)) {
         /* V1, V9: neither Commit nor Prepare; the clock for the check goes on. */
         timeout_set(&r->timeouts, TIMEOUT_HEARTBEAT, r->time.now_ns + r->options.heartbeat_ns);
