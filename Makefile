@@ -75,7 +75,6 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.SECONDARY:
 .DEFAULT_GOAL := all
 
 # --- the rooms ----------------------------------------------------------------------------------
@@ -104,6 +103,7 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 PROTOS := $(wildcard proto/*.proto)
 PROTO_HEADERS := $(patsubst %.proto,$(BUILD)/%.pb-c.h,$(PROTOS))
 PROTO_SOURCES := $(PROTO_HEADERS:.h=.c)
+.SECONDARY: $(PROTO_SOURCES)
 
 # --- from source to object ----------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/test_*.c))
 .PHONY: unit-programs test-unit
 unit-programs: $(UNIT_TESTS)
 
-$(BUILD)/test/unit/test_%: $(BUILD)/test/unit/test_%.o $(call archives,$(TEST_ROOMS))
+$(UNIT_TESTS): $(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(call archives,$(TEST_ROOMS))
 	$(say) LINK $@
 	$(Q)$(LINK) -o $@ $< $(call group,$(TEST_ROOMS)) -Wl,--as-needed $(TEST_LIBS) $(LIBRARY_LIBS)
 
@@ -209,11 +209,12 @@ sim: $(BUILD)/sim
 # --- real processes -----------------------------------------------------------------------------
 
 TOOL_ROOMS := test/support common/os common/wire common/base
-TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz
+TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz $(BUILD)/bench_wire
 
 $(BUILD)/relay: $(BUILD)/test/support/relay.o
 $(BUILD)/floor: $(BUILD)/test/bench/floor.o
 $(BUILD)/fuzz: $(BUILD)/test/fuzz/fuzz.o
+$(BUILD)/bench_wire: $(BUILD)/test/bench/bench_wire.o
 $(TOOLS): $(call archives,$(TOOL_ROOMS))
 	$(say) LINK $@
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
@@ -223,7 +224,7 @@ $(TOOLS): $(call archives,$(TOOL_ROOMS))
 CLUSTER ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench
+.PHONY: test-cluster test-cluster-quick fuzz bench bench-wire
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
 
@@ -233,6 +234,10 @@ fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz
 
 bench: $(PROGRAMS) $(BUILD)/floor
 	@$(RUN_PYTHON) test/bench/run.py
+
+# What encoding and decoding cost, without a network.
+bench-wire: $(BUILD)/bench_wire
+	@$<
 
 # --- suites -------------------------------------------------------------------------------------
 
