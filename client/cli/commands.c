@@ -1,0 +1,343 @@
+#include "client/cli/commands.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/exit_code.h"
+#include "client/cli/flood.h"
+#include "client/cli/memory.h"
+#include "client/cli/report.h"
+#include "client/cli/status.h"
+#include "client/lib/explain.h"
+
+/* ---- the shell's client ---- */
+
+int shell_open(struct shell *shell)
+{
+    if (shell->session != NULL) {
+        return 0;
+    }
+    char message[VR_MESSAGE_MAX];
+    const struct vr_client_options options = {.sessions_max = 1};
+    if (shell->client == NULL) {
+        const int error =
+            vr_client_open(shell->options->cluster, &options, &shell->client, message);
+        if (error != 0) {
+            return report_error(shell, error == -EINVAL ? EXIT_USAGE : EXIT_INTERNAL, "usage", "%s",
+                                message);
+        }
+    }
+    shell->session = vr_session_open(shell->client);
+    if (shell->session == NULL) {
+        return report_error(shell, EXIT_INTERNAL, "internal", "no memory for a session");
+    }
+    return 0;
+}
+
+void shell_close(struct shell *shell)
+{
+    vr_client_close(shell->client);
+    shell->client = NULL;
+    shell->session = NULL;
+}
+
+/* ---- arguments ---- */
+
+static const struct word *argument(const struct words *words, size_t number)
+{
+    return number < words->count ? &words->items[number] : NULL;
+}
+
+/* Reads stdin to its end; one byte beyond what a value may have is enough to refuse it. */
+static void read_stdin(struct word *value)
+{
+    const size_t limit = 64 * 1024 * 1024; /* so that the message can name the size */
+    size_t capacity = 64 * 1024;
+    value->bytes = must_realloc(NULL, capacity);
+    value->size = 0;
+    size_t got;
+    while (value->size < limit &&
+           (got = fread(value->bytes + value->size, 1, capacity - value->size, stdin)) > 0) {
+        value->size += got;
+        if (value->size == capacity) {
+            capacity *= 2;
+            value->bytes = must_realloc(value->bytes, capacity);
+        }
+    }
+    clearerr(stdin); /* a terminal goes on after Ctrl-D */
+}
+
+/* The value itself, or what stdin holds if it is "-". `read` is what to free. */
+static const struct word *value_or_stdin(struct shell *shell, const struct word *word,
+                                         struct word *read)
+{
+    *read = (struct word){0};
+    if (word->quoted || !word_is(word, "-")) {
+        return word;
+    }
+    read_stdin(read);
+    shell->stdin_used = true;
+    return read;
+}
+
+static bool parse_signed(const struct word *word, int64_t *number)
+{
+    if (word->size == 0 || strlen((const char *)word->bytes) != word->size) {
+        return false;
+    }
+    char *end;
+    errno = 0;
+    const long long value = strtoll((const char *)word->bytes, &end, 10);
+    *number = value;
+    return errno == 0 && *end == '\0' && word->bytes[0] != ' ';
+}
+
+/* ---- key and value ---- */
+
+static int run_get(struct shell *shell, const struct words *words)
+{
+    const struct word *key = argument(words, 1);
+    struct vr_result result;
+    int code;
+    if (vr_kv_get(shell->session, key->bytes, key->size, shell->options->timeout_ms, &result) ==
+        VR_OK) {
+        code = report_value(shell, &result);
+    } else {
+        code = report_failure(shell, &result);
+    }
+    vr_result_free(&result);
+    return code;
+}
+
+/* Says ok or why not. */
+static int report_plain(const struct shell *shell, struct vr_result *result)
+{
+    const int code =
+        result->outcome == VR_OK ? report_ok(shell, result) : report_failure(shell, result);
+    vr_result_free(result);
+    return code;
+}
+
+static int run_set(struct shell *shell, const struct words *words)
+{
+    const struct word *key = argument(words, 1);
+    struct word read;
+    const struct word *value = value_or_stdin(shell, argument(words, 2), &read);
+    struct vr_result result;
+    (void)vr_kv_set(shell->session, key->bytes, key->size, value->bytes, value->size,
+                    shell->options->timeout_ms, &result);
+    free(read.bytes);
+    return report_plain(shell, &result);
+}
+
+static int run_del(struct shell *shell, const struct words *words)
+{
+    const struct word *key = argument(words, 1);
+    struct vr_result result;
+    (void)vr_kv_del(shell->session, key->bytes, key->size, shell->options->timeout_ms, &result);
+    return report_plain(shell, &result);
+}
+
+static int run_cas(struct shell *shell, const struct words *words)
+{
+    const struct word *key = argument(words, 1);
+    const struct word *old = argument(words, 2);
+    const bool absent = !old->quoted && word_is(old, "--absent");
+    struct word read;
+    const struct word *value = value_or_stdin(shell, argument(words, 3), &read);
+    struct vr_result result;
+    (void)vr_kv_cas(shell->session, key->bytes, key->size, absent ? NULL : old->bytes, old->size,
+                    value->bytes, value->size, shell->options->timeout_ms, &result);
+    free(read.bytes);
+    return report_plain(shell, &result);
+}
+
+static int run_incr(struct shell *shell, const struct words *words)
+{
+    const struct word *key = argument(words, 1);
+    const struct word *by = argument(words, 2);
+    int64_t number = 1;
+    if (by != NULL && !parse_signed(by, &number)) {
+        return report_error(shell, EXIT_USAGE, "usage",
+                            "incr: \"%s\" is no signed 64-bit number; example: incr visits -5",
+                            by->bytes);
+    }
+    struct vr_result result;
+    int code;
+    if (vr_kv_incr(shell->session, key->bytes, key->size, number, shell->options->timeout_ms,
+                   &result) == VR_OK) {
+        code = report_number(shell, &result);
+    } else {
+        code = report_failure(shell, &result);
+    }
+    vr_result_free(&result);
+    return code;
+}
+
+/* ---- scan ---- */
+
+struct scan_output {
+    const struct shell *shell;
+    uint64_t count;
+};
+
+static bool print_pair(void *context, const void *key, size_t key_size, const void *value,
+                       size_t value_size)
+{
+    struct scan_output *output = context;
+    output->count++;
+    if (output->shell->options->json) {
+        json_t *object = json_object();
+        json_set_bytes(object, "key", key, key_size);
+        json_set_bytes(object, "value", value, value_size);
+        json_print_line(object);
+    } else if (output->shell->source == SOURCE_ARGUMENTS) {
+        (void)fwrite(key, 1, key_size, stdout);
+        (void)putchar('\t');
+        (void)fwrite(value, 1, value_size, stdout);
+        (void)putchar('\n');
+    } else {
+        char *key_text = word_escape(key, key_size);
+        char *value_text = word_escape(value, value_size);
+        (void)printf("%s\t%s\n", key_text, value_text);
+        free(key_text);
+        free(value_text);
+    }
+    return !ferror(stdout);
+}
+
+static int run_scan(struct shell *shell, const struct words *words)
+{
+    const struct word *prefix = argument(words, 1);
+    const struct word *limit_word = argument(words, 2);
+    uint64_t limit = 0;
+    if (limit_word != NULL &&
+        !option_number((const char *)limit_word->bytes, 1, INT64_MAX, &limit)) {
+        return report_error(shell, EXIT_USAGE, "usage",
+                            "scan: the limit \"%s\" is no number above 0; example: scan user/ 10",
+                            limit_word->bytes);
+    }
+    struct scan_output output = {.shell = shell};
+    struct vr_result result;
+    const enum vr_outcome outcome = vr_kv_scan(
+        shell->session, prefix != NULL ? prefix->bytes : NULL, prefix != NULL ? prefix->size : 0,
+        limit, print_pair, &output, shell->options->timeout_ms, &result);
+    int code = EXIT_DONE;
+    if (outcome != VR_OK) {
+        code = report_failure(shell, &result);
+    } else if (shell->options->json) {
+        json_t *object = report_json_ok(&result);
+        json_set_u64(object, "count", output.count);
+        json_print_line(object);
+    } else if (shell->source == SOURCE_TERMINAL) {
+        char count[GROUPED_MAX];
+        (void)printf("%s key%s\n", explain_grouped(output.count, count),
+                     output.count == 1 ? "" : "s");
+    }
+    vr_result_free(&result);
+    return code;
+}
+
+/* ---- help ---- */
+
+static void print_help(const struct command *command)
+{
+    (void)printf("%s %s\n    %s\n", command->name, command->arguments, command->summary);
+    if (command->details[0] != '\0') {
+        (void)printf("    %s\n", command->details);
+    }
+    (void)printf("    example: %s\n", command->example);
+}
+
+static int run_help(struct shell *shell, const struct words *words)
+{
+    if (words->count > 1) {
+        const struct command *command = command_find(&words->items[1]);
+        if (command == NULL) {
+            return report_error(shell, EXIT_USAGE, "usage", "there is no command \"%s\"",
+                                words->items[1].bytes);
+        }
+        print_help(command);
+        return EXIT_DONE;
+    }
+    for (const struct command *command = command_table; command->name != NULL; command++) {
+        char usage[64];
+        (void)snprintf(usage, sizeof usage, "%s %s", command->name, command->arguments);
+        (void)printf("  %-26s %s\n", usage, command->summary);
+    }
+    (void)puts(
+        "  Words with spaces go in quotes; \\xNN is any byte; \"help set\" says more of set.");
+    return EXIT_DONE;
+}
+
+/* ---- the table ---- */
+
+const struct command command_table[] = {
+    {"get", "KEY", "Prints the value of a key.", "Exit code 1 if there is no such key.",
+     "get greeting", 1, 1, run_get},
+    {"set", "KEY VALUE", "Sets a key.", "- as VALUE reads the value from stdin.",
+     "set greeting \"hello world\"", 2, 2, run_set},
+    {"del", "KEY", "Deletes a key.", "Exit code 1 if there is no such key.", "del greeting", 1, 1,
+     run_del},
+    {"cas", "KEY OLD NEW", "Sets a key if its value is OLD.",
+     "--absent as OLD: if there is no such key. Exit code 1 if not.", "cas lock --absent mine", 3,
+     3, run_cas},
+    {"incr", "KEY [N]", "Adds N, or 1, to a number and prints the sum.",
+     "Signed 64 bit; a missing key counts as 0.", "incr visits 10", 1, 2, run_incr},
+    {"scan", "[PREFIX] [LIMIT]", "Prints keys and values, in order of keys.", "", "scan user/ 10",
+     0, 2, run_scan},
+    {"status", "", "Shows the group and every replica in it.",
+     "Exit codes: 0 healthy, 3 degraded, 4 unavailable, 5 unknown.", "status", 0, SIZE_MAX,
+     status_run},
+    {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
+     "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
+    {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, run_help},
+    {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+const struct command *command_find(const struct word *name)
+{
+    for (const struct command *command = command_table; command->name != NULL; command++) {
+        if (word_is(name, command->name)) {
+            return command;
+        }
+    }
+    return NULL;
+}
+
+/* Commands that use the shell's session; the others find their own way to the group. */
+static bool needs_session(const struct command *command)
+{
+    return command->run != run_help && command->run != status_run && command->run != flood_run;
+}
+
+int command_run(struct shell *shell, const struct words *words)
+{
+    if (words->count == 0) {
+        return EXIT_DONE;
+    }
+    const struct command *command = command_find(&words->items[0]);
+    if (command == NULL) {
+        return report_error(shell, EXIT_USAGE, "usage",
+                            "there is no command \"%s\"; \"help\" lists them",
+                            words->items[0].bytes);
+    }
+    const size_t arguments = words->count - 1;
+    if (arguments < command->arguments_min || arguments > command->arguments_max) {
+        return report_error(shell, EXIT_USAGE, "usage",
+                            "%s: %s arguments; usage: %s %s (options go before the command)",
+                            command->name,
+                            arguments < command->arguments_min ? "too few" : "too many",
+                            command->name, command->arguments);
+    }
+    if (needs_session(command)) {
+        const int code = shell_open(shell);
+        if (code != 0) {
+            return code;
+        }
+    }
+    return command->run(shell, words);
+}

@@ -1,0 +1,242 @@
+#include "client/cli/flood.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/exit_code.h"
+#include "client/cli/flood_lane.h"
+#include "client/cli/memory.h"
+#include "client/cli/report.h"
+#include "common/os/clock.h"
+#include "common/os/random.h"
+#include "common/os/thread.h"
+
+enum {
+    LANES_MAX = 4,
+    SESSIONS_PER_LANE = 1024, /* one thread keeps up with that many closed loops */
+    LOOK_MS = 20,             /* how often it looks whether something is over */
+};
+
+struct flood {
+    struct flood_options options;
+    struct flood_shared shared;
+    struct lane *lanes;
+    uint32_t lane_count;
+    uint64_t begin_ns; /* of measuring */
+    uint64_t end_ns;   /* of measuring */
+    struct flood_stats *stats;
+};
+
+/* ---- Ctrl-C ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* The first one ends the measuring; a second one ends the program, as ever. */
+static void catch_interrupt(struct sigaction *old)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    interrupted = 0;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, old);
+}
+
+/* ---- running ---- */
+
+static void collect(struct flood *flood, struct flood_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+    for (uint32_t i = 0; i < flood->lane_count; i++) {
+        lane_add_stats(&flood->lanes[i], stats);
+    }
+}
+
+static bool is_over(struct flood *flood, uint64_t now_ns)
+{
+    return interrupted != 0 || atomic_load(&flood->shared.stopping) ||
+           atomic_load(&flood->shared.lanes_loading) == 0 ||
+           (flood->options.duration_ns > 0 &&
+            now_ns >= flood->begin_ns + flood->options.duration_ns);
+}
+
+/* Waits for the end of the measuring, with a line a second where somebody watches. */
+static void watch(struct flood *flood, bool progress)
+{
+    struct flood_stats *before = must_calloc(1, sizeof *before);
+    struct flood_stats *now = must_calloc(1, sizeof *now);
+    uint64_t line_ns = clock_monotonic_ns();
+    const uint64_t started_ns = line_ns;
+    uint64_t now_ns = line_ns;
+    while (!is_over(flood, now_ns)) {
+        clock_sleep_ns(LOOK_MS * NANOSECONDS_PER_MILLISECOND);
+        now_ns = clock_monotonic_ns();
+        if (progress && now_ns - line_ns >= NANOSECONDS_PER_SECOND) {
+            collect(flood, now);
+            flood_stats_print_progress(before, now, now_ns - started_ns, now_ns - line_ns);
+            line_ns = now_ns;
+            *before = *now;
+        }
+    }
+    flood->end_ns = now_ns;
+    free(before);
+    free(now);
+}
+
+/* The silence at the end is a gap like any other; with --count the end is the last answer. */
+static void close_measuring(struct flood *flood)
+{
+    const uint64_t last_ns = atomic_load(&flood->shared.last_ack_ns);
+    const uint64_t since_ns = last_ns > flood->begin_ns ? last_ns : flood->begin_ns;
+    if (flood->options.count > 0 && last_ns > flood->begin_ns) {
+        flood->end_ns = last_ns;
+    }
+    if (flood->end_ns > since_ns && flood->end_ns - since_ns > flood->stats->longest_gap_ns) {
+        flood->stats->longest_gap_ns = flood->end_ns - since_ns;
+    }
+}
+
+static int start_lanes(struct flood *flood, const struct cluster_list *list)
+{
+    const uint32_t clients = flood->options.clients;
+    uint32_t wanted = (clients + SESSIONS_PER_LANE - 1) / SESSIONS_PER_LANE;
+    wanted = wanted < LANES_MAX ? wanted : LANES_MAX;
+    flood->lanes = must_calloc(wanted, sizeof(struct lane));
+    for (uint32_t i = 0; i < wanted; i++) {
+        const uint32_t first = (uint32_t)((uint64_t)clients * i / wanted);
+        const uint32_t next = (uint32_t)((uint64_t)clients * (i + 1) / wanted);
+        const int error = lane_start(&flood->lanes[i], &flood->shared, list, first, next - first);
+        if (error != 0) {
+            return error;
+        }
+        flood->lane_count++;
+    }
+    return 0;
+}
+
+static void join_lanes(struct flood *flood)
+{
+    atomic_store(&flood->shared.stopping, true);
+    while (atomic_load(&flood->shared.lanes_running) > 0) {
+        clock_sleep_ns(LOOK_MS * NANOSECONDS_PER_MILLISECOND / 4);
+    }
+    collect(flood, flood->stats);
+    for (uint32_t i = 0; i < flood->lane_count; i++) {
+        lane_join(&flood->lanes[i]);
+    }
+    free(flood->lanes);
+}
+
+/* ---- the end ---- */
+
+static int code_of_error(const struct flood_shared *shared)
+{
+    switch (shared->first_error) {
+    case PROXY_ERROR_WRONG_CLUSTER:
+    case PROXY_ERROR_WRONG_VERSION:
+        return EXIT_WRONG_GROUP;
+    case PROXY_ERROR_TOO_LARGE:
+    case PROXY_ERROR_PAYLOAD_MISMATCH:
+        return EXIT_DEFINITE_FAILURE;
+    default:
+        return shared->first_outcome == PROXY_UNKNOWN ? EXIT_UNKNOWN : EXIT_UNAVAILABLE;
+    }
+}
+
+static const char *name_of_error(const struct flood_shared *shared)
+{
+    switch (code_of_error(shared)) {
+    case EXIT_WRONG_GROUP:
+        return "wrong_group";
+    case EXIT_DEFINITE_FAILURE:
+        return "failed";
+    case EXIT_UNKNOWN:
+        return "unknown";
+    default:
+        return "unavailable";
+    }
+}
+
+static int finish(struct shell *shell, struct flood *flood)
+{
+    const struct flood_shared *shared = &flood->shared;
+    struct flood_stats *stats = flood->stats;
+    if (stats->ops == 0 && shared->has_error) {
+        return report_error(shell, code_of_error(shared), name_of_error(shared), "flood: %s",
+                            shared->error_text);
+    }
+    const uint64_t measured_ns =
+        flood->end_ns > flood->begin_ns ? flood->end_ns - flood->begin_ns : 0;
+    if (flood->options.json || shell->options->json) {
+        json_print_line(flood_stats_json(stats, &flood->options, measured_ns));
+    } else {
+        flood_stats_print(stats, &flood->options, measured_ns);
+        if (shared->has_error && !shell->options->quiet) {
+            (void)printf("first error: %s\n", shared->error_text);
+        }
+    }
+    if (stats->violation_count > 0) {
+        (void)fprintf(stderr, "vr-client: flood: VIOLATION: %s\n", stats->violations[0]);
+        return EXIT_DEFINITE_FAILURE;
+    }
+    return stats->unread_keys > 0 ? EXIT_UNAVAILABLE : EXIT_DONE;
+}
+
+static int run(struct shell *shell, struct flood *flood, const struct cluster_list *list)
+{
+    const bool progress =
+        isatty(STDERR_FILENO) == 1 && !shell->options->quiet && !flood->options.json;
+    struct sigaction old;
+    mutex_init(&flood->shared.mutex);
+    catch_interrupt(&old);
+    flood->begin_ns = clock_monotonic_ns() + flood->options.warmup_ns;
+    atomic_store(&flood->shared.measure_from_ns, flood->begin_ns);
+    flood->stats = must_calloc(1, sizeof *flood->stats);
+    const int error = start_lanes(flood, list);
+    if (error == 0) {
+        watch(flood, progress);
+    }
+    join_lanes(flood);
+    close_measuring(flood);
+    (void)sigaction(SIGINT, &old, NULL);
+    const int code = error == 0 ? finish(shell, flood)
+                                : report_error(shell, EXIT_INTERNAL, "internal",
+                                               "flood: cannot open a socket and start a thread: %s",
+                                               strerror(-error));
+    mutex_destroy(&flood->shared.mutex);
+    free(flood->stats);
+    return code;
+}
+
+int flood_run(struct shell *shell, const struct words *words)
+{
+    char **arguments = must_calloc(words->count + 1, sizeof *arguments);
+    for (size_t i = 0; i < words->count; i++) {
+        arguments[i] = (char *)words->items[i].bytes;
+    }
+    struct flood *flood = must_calloc(1, sizeof *flood);
+    int code = flood_options_parse(words->count, arguments, &flood->options);
+    free(arguments);
+    struct cluster_list list;
+    char message[VR_MESSAGE_MAX];
+    if (code == 0 && !flood->options.help &&
+        !cluster_list_resolve(shell->options->cluster, &list, message, sizeof message)) {
+        code = report_error(shell, EXIT_USAGE, "usage", "%s", message);
+    }
+    if (code == 0 && !flood->options.help) {
+        flood->shared.options = &flood->options;
+        flood->shared.run = random_nonzero_u64();
+        flood->shared.timeout_ns = shell->options->timeout_ms * NANOSECONDS_PER_MILLISECOND;
+        atomic_store(&flood->shared.budget, flood->options.count);
+        code = run(shell, flood, &list);
+    }
+    free(flood);
+    return code;
+}

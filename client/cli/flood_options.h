@@ -1,0 +1,33 @@
+/* flood_options.h - the options of `flood`. */
+#ifndef VR_CLI_FLOOD_OPTIONS_H
+#define VR_CLI_FLOOD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FLOOD_CLIENTS_MAX = 100 * 1000,
+    FLOOD_KEYS_MAX = 100 * 1000 * 1000,
+    FLOOD_SECONDS_MAX = 7 * 24 * 3600,
+};
+
+struct flood_options {
+    uint32_t clients;     /* sessions, each with one request in flight */
+    uint64_t duration_ns; /* of measuring; 0: until `count` operations */
+    uint64_t count;       /* operations; 0: until duration_ns */
+    uint64_t warmup_ns;   /* before measuring */
+    uint32_t mix_percent; /* of writes */
+    uint32_t key_count;
+    uint32_t value_size; /* bytes */
+    uint64_t seed;
+    bool verify;
+    bool json;
+    bool help; /* was asked for and printed: nothing else to do */
+};
+
+/* `arguments` begin with the command's name. Returns 0 or an exit code, having said what is wrong.
+ */
+int flood_options_parse(size_t count, char **arguments, struct flood_options *options);
+
+#endif

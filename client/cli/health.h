@@ -1,0 +1,29 @@
+/* health.h - what a survey of the replicas adds up to: four words, a reason, and how many more may
+ * fail. */
+#ifndef VR_CLI_HEALTH_H
+#define VR_CLI_HEALTH_H
+
+#include "client/cli/survey.h"
+
+enum health {
+    HEALTH_HEALTHY,     /* everybody is normal in one view */
+    HEALTH_DEGRADED,    /* it serves; not everybody takes part */
+    HEALTH_UNAVAILABLE, /* it does not serve */
+    HEALTH_UNKNOWN,     /* nobody answers */
+};
+
+struct health_report {
+    enum health health;
+    uint32_t primary;     /* index among the targets, or UINT32_MAX */
+    uint64_t view_number; /* the primary's, else the latest normal one heard of; VIEW_NONE: none */
+    uint64_t head_commit; /* the largest commit number of all */
+    uint32_t may_fail;    /* more replicas that may fail before writes stop */
+    char reason[1024];    /* "" if healthy */
+};
+
+void health_judge(const struct survey *survey, struct health_report *report);
+
+/* "healthy", "degraded", "unavailable", "unknown" */
+const char *health_name(enum health health);
+
+#endif

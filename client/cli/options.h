@@ -1,0 +1,30 @@
+/* options.h - the command line: what comes before the command. */
+#ifndef VR_CLI_OPTIONS_H
+#define VR_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TIMEOUT_MS_MAX = 24 * 3600 * 1000, /* a day */
+};
+
+struct options {
+    const char *cluster; /* --cluster, else VR_CLUSTER, else CLUSTER_LIST_DEFAULT */
+    uint32_t timeout_ms;
+    bool json;
+    bool quiet;
+    bool keep_going; /* a pipe: go on after an error */
+    char **command;  /* the command and its arguments; none: REPL or pipe */
+    size_t command_count;
+};
+
+/* Returns 0, or the exit code to end with: the options were wrong, or help or version was wanted.
+ */
+int options_parse(int argc, char **argv, struct options *options);
+
+/* Reads a whole decimal number between min and max; false if it is none. */
+bool option_number(const char *text, uint64_t min, uint64_t max, uint64_t *number);
+
+#endif

@@ -1,0 +1,116 @@
+#include "client/cli/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/exit_code.h"
+
+int report_exit_code(const struct vr_result *result)
+{
+    if (result->outcome == VR_OK) {
+        return EXIT_DONE;
+    }
+    if (result->outcome == VR_UNKNOWN) {
+        return EXIT_UNKNOWN;
+    }
+    switch (result->error) {
+    case VR_ERROR_UNAVAILABLE:
+    case VR_ERROR_BUSY:
+    case VR_ERROR_SESSION_EXPIRED:
+    case VR_ERROR_CANCELLED:
+        return EXIT_UNAVAILABLE;
+    case VR_ERROR_WRONG_CLUSTER:
+    case VR_ERROR_WRONG_VERSION:
+        return EXIT_WRONG_GROUP;
+    case VR_ERROR_SESSION_MISUSED:
+    case VR_ERROR_NO_MEMORY:
+    case VR_ERROR_BAD_RESULT:
+        return EXIT_INTERNAL;
+    default:
+        return EXIT_DEFINITE_FAILURE;
+    }
+}
+
+json_t *report_json_ok(const struct vr_result *result)
+{
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "ok", json_true());
+    json_set_u64(object, "op", result->op_number);
+    json_set_u64(object, "view", result->view);
+    return object;
+}
+
+int report_ok(const struct shell *shell, const struct vr_result *result)
+{
+    if (shell->options->json) {
+        json_print_line(report_json_ok(result));
+    } else if (shell->source != SOURCE_ARGUMENTS && !shell->options->quiet) {
+        (void)puts("ok"); /* errors of stdout are checked at exit */
+    }
+    return EXIT_DONE;
+}
+
+int report_value(const struct shell *shell, const struct vr_result *result)
+{
+    if (shell->options->json) {
+        json_t *object = report_json_ok(result);
+        json_set_bytes(object, "value", result->data, result->size);
+        json_print_line(object);
+    } else if (shell->source == SOURCE_ARGUMENTS) {
+        (void)fwrite(result->data, 1, result->size, stdout);
+        (void)putchar('\n');
+    } else {
+        char *text = word_escape(result->data, result->size);
+        (void)puts(text);
+        free(text);
+    }
+    return EXIT_DONE;
+}
+
+int report_number(const struct shell *shell, const struct vr_result *result)
+{
+    if (shell->options->json) {
+        json_t *object = report_json_ok(result);
+        (void)json_object_set_new(object, "value", json_integer(result->number));
+        json_print_line(object);
+    } else {
+        (void)printf("%lld\n", (long long)result->number);
+    }
+    return EXIT_DONE;
+}
+
+static void print_failure(const struct shell *shell, const char *outcome, const char *error,
+                          const char *message)
+{
+    if (shell->options->json) {
+        json_t *object = json_object();
+        (void)json_object_set_new(object, "ok", json_false());
+        json_set_text(object, "outcome", outcome);
+        json_set_text(object, "error", error);
+        json_set_text(object, "message", message);
+        json_print_line(object);
+    } else if (!shell->options->quiet) {
+        (void)fflush(stdout); /* in order, where both go to one place */
+        (void)fprintf(stderr, "%s%s\n",
+                      shell->source == SOURCE_TERMINAL ? "" : "vr-client: ", message);
+    }
+}
+
+int report_failure(const struct shell *shell, const struct vr_result *result)
+{
+    print_failure(shell, result->outcome == VR_UNKNOWN ? "unknown" : "failed",
+                  vr_error_name(result->error), result->message);
+    return report_exit_code(result);
+}
+
+int report_error(const struct shell *shell, int code, const char *error, const char *format, ...)
+{
+    char message[VR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    print_failure(shell, "failed", error, message);
+    return code;
+}

@@ -1,0 +1,249 @@
+#include "client/cli/status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/exit_code.h"
+#include "client/cli/memory.h"
+#include "client/cli/report.h"
+#include "client/lib/cluster_list.h"
+#include "common/os/clock.h"
+
+static int exit_code_of(enum health health)
+{
+    switch (health) {
+    case HEALTH_HEALTHY:
+        return EXIT_DONE;
+    case HEALTH_DEGRADED:
+        return EXIT_DEGRADED;
+    case HEALTH_UNAVAILABLE:
+        return EXIT_UNAVAILABLE;
+    case HEALTH_UNKNOWN:
+        break;
+    }
+    return EXIT_UNKNOWN;
+}
+
+static const char *role_of(const struct survey *survey, const struct health_report *health,
+                           uint32_t target)
+{
+    if (!survey->targets[target].answered || !survey->has_configuration) {
+        return NULL;
+    }
+    if (survey->configuration.members[target].role == MEMBER_WITNESS) {
+        return "witness";
+    }
+    return target == health->primary ? "primary" : "backup";
+}
+
+/* ---- JSON ---- */
+
+static void json_replica_silent(json_t *object)
+{
+    static const char *const names[] = {"op",       "commit",   "rtt_us",     "durability",
+                                        "version",  "uptime_s", "disk_bytes", "state_digest",
+                                        "counters", "note"};
+    json_set_text(object, "status", "no answer");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        json_set_text(object, names[i], NULL);
+    }
+}
+
+static json_t *json_digest(const struct survey_report *report)
+{
+    char text[33];
+    (void)snprintf(text, sizeof text, "%016" PRIx64 "%016" PRIx64, report->digest.high,
+                   report->digest.low);
+    json_t *digest = json_object();
+    json_set_u64(digest, "op", report->digest_op);
+    json_set_text(digest, "value", text);
+    return digest;
+}
+
+static void json_replica_answer(json_t *object, const struct survey_report *report)
+{
+    json_set_text(object, "status", vr_status_name(report->status));
+    json_set_u64(object, "view", view_within_epoch(report->view_number));
+    json_set_u64(object, "op", report->op_number);
+    json_set_u64(object, "commit", report->commit_number);
+    json_set_u64(object, "rtt_us", report->rtt_ns / NANOSECONDS_PER_MICROSECOND);
+    json_set_text(object, "durability", durability_name(report->durability));
+    json_set_text(object, "version", report->version);
+    json_set_u64(object, "uptime_s", report->uptime_s);
+    json_set_u64(object, "disk_bytes", report->disk_bytes);
+    (void)json_object_set_new(object, "state_digest", json_digest(report));
+    json_t *counters = json_object();
+    for (uint32_t i = 0; i < report->counter_count; i++) {
+        json_set_u64(counters, report->counters[i].name, report->counters[i].value);
+    }
+    (void)json_object_set_new(object, "counters", counters);
+    json_set_text(object, "note", report->note);
+}
+
+json_t *status_json(const struct survey *survey, const struct health_report *health)
+{
+    json_t *object = json_object();
+    if (survey->cluster_id != 0) {
+        json_set_hex(object, "cluster_id", survey->cluster_id);
+    } else {
+        json_set_text(object, "cluster_id", NULL);
+    }
+    json_set_u64(object, "epoch", survey->has_configuration ? survey->configuration.epoch : 0);
+    json_set_u64(object, "view", view_within_epoch(health->view_number));
+    if (health->primary != UINT32_MAX) {
+        json_set_u64(object, "primary", survey->configuration.members[health->primary].replica_id);
+    } else {
+        json_set_text(object, "primary", NULL);
+    }
+    json_set_text(object, "health", health_name(health->health));
+    json_set_text(object, "reason", health->reason);
+    json_set_u64(object, "may_fail", health->may_fail);
+    json_t *replicas = json_array();
+    for (uint32_t i = 0; i < survey->target_count; i++) {
+        const struct survey_target *target = &survey->targets[i];
+        json_t *replica = json_object();
+        if (survey->has_configuration) {
+            json_set_u64(replica, "id", survey->configuration.members[i].replica_id);
+        } else {
+            json_set_text(replica, "id", NULL);
+        }
+        json_set_text(replica, "address", target->name);
+        json_set_text(replica, "role", role_of(survey, health, i));
+        if (target->answered) {
+            json_replica_answer(replica, &target->report);
+        } else {
+            json_replica_silent(replica);
+        }
+        (void)json_array_append_new(replicas, replica);
+    }
+    (void)json_object_set_new(object, "replicas", replicas);
+    return object;
+}
+
+/* ---- the table ---- */
+
+static void print_summary(const struct survey *survey, const struct health_report *health)
+{
+    static const char *const words[] = {"healthy", "DEGRADED", "UNAVAILABLE", "UNKNOWN"};
+    if (survey->has_configuration) {
+        (void)printf("cluster %016" PRIx64 "  epoch %" PRIu32 "  view %" PRIu64 "  ",
+                     survey->cluster_id, survey->configuration.epoch,
+                     view_within_epoch(health->view_number));
+        if (health->primary != UINT32_MAX) {
+            (void)printf("primary %" PRIu32 " (%s)  ",
+                         survey->configuration.members[health->primary].replica_id,
+                         survey->targets[health->primary].name);
+        } else {
+            (void)printf("no primary  ");
+        }
+        (void)printf("%" PRIu32 " replica%s, f=%" PRIu32 "   ", survey->target_count,
+                     survey->target_count == 1 ? "" : "s",
+                     configuration_faults_max(&survey->configuration));
+    }
+    (void)printf("%s%s%s\n", words[health->health], health->reason[0] != '\0' ? ": " : "",
+                 health->reason);
+}
+
+static void print_replica(const struct survey *survey, const struct health_report *health,
+                          uint32_t index, int address_width)
+{
+    const struct survey_target *target = &survey->targets[index];
+    const struct survey_report *report = &target->report;
+    const char *role = role_of(survey, health, index);
+    char id[12] = "?";
+    if (survey->has_configuration) {
+        (void)snprintf(id, sizeof id, "%" PRIu32, survey->configuration.members[index].replica_id);
+    }
+    (void)printf("%3s  %-*s  %-8s ", id, address_width, target->name, role != NULL ? role : "?");
+    if (!target->answered) {
+        (void)printf("no answer\n");
+        return;
+    }
+    char rtt[32];
+    (void)snprintf(rtt, sizeof rtt, "%.2fms",
+                   (double)report->rtt_ns / (double)NANOSECONDS_PER_MILLISECOND);
+    (void)printf("%-12s %-9" PRIu64 " %-9" PRIu64 " %5" PRIu64 "  %-7s %-10s %s\n",
+                 vr_status_name(report->status), report->op_number, report->commit_number,
+                 health->head_commit - report->commit_number, rtt,
+                 durability_name(report->durability), report->note);
+}
+
+static void print_table(const struct survey *survey, const struct health_report *health)
+{
+    int width = (int)strlen("address");
+    for (uint32_t i = 0; i < survey->target_count; i++) {
+        const int length = (int)strlen(survey->targets[i].name);
+        width = length > width ? length : width;
+    }
+    print_summary(survey, health);
+    (void)printf("%3s  %-*s  %-8s %-12s %-9s %-9s %5s  %-7s %-10s %s\n", "id", width, "address",
+                 "role", "status", "op", "commit", "lag", "rtt", "durability", "note");
+    for (uint32_t i = 0; i < survey->target_count; i++) {
+        print_replica(survey, health, i, width);
+    }
+    if (health->health == HEALTH_HEALTHY || health->health == HEALTH_DEGRADED) {
+        (void)printf("%" PRIu32 " more replica%s may fail before writes stop.\n", health->may_fail,
+                     health->may_fail == 1 ? "" : "s");
+    }
+}
+
+/* ---- the command ---- */
+
+static int report_refusal(const struct shell *shell, const struct refused *refusal)
+{
+    if (refusal->reason == REFUSED_VERSION) {
+        return report_error(shell, EXIT_WRONG_GROUP, "wrong_version",
+                            "a replica speaks protocol version %" PRIu64 ", this client %" PRIu64
+                            ": use a client of the same release",
+                            refusal->own, refusal->yours);
+    }
+    return report_error(shell, EXIT_WRONG_GROUP, "wrong_cluster",
+                        "two clusters answer, %016" PRIx64 " and %016" PRIx64
+                        ": the list %s mixes them",
+                        refusal->yours, refusal->own, shell->options->cluster);
+}
+
+static int show(const struct shell *shell, const struct survey *survey, bool as_json)
+{
+    const enum refused_reason reason = survey->refusal.reason;
+    if (reason == REFUSED_CLUSTER || (reason == REFUSED_VERSION && !survey->has_configuration)) {
+        return report_refusal(shell, &survey->refusal);
+    }
+    struct health_report health;
+    health_judge(survey, &health);
+    if (as_json) {
+        json_print_line(status_json(survey, &health));
+    } else {
+        print_table(survey, &health);
+    }
+    return exit_code_of(health.health);
+}
+
+int status_run(struct shell *shell, const struct words *words)
+{
+    bool as_json = shell->options->json;
+    for (size_t i = 1; i < words->count; i++) {
+        if (!word_is(&words->items[i], "--json")) {
+            return report_error(shell, EXIT_USAGE, "usage",
+                                "status: \"%s\" is not known; usage: status [--json]",
+                                words->items[i].bytes);
+        }
+        as_json = true;
+    }
+    struct cluster_list list;
+    char message[VR_MESSAGE_MAX];
+    if (!cluster_list_resolve(shell->options->cluster, &list, message, sizeof message)) {
+        return report_error(shell, EXIT_USAGE, "usage", "%s", message);
+    }
+    struct survey *survey = must_calloc(1, sizeof *survey);
+    const int error = survey_run(survey, list.addresses, list.count, shell->options->timeout_ms);
+    const int code = error == 0 ? show(shell, survey, as_json)
+                                : report_error(shell, EXIT_INTERNAL, "internal",
+                                               "cannot open a socket: %s", strerror(-error));
+    survey_free(survey);
+    free(survey);
+    return code;
+}
