@@ -53,7 +53,6 @@ static void draw_group(struct sim_options *o, struct prng *p)
     o->replica_count = draw_replica_count(p);
     o->application = percent(p, 20) ? SIM_APPLICATION_ACCOUNTS : SIM_APPLICATION_KV;
     o->small_group_limits = percent(p, 20);
-    o->sessions_max = o->small_group_limits ? draw(p, 2, 8) : 256;
     o->heartbeat_ns = percent(p, 70) ? 20 * SIM_MS : draw(p, 5, 50) * SIM_MS;
     o->view_change_ns = (percent(p, 70) ? 6 : draw(p, 3, 12)) * o->heartbeat_ns;
     o->view_change_max_ns = percent(p, 70) ? 2 * SIM_S : draw(p, 1, 8) * SIM_S;
@@ -107,6 +106,8 @@ static void draw_clients(struct sim_options *o, struct prng *p)
     o->proxy_count = draw(p, 1, SIM_PROXIES_MAX);
     o->session_count = draw(p, 1, SIM_SESSIONS_MAX);
     o->operation_count = draw(p, 300, 2000);
+    const uint32_t sessions = o->proxy_count * o->session_count;
+    o->sessions_max = o->small_group_limits ? draw(p, sessions / 2 + 1, sessions + 2) : 256;
     o->key_count = half(p) ? draw(p, 1, 4) : draw(p, 5, 64);
     o->value_size_max = percent(p, 6) ? draw(p, 2000, 20000) : draw(p, 16, 200);
     o->request_timeout_ns = percent(p, 30) ? draw(p, 200, 2000) * SIM_MS : draw(p, 2, 10) * SIM_S;
