@@ -198,19 +198,51 @@ static void ask(struct replica *r, struct sync_slot *slot)
     send_to_peer(r, r->sync.source, &m);
 }
 
+/* The slot whose range holds op, or NULL. */
+static struct sync_slot *slot_covering(struct replica *r, uint64_t op)
+{
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        struct sync_slot *slot = &r->sync_slots[i];
+        if (slot->from_op != 0 && slot->from_op <= op && op <= slot->to_op) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+/* The lowest run of ops that nobody was asked for yet; *to_op < *from_op if there is none. */
+static void find_unasked(struct replica *r, uint64_t *from_op, uint64_t *to_op)
+{
+    const struct sync_slot *slot;
+    *from_op = r->staging.op_number + 1;
+    while ((slot = slot_covering(r, *from_op)) != NULL) {
+        *from_op = slot->to_op + 1;
+    }
+    const uint64_t last = *from_op + r->sync.range - 1;
+    *to_op = last < r->sync.target.op_number ? last : r->sync.target.op_number;
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        const uint64_t asked_from = r->sync_slots[i].from_op;
+        if (asked_from > *from_op && asked_from <= *to_op) {
+            *to_op = asked_from - 1;
+        }
+    }
+}
+
 static void fill_window(struct replica *r)
 {
-    struct log_sync *sync = &r->sync;
-    for (uint32_t i = 0; i < SYNC_WINDOW_MAX && sync->next_op <= sync->target.op_number; i++) {
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         struct sync_slot *slot = &r->sync_slots[i];
-        if (slot->from_op != 0 || !outputs_have_room(r, SYNC_WINDOW_MAX)) {
-            continue;
+        uint64_t from_op;
+        uint64_t to_op;
+        find_unasked(r, &from_op, &to_op);
+        if (to_op < from_op) {
+            break;
         }
-        const uint64_t last = sync->next_op + sync->range - 1;
-        slot->from_op = sync->next_op;
-        slot->to_op = last < sync->target.op_number ? last : sync->target.op_number;
-        sync->next_op = slot->to_op + 1;
-        ask(r, slot);
+        if (slot->from_op == 0 && outputs_have_room(r, SYNC_WINDOW_MAX)) {
+            slot->from_op = from_op;
+            slot->to_op = to_op;
+            ask(r, slot);
+        }
     }
     timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
 }
@@ -219,7 +251,6 @@ static void fill_window(struct replica *r)
 static void stage_from(struct replica *r, uint64_t start_op)
 {
     r->sync.start_op = start_op;
-    r->sync.next_op = start_op + 1;
     r->sync.nonce = prng_next(&r->prng); /* answers to earlier questions count no more (G7) */
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         r->sync_slots[i].from_op = 0;
@@ -329,10 +360,12 @@ static struct sync_slot *slot_asked(struct replica *r, const struct catchup_resp
     return NULL;
 }
 
-/* The next range is what fitted this time. */
-static void adapt_range(struct replica *r, const struct sync_slot *slot, uint32_t entry_count)
+/* An answer ends where it stops: what did not fit is asked for as a range of its own, and the next
+ * ranges are what fitted this time. */
+static void fit_slot(struct replica *r, struct sync_slot *slot, uint32_t entry_count)
 {
     const uint64_t asked = slot->to_op - slot->from_op + 1;
+    slot->to_op = slot->from_op + entry_count - 1;
     if (entry_count < asked) {
         r->sync.range = entry_count;
     } else if (asked >= r->sync.range && r->sync.range < SYNC_ENTRIES_MAX) {
@@ -362,17 +395,6 @@ static bool stage(struct replica *r, struct checksum parent, const uint8_t *byte
     return true;
 }
 
-/* What is left of a range after its answer: nothing, or the rest is asked for. */
-static void advance_slot(struct replica *r, struct sync_slot *slot)
-{
-    slot->from_op = r->staging.op_number + 1;
-    if (slot->from_op > slot->to_op) {
-        slot->from_op = 0;
-    } else {
-        ask(r, slot);
-    }
-}
-
 static struct sync_slot *slot_held_next(struct replica *r)
 {
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
@@ -387,7 +409,7 @@ static struct sync_slot *slot_held_next(struct replica *r)
 static void hold(struct sync_slot *slot, const struct catchup_response *response)
 {
     if (response->entries_size > sizeof slot->entries) {
-        return; /* asked for again when its turn comes */
+        return; /* the tick asks for it again, until its turn has come */
     }
     slot->held = true;
     slot->parent_checksum = response->parent_checksum;
@@ -411,22 +433,23 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
         return;
     }
     r->sync.progress_ns = r->time.now_ns;
-    adapt_range(r, slot, response->entry_count);
+    fit_slot(r, slot, response->entry_count);
     if (response->first_op != r->staging.op_number + 1) {
         hold(slot, response);
+        fill_window(r);
         return;
     }
     if (!stage(r, response->parent_checksum, response->entries, response->entries_size)) {
         start_over(r);
         return;
     }
-    advance_slot(r, slot);
+    slot->from_op = 0;
     while ((slot = slot_held_next(r)) != NULL) {
         if (!stage(r, slot->parent_checksum, slot->entries, slot->entries_size)) {
             start_over(r);
             return;
         }
-        advance_slot(r, slot);
+        slot->from_op = 0;
     }
     if (r->staging.op_number < r->sync.target.op_number) {
         fill_window(r);
@@ -466,12 +489,26 @@ void sync_tick(struct replica *r)
 
 /* ---- serving (G2) ---- */
 
+/* V1: a member that pulls this view's log, and gets on with it, hears its primary and will ack: the
+ * view must last until then, or a group that needs it would fail for ever. */
+static void note_progress(struct replica *r, const struct catchup_request *request,
+                          uint32_t peer_index)
+{
+    struct peer *peer = &r->peers[peer_index];
+    if (r->acting_primary && request->last_normal_view == r->view_number &&
+        request->from_op > peer->pulled_op) {
+        peer->pulled_op = request->from_op;
+        peer->acked_ns = r->received_ns;
+    }
+}
+
 void on_catchup_request(struct replica *r, const struct message *m, uint32_t peer)
 {
     if (r->status == STATUS_RECOVERING) {
         drop(r, DROP_STATUS);
         return;
     }
+    note_progress(r, &m->catchup_request, peer);
     if (r->catchup_count == CATCHUP_QUEUE_MAX) {
         drop(r, DROP_RATE);
         return;

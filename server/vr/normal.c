@@ -642,6 +642,7 @@ void primary_begin(struct replica *r)
         struct peer *peer = &r->peers[i];
         peer->acked_in_view = false;
         peer->acked_op = 0;
+        peer->pulled_op = 0;
         peer->acked_ns = r->time.now_ns;
         peer->progress_ns = r->time.now_ns;
         peer->resends = 0;

@@ -38,6 +38,7 @@ struct peer {
     bool acked_in_view;
     uint64_t acked_op;
     uint64_t acked_ns;    /* V1: last PrepareOk that counts for the check of the quorum */
+    uint64_t pulled_op;   /* V1: how far it has come with pulling this view's log */
     uint64_t progress_ns; /* last time acked_op rose, or it had nothing to ack */
     uint32_t resends;     /* since then; backs off */
     uint64_t rtt_ns;      /* smoothed; 0 unknown */
@@ -70,7 +71,6 @@ struct log_sync {
     bool start_is_guess; /* own head of the same last_normal_view, not compared yet */
     uint32_t source;     /* member index */
     uint32_t sources;    /* mask of those that may serve */
-    uint64_t next_op;    /* first op not asked for yet */
     uint64_t progress_ns;
     uint32_t range; /* ops asked for at once: about one message's worth */
 };
