@@ -227,16 +227,32 @@ group_is_lost() {
     [[ $recovering -gt 0 && $((recovering + stopped)) -gt $((replicas - replicas / 2 - 1)) ]]
 }
 
-say_group_is_lost() {
-    say "This group is gone: it kept its data in memory (durability memory), and $1 of its $replicas" \
+say_group_is_lost() { # stdin: status --json
+    local gone
+    gone=$(($(grep -oE '"status": ?"recovering"' | wc -l) + replicas - $(running_count)))
+    say "This group is gone: it kept its data in memory (durability memory), and $gone of its $replicas" \
         "replicas stopped at the same time or too soon one after the other. No replica that is left has" \
         "what was lost. Remove the remains with: $(hint destroy)" \
         "- then $(hint start) makes a new, empty group."
 }
 
+# For loops that wait: exits once the group was seen lost for a second on end, for one that is just
+# starting looks like that for a moment.
+lost_since=''
+exit_if_lost() { # json
+    if ! group_is_lost <<<"$1"; then
+        lost_since=''
+    elif [[ -z $lost_since ]]; then
+        lost_since=$EPOCHREALTIME
+    elif [[ $((${EPOCHREALTIME/[.,]/} - ${lost_since/[.,]/})) -gt 1000000 ]]; then
+        say_group_is_lost <<<"$1"
+        exit "$UNAVAILABLE"
+    fi
+}
+
 # Waits until a primary answers. Says what is wrong and exits if none does.
 wait_for_primary() {
-    local deadline=$((SECONDS + PRIMARY_SECONDS)) json code lost=0 i
+    local deadline=$((SECONDS + PRIMARY_SECONDS)) json code i
     while :; do
         code=0
         json=$(status_json) || code=$?
@@ -249,16 +265,7 @@ wait_for_primary() {
                 exit "$FAILED"
             fi
         done
-        # Seen for a second on end: a group that is just starting looks different.
-        if group_is_lost <<<"$json"; then
-            lost=$((lost + 1))
-            if [[ $lost -ge 10 ]]; then
-                say_group_is_lost "$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)"
-                exit "$UNAVAILABLE"
-            fi
-        else
-            lost=0
-        fi
+        exit_if_lost "$json"
         [[ $SECONDS -lt $deadline ]] || break
         sleep 0.1
     done
@@ -421,7 +428,7 @@ verb_status() {
     if [[ $code -ne 0 && $# -eq 0 ]]; then
         json=$(status_json) || true
         if group_is_lost <<<"$json"; then
-            say_group_is_lost "$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)"
+            say_group_is_lost <<<"$json"
         fi
     fi
     return "$code"
@@ -469,15 +476,11 @@ verb_restart() {
             say "replica $1 (pid $pid) runs again, status normal"
             return
         fi
+        exit_if_lost "$json"
         sleep 0.05
     done
-    say "replica $1 (pid $pid) runs again, but after $STOP_SECONDS s its status is '${status:-no answer}'"
-    if group_is_lost <<<"$json"; then
-        say_group_is_lost "$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)"
-    else
-        say "It needs a primary to catch up from; look with: $(hint status)"
-    fi
-    exit "$UNAVAILABLE"
+    die "$UNAVAILABLE" "replica $1 (pid $pid) runs again, but after $STOP_SECONDS s its status is" \
+        "'${status:-no answer}': it needs a primary to catch up from. Look with: $(hint status)"
 }
 
 verb_logs() {

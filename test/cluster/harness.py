@@ -234,7 +234,7 @@ class RelayedCluster(Group):
     configured peer port is the relay's, and it really listens on another one."""
 
     def __init__(self, count, *flags):
-        super().__init__(count, free_first_port(count + 100))
+        super().__init__(count, free_first_port(2 * count))
         self.flags = flags
         self.directory = tempfile.mkdtemp(prefix="vr-test-")
         self.servers = [None] * count

@@ -110,4 +110,4 @@ class Script(ClusterTest):
             os.kill(keeper, signal.SIGKILL)
         self.assertEqual(c.value("incr", "n"), "1")
         c.run("stop")
-        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), f"end of {pid}", 10)
