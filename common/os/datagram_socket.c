@@ -406,3 +406,16 @@ void datagram_send(struct datagram_socket *sock, const struct datagram_out *item
         send_prepared(sock, &state, prepare_send(sock, &state, items + done, batch));
     }
 }
+
+void datagram_wake(struct datagram_socket *sock)
+{
+    struct datagram_out empty = {.address = sock->bound, .bytes = NULL, .size = 0};
+    if (sock->wildcard) {
+        /* No place to send to: the loopback address of the family will find it. */
+        uint8_t *ip = empty.address.ip;
+        const bool ipv4 = net_address_is_ipv4(&empty.address);
+        ip[ipv4 ? 12 : 15] = ipv4 ? IN_LOOPBACKNET : 1;
+        ip[15] = 1;
+    }
+    datagram_send(sock, &empty, 1);
+}

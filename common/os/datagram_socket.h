@@ -95,6 +95,10 @@ size_t datagram_receive(struct datagram_socket *sock, struct datagram_receiver *
 /* True if a receive would not have to wait. */
 bool datagram_waiting(const struct datagram_socket *sock);
 
+/* Ends a receive that another thread waits in, by an empty datagram to the socket itself; loss is
+ * possible, and then the timeout ends it. */
+void datagram_wake(struct datagram_socket *sock);
+
 /* Sends, in order, what the kernel takes; the rest is lost and counted. */
 void datagram_send(struct datagram_socket *sock, const struct datagram_out *items, size_t count);
 

@@ -65,6 +65,11 @@ bool log_level_parse(const char *name, enum log_level *level)
     return false;
 }
 
+void logger_set_level(enum log_level level)
+{
+    atomic_store_explicit(&logger_level, (int)level, memory_order_relaxed);
+}
+
 bool logger_enabled(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&logger_level, memory_order_relaxed);
@@ -191,7 +196,7 @@ int logger_start(enum log_level level, int fd)
     struct repeat_filter *filter = calloc(1, sizeof *filter);
     int error = ring == NULL || filter == NULL ? -ENOMEM : 0;
     if (error == 0) {
-        atomic_store_explicit(&logger_level, (int)level, memory_order_relaxed);
+        logger_set_level(level);
         mutex_lock(&logger.mutex);
         condition_init(&logger.changed);
         logger.ring = ring;

@@ -33,6 +33,9 @@ bool log_level_parse(const char *name, enum log_level *level);
 /* Lines above `level` are dropped. Returns 0 or a negative errno. */
 int logger_start(enum log_level level, int fd);
 
+/* The same for a logger that is not started, and later. */
+void logger_set_level(enum log_level level);
+
 /* Writes what waits, but waits itself for a bounded time only. */
 void logger_stop(void);
 

@@ -284,7 +284,9 @@ static void finish(struct core *core, bool ticked, struct vr_time time)
     flush(core, time);
     outbox_flush(&core->peers);
     outbox_flush(&core->clients);
-    publish(core, time.now_ns);
+    if (!core->halted) { /* what a replica is that has stopped is no news */
+        publish(core, time.now_ns);
+    }
     const uint64_t deadline_ns =
         earliest(vr_deadline(core->replica), earliest(wire_sender_deadline(core->peers.sender),
                                                       wire_sender_deadline(core->clients.sender)));

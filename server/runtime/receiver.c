@@ -401,6 +401,9 @@ int receiver_start(struct receiver *receiver)
 void receiver_stop(struct receiver *receiver)
 {
     atomic_store(&receiver->stopping, true);
+    if (receiver->running) {
+        datagram_wake(receiver->sock);
+    }
 }
 
 void receiver_join(struct receiver *receiver)

@@ -21,7 +21,8 @@ struct status_source;
 
 enum {
     RECEIVER_REFUSALS_PER_SECOND = 100,
-    RECEIVER_STOP_MS = 100, /* the longest that a receive waits, so that stopping is quick (TH-2) */
+    /* The longest that a receive waits: stopping ends even if its wake-up is lost (TH-2). */
+    RECEIVER_STOP_MS = 500,
 };
 
 /* Rising counters. */
@@ -77,7 +78,7 @@ void receiver_destroy(struct receiver *receiver);
 
 int receiver_start(struct receiver *receiver);
 
-/* Asks the thread to end; receiver_join() waits for it, RECEIVER_STOP_MS and a little. */
+/* Asks the thread to end; receiver_join() waits for it, at most RECEIVER_STOP_MS and a little. */
 void receiver_stop(struct receiver *receiver);
 void receiver_join(struct receiver *receiver);
 

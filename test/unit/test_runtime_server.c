@@ -1,0 +1,733 @@
+/* server/runtime: whole replicas in this process, on loopback, around an application that is not
+ * the key-value store. */
+#include <check.h>
+#include <dirent.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/lib/vr/client.h"
+#include "common/os/clock.h"
+#include "common/os/datagram_socket.h"
+#include "common/os/endpoint.h"
+#include "common/os/logger.h"
+#include "common/os/memory.h"
+#include "common/os/thread.h"
+#include "common/wire/sender.h"
+#include "server/runtime/server.h"
+#include "test/support/accounts.h"
+
+enum {
+    ACCOUNTS = 16,
+    OPENING_BALANCE = 1000,
+    TIMEOUT_MS = 30000, /* of one request: a slow machine is no failure */
+    DEADLINE_S = 60,    /* of a condition that is waited for */
+    LOG_MEMORY = 64 * 1024 * 1024,
+    NODES_MAX = 3,
+    PATH_SIZE = 256,
+};
+#define CLUSTER_ID UINT64_C(0xabc123)
+
+/* A group in this process. */
+
+struct node {
+    char directory[PATH_SIZE];
+    struct accounts accounts;
+    struct app app;
+    struct vr_server *server; /* NULL: not running */
+    uint16_t port;
+};
+
+static struct {
+    char directory[PATH_SIZE];
+    char cluster[NODES_MAX * ENDPOINT_TEXT_MAX];
+    uint32_t count;
+    struct node nodes[NODES_MAX];
+} group;
+
+/* Ports that are free now; the kernel gives out others for a while. */
+static uint16_t free_port(void)
+{
+    struct datagram_socket sock;
+    struct net_address address;
+    struct endpoint_error error;
+    ck_assert(endpoint_resolve("127.0.0.1", 0, &address, &error));
+    ck_assert_int_eq(datagram_socket_open(&sock, &address, 1), 0);
+    const uint16_t port = sock.bound.port;
+    datagram_socket_close(&sock);
+    return port;
+}
+
+static void group_plan(uint32_t count)
+{
+    memset(&group, 0, sizeof group);
+    group.count = count;
+    snprintf(group.directory, sizeof group.directory, "/tmp/vr-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(group.directory));
+    size_t used = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct node *node = &group.nodes[i];
+        node->port = free_port();
+        used +=
+            (size_t)snprintf(group.cluster + used, sizeof group.cluster - used, "%s127.0.0.1:%u:%u",
+                             i == 0 ? "" : ",", (unsigned)node->port, (unsigned)free_port());
+        snprintf(node->directory, sizeof node->directory, "%.200s/%u", group.directory,
+                 (unsigned)i);
+    }
+}
+
+static enum vr_server_exit node_init(uint32_t index, struct vr_server_error *error)
+{
+    const struct vr_server_init_options options = {
+        .data_directory = group.nodes[index].directory,
+        .cluster = group.cluster,
+        .replica_id = index,
+        .cluster_id = CLUSTER_ID,
+        .parameters = cluster_parameters_default(),
+    };
+    return vr_server_init(&options, error);
+}
+
+static enum vr_server_exit node_try_start(uint32_t index, struct vr_server_error *error)
+{
+    struct node *node = &group.nodes[index];
+    const struct vr_server_options options = {
+        .data_directory = node->directory,
+        .durability = DURABILITY_MEMORY,
+        .log_memory_max = LOG_MEMORY,
+    };
+    accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
+    node->app = accounts_app(&node->accounts);
+    return vr_server_start(&options, &node->app, &node->server, error);
+}
+
+static void node_start(uint32_t index)
+{
+    struct vr_server_error error = {.text = ""};
+    const enum vr_server_exit result = node_try_start(index, &error);
+    ck_assert_msg(result == VR_SERVER_OK, "start of replica %u: %s", (unsigned)index, error.text);
+}
+
+static void node_stop(uint32_t index)
+{
+    ck_assert_int_eq((int)vr_server_stop(group.nodes[index].server), VR_SERVER_OK);
+    group.nodes[index].server = NULL;
+}
+
+static void group_start(uint32_t count)
+{
+    group_plan(count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct vr_server_error error = {.text = ""};
+        ck_assert_msg(node_init(i, &error) == VR_SERVER_OK, "init: %s", error.text);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        node_start(i);
+    }
+}
+
+static void remove_directory(const char *path)
+{
+    char child[2 * PATH_SIZE];
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            snprintf(child, sizeof child, "%s/%s", path, entry->d_name);
+            (void)unlink(child);
+        }
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+    (void)rmdir(path);
+}
+
+static void group_stop(void)
+{
+    for (uint32_t i = 0; i < group.count; i++) {
+        if (group.nodes[i].server != NULL) {
+            node_stop(i);
+        }
+        remove_directory(group.nodes[i].directory);
+    }
+    remove_directory(group.directory);
+}
+
+/* Clients. */
+
+static struct vr_client *open_client(void)
+{
+    struct vr_client *client;
+    char message[VR_MESSAGE_MAX] = "";
+    ck_assert_msg(vr_client_open(group.cluster, NULL, &client, message) == 0, "%s", message);
+    return client;
+}
+
+static void transfer(struct vr_session *session, uint32_t from, uint32_t to)
+{
+    uint8_t operation[ACCOUNTS_OPERATION_SIZE];
+    struct vr_result result;
+    const size_t size = accounts_transfer(operation, from, to, 1);
+    (void)vr_call(session, operation, size, 0, TIMEOUT_MS, &result);
+    ck_assert_msg(result.outcome == VR_OK, "transfer: %s", result.message);
+    vr_result_free(&result);
+}
+
+static uint64_t total(struct vr_session *session)
+{
+    uint8_t operation[ACCOUNTS_OPERATION_SIZE];
+    struct vr_result result;
+    struct accounts_result answer = {.number = 0};
+    const size_t size = accounts_total(operation);
+    (void)vr_call(session, operation, size, VR_READ, TIMEOUT_MS, &result);
+    ck_assert_msg(result.outcome == VR_OK, "total: %s", result.message);
+    ck_assert(accounts_result_decode(result.data, result.size, &answer));
+    vr_result_free(&result);
+    return answer.number;
+}
+
+/* Talking to one replica without the client library. */
+
+struct raw {
+    struct datagram_socket sock;
+    struct datagram_receiver receiver;
+    struct wire_sender *sender;
+    void *sender_memory;
+    size_t sender_size;
+    struct arena arena;
+    size_t sent_size; /* of the last datagram */
+    struct message answer;
+    struct wire_header answer_header;
+    size_t answer_size;
+};
+
+static void raw_emit(void *context, const struct wire_datagram *datagrams, size_t count)
+{
+    struct raw *raw = context;
+    for (size_t i = 0; i < count; i++) {
+        const struct datagram_out out = {.address = datagrams[i].address,
+                                         .bytes = datagrams[i].bytes,
+                                         .size = datagrams[i].size};
+        raw->sent_size = datagrams[i].size;
+        datagram_send(&raw->sock, &out, 1);
+    }
+}
+
+static void raw_open(struct raw *raw, uint64_t cluster_id)
+{
+    struct net_address address;
+    struct endpoint_error error;
+    struct wire_sender_options options;
+    memset(raw, 0, sizeof *raw);
+    ck_assert(endpoint_resolve("127.0.0.1", 0, &address, &error));
+    ck_assert_int_eq(datagram_socket_open(&raw->sock, &address, 20), 0);
+    ck_assert_int_eq(datagram_receiver_init(&raw->receiver), 0);
+    wire_sender_options_default(&options);
+    options.cluster_id = cluster_id;
+    options.sender = REPLICA_NONE;
+    options.incarnation = 1;
+    options.datagram_size_max = DATAGRAM_SIZE_LOOPBACK;
+    options.emit = raw_emit;
+    options.emit_context = raw;
+    raw->sender_size = wire_sender_memory_size(&options);
+    raw->sender_memory = memory_reserve(raw->sender_size);
+    ck_assert_ptr_nonnull(raw->sender_memory);
+    raw->sender = wire_sender_init(raw->sender_memory, &options);
+    const size_t arena_size = wire_arena_size(DATAGRAM_SIZE_MAX);
+    arena_init(&raw->arena, memory_reserve(arena_size), arena_size);
+}
+
+static void raw_close(struct raw *raw)
+{
+    memory_release(raw->arena.memory, raw->arena.size);
+    memory_release(raw->sender_memory, raw->sender_size);
+    datagram_receiver_destroy(&raw->receiver);
+    datagram_socket_close(&raw->sock);
+}
+
+static struct net_address node_address(uint32_t index)
+{
+    return *vr_server_address(group.nodes[index].server);
+}
+
+static void raw_send(struct raw *raw, const struct net_address *to, uint64_t token,
+                     const struct message *message)
+{
+    const struct wire_destination destination = {
+        .address = *to, .token = token, .budget = DATAGRAM_SIZE_LOOPBACK};
+    wire_send(raw->sender, &destination, message, clock_monotonic_ns());
+    wire_flush(raw->sender);
+}
+
+/* True if an answer came; it is then in raw->answer. */
+static bool raw_receive(struct raw *raw, uint32_t attempts)
+{
+    for (uint32_t i = 0; i < attempts; i++) {
+        if (datagram_receive(&raw->sock, &raw->receiver, UINT64_MAX) > 0) {
+            const struct datagram *datagram = &raw->receiver.items[0];
+            struct wire_cursor cursor;
+            arena_reset(&raw->arena);
+            raw->answer_size = datagram->size;
+            ck_assert_int_eq((int)wire_open(datagram->bytes, datagram->size, &datagram->address,
+                                            &raw->answer_header, &cursor),
+                             WIRE_OK);
+            ck_assert_int_eq((int)wire_next(&cursor, &raw->arena, &raw->answer), WIRE_OK);
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct status_report *raw_status(struct raw *raw, uint32_t index)
+{
+    const struct net_address to = node_address(index);
+    const struct message request = {
+        .type = MESSAGE_STATUS_REQUEST,
+        .status_request = {.nonce = 77, .padding_size = STATUS_PADDING_MAX},
+    };
+    for (int i = 0; i < DEADLINE_S; i++) {
+        raw_send(raw, &to, 0, &request);
+        if (raw_receive(raw, 50) && raw->answer.type == MESSAGE_STATUS) {
+            ck_assert_uint_eq(raw->answer.status->nonce, 77);
+            return raw->answer.status;
+        }
+    }
+    ck_abort_msg("replica %u says nothing", (unsigned)index);
+    return NULL;
+}
+
+/* Waits until a replica is normal and has executed `op`. */
+static void wait_until_executed(uint32_t index, uint64_t op)
+{
+    struct raw raw;
+    bool done = false;
+    raw_open(&raw, CLUSTER_ID);
+    for (int i = 0; i < DEADLINE_S * 50 && !done; i++) {
+        const struct status_report *status = raw_status(&raw, index);
+        done = status->status == STATUS_NORMAL && status->executed_op >= op;
+        if (!done) {
+            clock_sleep_ns(20 * NANOSECONDS_PER_MILLISECOND);
+        }
+    }
+    raw_close(&raw);
+    ck_assert_msg(done, "replica %u did not come to op %llu", (unsigned)index,
+                  (unsigned long long)op);
+}
+
+/* Waits until all that run are normal and have executed the same ops, `op` among them; then their
+ * digests must be equal (I8). */
+static void wait_until_agreed(uint64_t op)
+{
+    struct raw raw;
+    bool level = false;
+    bool equal = false;
+    raw_open(&raw, CLUSTER_ID);
+    for (int i = 0; i < DEADLINE_S * 50 && !level; i++) {
+        uint64_t first_op = 0;
+        struct checksum first = {0, 0};
+        level = true;
+        equal = true;
+        for (uint32_t j = 0; j < group.count; j++) {
+            if (group.nodes[j].server == NULL) {
+                continue;
+            }
+            const struct status_report *status = raw_status(&raw, j);
+            if (first_op == 0) {
+                first_op = status->state_digest.op;
+                first = status->state_digest.value;
+            }
+            level = level && status->status == STATUS_NORMAL && first_op >= op &&
+                    status->state_digest.op == first_op;
+            equal = equal && checksum_equal(status->state_digest.value, first);
+        }
+        if (!level) {
+            clock_sleep_ns(20 * NANOSECONDS_PER_MILLISECOND);
+        }
+    }
+    raw_close(&raw);
+    ck_assert_msg(level, "the replicas did not all come to op %llu", (unsigned long long)op);
+    ck_assert_msg(equal, "equal ops, different digests");
+}
+
+static uint64_t executed_op(uint32_t index)
+{
+    struct raw raw;
+    raw_open(&raw, CLUSTER_ID);
+    const uint64_t op = raw_status(&raw, index)->executed_op;
+    raw_close(&raw);
+    return op;
+}
+
+/* Tests. */
+
+START_TEST(one_replica_serves)
+{
+    group_start(1);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    for (uint32_t i = 0; i < 100; i++) {
+        transfer(session, i % ACCOUNTS, (i + 1) % ACCOUNTS);
+    }
+    ck_assert_uint_eq(total(session), ACCOUNTS * OPENING_BALANCE);
+    vr_client_close(client);
+    group_stop();
+    ck_assert_uint_eq(group.nodes[0].accounts.transfers, 100);
+    ck_assert_ptr_null(accounts_check(&group.nodes[0].accounts));
+}
+END_TEST
+
+START_TEST(three_replicas_agree)
+{
+    group_start(3);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    for (uint32_t i = 0; i < 200; i++) {
+        transfer(session, i % ACCOUNTS, (i + 3) % ACCOUNTS);
+    }
+    vr_client_close(client);
+    wait_until_agreed(201); /* with the Register */
+    group_stop();
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(group.nodes[i].accounts.transfers, 200);
+    }
+}
+END_TEST
+
+/* V1, D6: the primary leaves, the others go on; it comes back and has everything again. */
+START_TEST(group_survives_its_primary_and_takes_it_back)
+{
+    group_start(3);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    transfer(session, 0, 1);
+    node_stop(0);
+    transfer(session, 1, 2);
+    node_start(0);
+    transfer(session, 2, 3);
+    wait_until_agreed(4); /* with the Register */
+    node_stop(1);
+    transfer(session, 4, 5);
+    ck_assert_uint_eq(total(session), ACCOUNTS * OPENING_BALANCE);
+    vr_client_close(client);
+    group_stop();
+}
+END_TEST
+
+/* Shutdown. */
+
+struct load {
+    struct vr_client *client;
+    atomic_bool stopping;
+};
+
+/* Sessions that never stop asking: each end submits again. */
+static void again(void *context, struct vr_session *session, const struct vr_result *result)
+{
+    struct load *load = context;
+    uint8_t operation[ACCOUNTS_OPERATION_SIZE];
+    (void)result; /* what becomes of it is not this test's matter */
+    if (!atomic_load(&load->stopping)) {
+        (void)vr_submit(session, operation, accounts_transfer(operation, 1, 2, 0), 0, TIMEOUT_MS,
+                        again, context);
+    }
+}
+
+static void load_start(struct load *load)
+{
+    enum { SESSIONS = 16 };
+    atomic_store(&load->stopping, false);
+    load->client = open_client();
+    for (int i = 0; i < SESSIONS; i++) {
+        struct vr_session *session = vr_session_open(load->client);
+        ck_assert_ptr_nonnull(session);
+        again(load, session, NULL);
+    }
+}
+
+static void load_stop(struct load *load)
+{
+    atomic_store(&load->stopping, true);
+    vr_client_close(load->client);
+}
+
+/* PITFALLS TH-2: a start and a stop at any moment of a busy life, again and again; every one ends.
+ * (A lost join or wake-up would hang until the test's timeout; a race is TSan's to see.) */
+START_TEST(stops_whenever_it_is_told_to)
+{
+    enum { ROUNDS = 50 };
+    static struct load load;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        group_start(1);
+        load_start(&load);
+        clock_sleep_ns(round % 10 * NANOSECONDS_PER_MILLISECOND);
+        group_stop();
+        load_stop(&load);
+        ck_assert_ptr_null(accounts_check(&group.nodes[0].accounts));
+    }
+}
+END_TEST
+
+START_TEST(group_stops_under_load)
+{
+    enum { ROUNDS = 5 };
+    static struct load load;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        group_start(3);
+        load_start(&load);
+        clock_sleep_ns(round * 40 * NANOSECONDS_PER_MILLISECOND);
+        group_stop();
+        load_stop(&load);
+    }
+}
+END_TEST
+
+/* Who may be what. */
+
+START_TEST(data_directory_belongs_to_one_process)
+{
+    struct vr_server_error error = {.text = ""};
+    group_start(1);
+    struct vr_server *running = group.nodes[0].server;
+    ck_assert_int_eq((int)node_try_start(0, &error), VR_SERVER_CONFIGURATION);
+    ck_assert_uint_gt(strlen(error.text), 20);
+    ck_assert_int_eq((int)node_init(0, &error), VR_SERVER_CONFIGURATION);
+    group.nodes[0].server = running;
+    group_stop();
+}
+END_TEST
+
+/* D10: a lost data directory is not silently made again. */
+START_TEST(init_refuses_a_replica_that_the_group_knows)
+{
+    struct vr_server_error error = {.text = ""};
+    group_start(3);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    transfer(session, 0, 1);
+    (void)wait_until_executed(1, 2);
+    (void)wait_until_executed(2, 2);
+    node_stop(1);
+    remove_directory(group.nodes[1].directory);
+    ck_assert_int_eq((int)node_init(1, &error), VR_SERVER_CONFIGURATION);
+    ck_assert_ptr_nonnull(strstr(error.text, "exists already"));
+    vr_client_close(client);
+    group_stop();
+}
+END_TEST
+
+START_TEST(init_refuses_addresses_of_another_cluster)
+{
+    struct vr_server_error error = {.text = ""};
+    group_start(3);
+    const struct vr_server_init_options options = {
+        .data_directory = "/tmp/vr-test-never-made",
+        .cluster = group.cluster,
+        .replica_id = 1,
+        .cluster_id = CLUSTER_ID + 1,
+        .parameters = cluster_parameters_default(),
+    };
+    ck_assert_int_eq((int)vr_server_init(&options, &error), VR_SERVER_CONFIGURATION);
+    ck_assert_ptr_nonnull(strstr(error.text, "another cluster"));
+    group_stop();
+}
+END_TEST
+
+START_TEST(bad_options_are_refused_with_a_reason)
+{
+    struct vr_server_error error;
+    struct vr_server *server;
+    struct accounts accounts;
+    accounts_init(&accounts, 1, 1);
+    const struct app app = accounts_app(&accounts);
+    group_plan(1);
+    ck_assert_int_eq((int)node_init(0, &error), VR_SERVER_OK);
+    const struct vr_server_options bad[] = {
+        {.durability = DURABILITY_SYNC},
+        {.durability = DURABILITY_ASYNC},
+        {.durability = DURABILITY_MEMORY, .listen = "0.0.0.0:1"},
+        {.durability = DURABILITY_MEMORY, .listen = "nonsense"},
+        {.durability = DURABILITY_MEMORY, .heartbeat_ns = 2, .view_change_ns = 1},
+        {.durability = DURABILITY_MEMORY, .log_memory_max = 1},
+        {.durability = DURABILITY_MEMORY, .datagram_size = DATAGRAM_SIZE_MIN - 1},
+        {.durability = DURABILITY_MEMORY, .datagram_size = DATAGRAM_SIZE_MAX + 1},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct vr_server_options options = bad[i];
+        options.data_directory = group.nodes[0].directory;
+        error.text[0] = '\0';
+        ck_assert_int_eq((int)vr_server_start(&options, &app, &server, &error),
+                         VR_SERVER_CONFIGURATION);
+        ck_assert_uint_gt(strlen(error.text), 20);
+    }
+    /* None of that used up the first start (D3): the replica still begins with an intact log. */
+    node_start(0);
+    (void)wait_until_executed(0, 0);
+    group_stop();
+}
+END_TEST
+
+/* M3, M7: strangers. */
+
+static struct message register_request(void)
+{
+    return (struct message){
+        .type = MESSAGE_REQUEST,
+        .request = {.client_id = {1, 2}, .kind = ENTRY_REGISTER},
+    };
+}
+
+/* M3: nothing is done for who has not proven its address, and the answer is no longer than the
+ * question. */
+START_TEST(request_without_token_is_challenged)
+{
+    struct raw raw;
+    group_start(1);
+    (void)wait_until_executed(0, 0);
+    raw_open(&raw, CLUSTER_ID);
+    const struct net_address to = node_address(0);
+    const struct message request = register_request();
+
+    raw_send(&raw, &to, 0, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_CHALLENGE);
+    ck_assert_uint_le(raw.answer_size, raw.sent_size);
+    const uint64_t token = raw.answer.challenge.token;
+
+    raw_send(&raw, &to, token ^ 1, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_CHALLENGE);
+    ck_assert_uint_eq(executed_op(0), 0);
+
+    raw_send(&raw, &to, token, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_REPLY);
+    ck_assert_uint_eq(raw.answer.reply.session, 1);
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
+/* M7: who does not know the cluster may ask; who is of another one is told so, but never twice. */
+START_TEST(other_clusters_are_told_so)
+{
+    struct raw stranger;
+    struct raw foreign;
+    group_start(1);
+    const struct net_address to = node_address(0);
+    raw_open(&stranger, 0);
+    const struct status_report *status = raw_status(&stranger, 0);
+    ck_assert_uint_eq(status->cluster_id, CLUSTER_ID);
+    ck_assert_uint_le(stranger.answer_size, stranger.sent_size);
+
+    raw_open(&foreign, CLUSTER_ID + 1);
+    const struct message request = register_request();
+    raw_send(&foreign, &to, 0, &request);
+    ck_assert(raw_receive(&foreign, 500));
+    ck_assert_int_eq((int)foreign.answer.type, MESSAGE_REFUSED);
+    ck_assert_int_eq((int)foreign.answer.refused.reason, REFUSED_CLUSTER);
+    ck_assert_uint_eq(foreign.answer.refused.own, CLUSTER_ID);
+    ck_assert_uint_eq(foreign.answer.refused.yours, CLUSTER_ID + 1);
+    ck_assert_uint_ne(foreign.answer_header.flags & WIRE_FLAG_ERROR, 0);
+
+    /* Errors are never answered with errors: two replicas would talk for ever. */
+    const struct message refused = {.type = MESSAGE_REFUSED,
+                                    .refused = {.reason = REFUSED_CLUSTER, .own = 1, .yours = 2}};
+    raw_send(&foreign, &to, 0, &refused);
+    ck_assert(!raw_receive(&foreign, 10));
+    raw_close(&foreign);
+    raw_close(&stranger);
+    group_stop();
+}
+END_TEST
+
+/* M3: a short question about status gets a short answer, or none. */
+START_TEST(status_is_never_longer_than_the_question)
+{
+    struct raw raw;
+    group_start(1);
+    const struct net_address to = node_address(0);
+    raw_open(&raw, CLUSTER_ID);
+    uint32_t answered = 0;
+    for (uint32_t padding = 0; padding <= 1024; padding += 64) {
+        const struct message request = {
+            .type = MESSAGE_STATUS_REQUEST,
+            .status_request = {.nonce = padding + 1, .padding_size = padding},
+        };
+        raw_send(&raw, &to, 0, &request);
+        if (raw_receive(&raw, padding == 1024 ? 500 : 3)) {
+            ck_assert_uint_le(raw.answer_size, raw.sent_size);
+            answered++;
+        }
+    }
+    ck_assert_uint_gt(answered, 0);
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
+/* M5: what replicas say to each other is not believed from anybody else, on either socket. */
+START_TEST(strangers_cannot_speak_as_replicas)
+{
+    struct raw raw;
+    group_start(1);
+    (void)wait_until_executed(0, 0);
+    raw_open(&raw, CLUSTER_ID);
+    const struct net_address clients = node_address(0);
+    struct net_address peers = clients;
+    const char *colon = strrchr(group.cluster, ':');
+    peers.port = (uint16_t)strtoul(colon + 1, NULL, 10);
+    const struct message vote = {.type = MESSAGE_START_VIEW_CHANGE,
+                                 .start_view_change = {.view_number = view_make(1, 9)}};
+    raw_send(&raw, &clients, 0, &vote);
+    raw_send(&raw, &peers, 0, &vote);
+    ck_assert(!raw_receive(&raw, 5));
+    const struct status_report *status = raw_status(&raw, 0);
+    ck_assert_uint_eq(status->view_number, view_make(1, 0));
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
+static Suite *server_suite(void)
+{
+    Suite *suite = suite_create("server");
+    TCase *serving = tcase_create("serving");
+    tcase_set_timeout(serving, 180);
+    tcase_add_test(serving, one_replica_serves);
+    tcase_add_test(serving, three_replicas_agree);
+    tcase_add_test(serving, group_survives_its_primary_and_takes_it_back);
+    suite_add_tcase(suite, serving);
+    TCase *stopping = tcase_create("stopping");
+    tcase_set_timeout(stopping, 300);
+    tcase_add_test(stopping, stops_whenever_it_is_told_to);
+    tcase_add_test(stopping, group_stops_under_load);
+    suite_add_tcase(suite, stopping);
+    TCase *refusing = tcase_create("refusing");
+    tcase_set_timeout(refusing, 180);
+    tcase_add_test(refusing, data_directory_belongs_to_one_process);
+    tcase_add_test(refusing, init_refuses_a_replica_that_the_group_knows);
+    tcase_add_test(refusing, init_refuses_addresses_of_another_cluster);
+    tcase_add_test(refusing, bad_options_are_refused_with_a_reason);
+    tcase_add_test(refusing, request_without_token_is_challenged);
+    tcase_add_test(refusing, other_clusters_are_told_so);
+    tcase_add_test(refusing, status_is_never_longer_than_the_question);
+    tcase_add_test(refusing, strangers_cannot_speak_as_replicas);
+    suite_add_tcase(suite, refusing);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(server_suite());
+    /* The replicas' own lines would bury Check's; they are for whoever looks into a failure. */
+    if (getenv("VR_TEST_LOG") == NULL) {
+        logger_set_level(LOG_LEVEL_ERROR);
+    }
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
