@@ -21,7 +21,8 @@ int shell_open(struct shell *shell)
         return 0;
     }
     char message[VR_MESSAGE_MAX];
-    const struct vr_client_options options = {.sessions_max = 1};
+    const struct vr_client_options options = {.sessions_max = 1,
+                                              .datagram_size = shell->options->datagram_size};
     if (shell->client == NULL) {
         const int error =
             vr_client_open(shell->options->cluster, &options, &shell->client, message);

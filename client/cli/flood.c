@@ -234,6 +234,7 @@ int flood_run(struct shell *shell, const struct words *words)
         flood->shared.options = &flood->options;
         flood->shared.run = random_nonzero_u64();
         flood->shared.timeout_ns = shell->options->timeout_ms * NANOSECONDS_PER_MILLISECOND;
+        flood->shared.datagram_size = shell->options->datagram_size;
         atomic_store(&flood->shared.budget, flood->options.count);
         code = run(shell, flood, &list);
     }

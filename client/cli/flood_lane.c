@@ -170,7 +170,7 @@ static void note_acks(struct lane *lane)
 
 static void step(struct lane *lane)
 {
-    driver_wait(&lane->driver, CHANNEL_WAIT_MS * NANOSECONDS_PER_MILLISECOND);
+    driver_wait(&lane->driver, driver_wait_ns(&lane->driver, lane->now_ns));
     mutex_lock(&lane->mutex);
     lane->now_ns = clock_monotonic_ns();
     lane->acked = false;
@@ -245,6 +245,7 @@ int lane_start(struct lane *lane, struct flood_shared *shared, const struct clus
         .seeds = list->addresses,
         .seed_count = list->count,
         .sessions_max = session_count,
+        .datagram_size = shared->datagram_size,
         .done = operation_done,
         .context = lane,
     };

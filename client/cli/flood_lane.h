@@ -17,7 +17,8 @@
 /* What all lanes share. */
 struct flood_shared {
     const struct flood_options *options;
-    uint64_t run;              /* random: see workload.h */
+    uint64_t run; /* random: see workload.h */
+    uint32_t datagram_size;
     uint64_t timeout_ns;       /* of one operation */
     atomic_bool stopping;      /* no new operations; then the final pass, if verifying */
     atomic_uint lanes_loading; /* lanes that have operations in flight still */

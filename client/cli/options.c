@@ -10,6 +10,7 @@
 #include "client/cli/exit_code.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/vr/client.h"
+#include "common/base/limits.h"
 #include "common/base/version.h"
 
 const char *argp_program_version = "vr-client " VERSION_TEXT;
@@ -20,6 +21,7 @@ enum option_key {
     OPTION_QUIET = 'q',
     OPTION_JSON = 'j',
     OPTION_KEEP_GOING = 'k',
+    OPTION_DATAGRAM_SIZE = 256,
 };
 
 static const struct argp_option option_table[] = {
@@ -30,6 +32,8 @@ static const struct argp_option option_table[] = {
     {"quiet", OPTION_QUIET, NULL, 0, "No ok and no messages: the exit code tells", 0},
     {"keep-going", OPTION_KEEP_GOING, NULL, 0, "Commands from a pipe: go on after one that failed",
      0},
+    {"datagram-size", OPTION_DATAGRAM_SIZE, "BYTES", 0,
+     "Largest datagram to send, 512 to 61440; default: what the route carries", 0},
     {0},
 };
 
@@ -72,6 +76,14 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_KEEP_GOING:
         options->keep_going = true;
+        return 0;
+    case OPTION_DATAGRAM_SIZE:
+        if (!option_number(argument, DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_LOOPBACK, &number)) {
+            argp_error(state, "--datagram-size %s: not a number from %d to %d", argument,
+                       DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_LOOPBACK);
+        } else {
+            options->datagram_size = (uint32_t)number;
+        }
         return 0;
     case ARGP_KEY_ARG:
         /* From here on everything is the command's own: a value may begin with a dash. */

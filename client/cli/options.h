@@ -13,6 +13,7 @@ enum {
 struct options {
     const char *cluster; /* --cluster, else VR_CLUSTER, else CLUSTER_LIST_DEFAULT */
     uint32_t timeout_ms;
+    uint32_t datagram_size; /* bytes; 0: what the route carries */
     bool json;
     bool quiet;
     bool keep_going; /* a pipe: go on after an error */

@@ -165,10 +165,11 @@ static void print_replica(const struct survey *survey, const struct health_repor
     char rtt[32];
     (void)snprintf(rtt, sizeof rtt, "%.2fms",
                    (double)report->rtt_ns / (double)NANOSECONDS_PER_MILLISECOND);
-    (void)printf("%-12s %-9" PRIu64 " %-9" PRIu64 " %5" PRIu64 "  %-7s %-10s %s\n",
+    const bool has_note = report->note[0] != '\0';
+    (void)printf("%-12s %-9" PRIu64 " %-9" PRIu64 " %5" PRIu64 "  %-7s %*s%s%s\n",
                  vr_status_name(report->status), report->op_number, report->commit_number,
-                 health->head_commit - report->commit_number, rtt,
-                 durability_name(report->durability), report->note);
+                 health->head_commit - report->commit_number, rtt, has_note ? -10 : 0,
+                 durability_name(report->durability), has_note ? " " : "", report->note);
 }
 
 static void print_table(const struct survey *survey, const struct health_report *health)
@@ -239,7 +240,8 @@ int status_run(struct shell *shell, const struct words *words)
         return report_error(shell, EXIT_USAGE, "usage", "%s", message);
     }
     struct survey *survey = must_calloc(1, sizeof *survey);
-    const int error = survey_run(survey, list.addresses, list.count, shell->options->timeout_ms);
+    const int error = survey_run(survey, list.addresses, list.count, shell->options->timeout_ms,
+                                 shell->options->datagram_size);
     const int code = error == 0 ? show(shell, survey, as_json)
                                 : report_error(shell, EXIT_INTERNAL, "internal",
                                                "cannot open a socket: %s", strerror(-error));

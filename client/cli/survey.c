@@ -266,7 +266,7 @@ static void run(struct surveyor *surveyor, uint64_t deadline_ns)
 }
 
 int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t seed_count,
-               uint32_t timeout_ms)
+               uint32_t timeout_ms, uint32_t datagram_size)
 {
     memset(survey, 0, sizeof *survey);
     struct surveyor *surveyor = must_calloc(1, sizeof *surveyor);
@@ -284,7 +284,7 @@ int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t 
         .message = take_message,
         .token = token_of,
     };
-    const int error = channel_open(&surveyor->channel, &handler, seeds, seed_count);
+    const int error = channel_open(&surveyor->channel, &handler, seeds, seed_count, datagram_size);
     if (error == 0) {
         const uint64_t begin_ns = clock_monotonic_ns();
         run(surveyor, begin_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND);

@@ -54,7 +54,7 @@ struct survey {
 /* Asks until all have answered, or timeout_ms passed; once one has, the others get half a second,
  * or a few round trips. Returns 0 or a negative errno. */
 int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t seed_count,
-               uint32_t timeout_ms);
+               uint32_t timeout_ms, uint32_t datagram_size);
 
 void survey_free(struct survey *survey);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/invariant.h"
 #include "common/os/endpoint.h"
 #include "common/os/memory.h"
 #include "common/os/random.h"
@@ -83,9 +84,12 @@ static void destroy_wire(struct channel *channel)
 }
 
 int channel_open(struct channel *channel, const struct channel_handler *handler,
-                 const struct net_address *peers, size_t peer_count)
+                 const struct net_address *peers, size_t peer_count, uint32_t datagram_size)
 {
+    INVARIANT(datagram_size == 0 || datagram_size >= DATAGRAM_SIZE_MIN);
+    INVARIANT(datagram_size <= DATAGRAM_SIZE_LOOPBACK);
     memset(channel, 0, sizeof *channel);
+    channel->datagram_size = datagram_size;
     channel->handler = *handler;
     const struct net_address own = address_to_bind(peers, peer_count);
     int error = datagram_socket_open(&channel->socket, &own, CHANNEL_WAIT_MS);
@@ -124,7 +128,8 @@ void channel_send(struct channel *channel, const struct net_address *address, ui
     const struct wire_destination destination = {
         .address = *address,
         .token = token,
-        .budget = net_address_datagram_size(address),
+        .budget = channel->datagram_size > 0 ? channel->datagram_size
+                                             : net_address_datagram_size(address),
         /* M3: who echoes no token is answered with at most as many bytes as it sent. */
         .padded_size = token == 0 ? DATAGRAM_SIZE_MIN : 0,
     };

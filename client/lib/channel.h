@@ -40,15 +40,17 @@ struct channel {
     struct wire_reassembler *reassembler;
     size_t reassembler_size;
     struct arena arena;
+    uint32_t datagram_size;            /* M2: bytes; 0: what the route to each address carries */
     uint64_t cluster_id;               /* put into headers; 0: not known yet (M7) */
     uint64_t now_ns;                   /* of the dispatch under way */
     uint64_t dropped[WIRE_DROP_COUNT]; /* datagrams, frames and parts, by reason */
 };
 
-/* Binds a socket from which all of these addresses can be reached. Returns 0 or a negative errno,
- * with nothing to close. */
+/* Binds a socket from which all of these addresses can be reached. datagram_size is 0 (what the
+ * route carries) or between DATAGRAM_SIZE_MIN and DATAGRAM_SIZE_LOOPBACK. Returns 0 or a negative
+ * errno, with nothing to close. */
 int channel_open(struct channel *channel, const struct channel_handler *handler,
-                 const struct net_address *peers, size_t peer_count);
+                 const struct net_address *peers, size_t peer_count, uint32_t datagram_size);
 void channel_close(struct channel *channel);
 
 /* Waits for datagrams, at most timeout_ns and CHANNEL_WAIT_MS; returns how many came. */

@@ -232,8 +232,9 @@ static void wait_for_something(struct vr_client *client)
 {
     const uint64_t deadline_ns = driver_deadline(&client->driver);
     if (client->driver.in_flight_count > 0) {
+        const uint64_t timeout_ns = driver_wait_ns(&client->driver, clock_monotonic_ns());
         mutex_unlock(&client->mutex);
-        driver_wait(&client->driver, CHANNEL_WAIT_MS * NANOSECONDS_PER_MILLISECOND);
+        driver_wait(&client->driver, timeout_ns);
         mutex_lock(&client->mutex);
         return;
     }
@@ -279,9 +280,10 @@ static void *run(void *argument)
 /* ---- clients ---- */
 
 static int open_with(struct vr_client *client, const struct cluster_list *list,
-                     uint32_t sessions_max)
+                     uint32_t sessions_max, uint32_t datagram_size)
 {
     const struct driver_options options = {
+        .datagram_size = datagram_size,
         .seeds = list->addresses,
         .seed_count = list->count,
         .sessions_max = sessions_max,
@@ -333,8 +335,16 @@ int vr_client_open(const char *cluster, const struct vr_client_options *options,
                        SESSIONS_MAX);
         return -EINVAL;
     }
+    const uint32_t datagram_size = options != NULL ? options->datagram_size : 0;
+    if (datagram_size != 0 &&
+        (datagram_size < DATAGRAM_SIZE_MIN || datagram_size > DATAGRAM_SIZE_LOOPBACK)) {
+        (void)snprintf(message, VR_MESSAGE_MAX, "datagram_size is %u; %d to %d", datagram_size,
+                       DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_LOOPBACK);
+        return -EINVAL;
+    }
     struct vr_client *client = calloc(1, sizeof *client);
-    const int error = client != NULL ? open_with(client, &list, sessions_max) : -ENOMEM;
+    const int error =
+        client != NULL ? open_with(client, &list, sessions_max, datagram_size) : -ENOMEM;
     if (error != 0) {
         free(client);
         (void)snprintf(message, VR_MESSAGE_MAX, "cannot open a socket and start a thread: %s",

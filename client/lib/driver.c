@@ -87,7 +87,8 @@ int driver_open(struct driver *driver, const struct driver_options *options)
         .message = take_message,
         .token = token_of,
     };
-    const int error = channel_open(&driver->channel, &handler, options->seeds, options->seed_count);
+    const int error = channel_open(&driver->channel, &handler, options->seeds, options->seed_count,
+                                   options->datagram_size);
     if (error != 0) {
         memory_release(memory, driver->proxy_size);
     }
@@ -173,6 +174,16 @@ void driver_flush(struct driver *driver, uint64_t now_ns)
 {
     carry_out(driver, now_ns);
     channel_flush(&driver->channel);
+}
+
+uint64_t driver_wait_ns(const struct driver *driver, uint64_t now_ns)
+{
+    const uint64_t usual_ns = CHANNEL_WAIT_MS * NANOSECONDS_PER_MILLISECOND;
+    const uint64_t deadline_ns = channel_deadline(&driver->channel);
+    if (deadline_ns >= now_ns && deadline_ns - now_ns >= usual_ns) {
+        return usual_ns;
+    }
+    return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 }
 
 void driver_wait(struct driver *driver, uint64_t timeout_ns)

@@ -31,6 +31,7 @@ struct driver_options {
     const struct net_address *seeds;
     uint32_t seed_count; /* <= PROXY_SEEDS_MAX */
     uint32_t sessions_max;
+    uint32_t datagram_size; /* as channel_open() takes it */
 
     /* Called by driver_step() and driver_submit_now(). May submit, open and close sessions. */
     void (*done)(void *context, const struct driver_done *done);
@@ -65,7 +66,11 @@ void driver_cancel(struct driver *driver, uint32_t session, uint64_t now_ns);
 /* Reports what is done already (a request that is too large, for one) and sends what waits. */
 void driver_flush(struct driver *driver, uint64_t now_ns);
 
-/* Waits for datagrams or for something to be due, at most timeout_ns and CHANNEL_WAIT_MS. */
+/* How long to wait while requests are in flight: CHANNEL_WAIT_MS, which is precise enough for
+ * retries and costs nothing beyond the receive, unless parts of a large message wait to be sent. */
+uint64_t driver_wait_ns(const struct driver *driver, uint64_t now_ns);
+
+/* Waits for datagrams, at most timeout_ns and CHANNEL_WAIT_MS. */
 void driver_wait(struct driver *driver, uint64_t timeout_ns);
 
 /* When driver_step() has something to do though nothing came; UINT64_MAX: never. */

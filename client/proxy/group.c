@@ -22,7 +22,7 @@ void group_init(struct group *group, const struct proxy_options *options)
     }
 }
 
-static uint32_t find_address(const struct group *group, const struct net_address *address)
+uint32_t group_find_address(const struct group *group, const struct net_address *address)
 {
     for (uint32_t i = 0; i < group->view.target_count; i++) {
         if (net_address_equal(&group->view.targets[i].address, address)) {
@@ -44,7 +44,7 @@ static uint32_t find_replica(const struct group *group, uint32_t replica_id)
 
 uint32_t group_find(const struct group *group, const struct message *message)
 {
-    const uint32_t by_address = find_address(group, &message->address);
+    const uint32_t by_address = group_find_address(group, &message->address);
     return by_address != TARGET_NONE ? by_address : find_replica(group, message->from);
 }
 
@@ -190,7 +190,7 @@ bool group_place_members(struct group *group, const struct net_address *addresse
         became[i] = TARGET_NONE;
     }
     for (uint32_t i = 0; i < configuration->member_count; i++) {
-        const uint32_t known = find_address(&old, &addresses[i]);
+        const uint32_t known = group_find_address(&old, &addresses[i]);
         place_member(group, i, &addresses[i], &old, known);
         if (known != TARGET_NONE) {
             became[known] = i;

@@ -32,6 +32,8 @@ void group_init(struct group *group, const struct proxy_options *options);
  * its addresses (UDP-11). TARGET_NONE if it is neither. */
 uint32_t group_find(const struct group *group, const struct message *message);
 
+uint32_t group_find_address(const struct group *group, const struct net_address *address);
+
 /* Something came from this target. */
 void group_heard(struct group *group, uint32_t target, uint32_t replica_id, uint64_t now_ns);
 

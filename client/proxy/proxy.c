@@ -84,6 +84,13 @@ uint32_t proxy_open(struct proxy *proxy, struct client_id client_id)
     return session_open(&proxy->table, client_id);
 }
 
+bool proxy_is_open(const struct proxy *proxy, uint32_t index)
+{
+    INVARIANT(index < proxy->table.capacity);
+    const enum session_state state = proxy->table.sessions[index].state;
+    return state != SESSION_FREE && state != SESSION_CLOSING;
+}
+
 void proxy_close(struct proxy *proxy, uint32_t index, uint64_t now_ns)
 {
     struct session *session = session_at(proxy, index);
@@ -162,6 +169,12 @@ uint64_t proxy_deadline(const struct proxy *proxy)
 }
 
 /* ---- outputs ---- */
+
+uint64_t proxy_token(const struct proxy *proxy, const struct net_address *address)
+{
+    const uint32_t target = group_find_address(&proxy->group, address);
+    return target != TARGET_NONE ? proxy->group.tokens[target] : 0;
+}
 
 static uint32_t take_lowest(uint32_t *mask)
 {

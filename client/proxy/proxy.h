@@ -39,6 +39,9 @@ struct proxy *proxy_init(void *memory, const struct proxy_options *options);
  * sessions_max already, or one of this name. */
 uint32_t proxy_open(struct proxy *proxy, struct client_id client_id);
 
+/* True between proxy_open() and proxy_close(). */
+bool proxy_is_open(const struct proxy *proxy, uint32_t session);
+
 /* Unregisters, best effort, and frees the index once the outputs are taken. No request may be in
  * flight (asserted). */
 void proxy_close(struct proxy *proxy, uint32_t session, uint64_t now_ns);
@@ -122,6 +125,9 @@ struct proxy_output {
         } done;
     };
 };
+
+/* M3: the token to echo to this address, for what a driver sends by itself; 0: none. */
+uint64_t proxy_token(const struct proxy *proxy, const struct net_address *address);
 
 /* Takes the next output; false when there is none. */
 bool proxy_next_output(struct proxy *proxy, struct proxy_output *output);

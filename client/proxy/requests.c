@@ -4,6 +4,7 @@
 #include "common/base/invariant.h"
 
 /* ---- how long to wait ---- */
+
 uint64_t request_first_interval(const struct proxy *proxy)
 {
     return max_u64(proxy->options.retry_first_ns, RETRY_RTTS * proxy->group.view.rtt_ns);
@@ -24,6 +25,14 @@ uint64_t request_next_interval(const struct proxy *proxy, uint64_t interval_ns, 
 uint64_t request_jittered(struct proxy *proxy, uint64_t interval_ns)
 {
     return interval_ns - prng_below(&proxy->prng, interval_ns / RETRY_JITTER_DIVISOR + 1);
+}
+
+/* A megabyte on its way is no silence: lost parts of it are asked for (M6), and sending it all
+ * again to everybody would only delay it. */
+static uint64_t transfer_allowance(const struct session *session)
+{
+    return session->state == SESSION_REQUESTING ? session->operation_size * TRANSFER_NS_PER_BYTE
+                                                : 0;
 }
 
 void request_measure_rtt(struct proxy *proxy, const struct session *session, uint64_t now_ns)
@@ -53,8 +62,9 @@ void request_send(struct proxy *proxy, struct session *session, uint32_t mask, u
     session->send_mask = mask;
     session->sent_ns = now_ns;
     session_move(&proxy->table, index_of(proxy, session), mask != 0 ? LIST_SEND : LIST_WAITING);
-    request_set_timer(proxy, session,
-                      add_saturating(now_ns, request_jittered(proxy, session->interval_ns)));
+    const uint64_t wait_ns =
+        request_jittered(proxy, session->interval_ns) + transfer_allowance(session);
+    request_set_timer(proxy, session, add_saturating(now_ns, wait_ns));
 }
 
 uint32_t request_first_choice(const struct proxy *proxy)

@@ -13,11 +13,12 @@
 
 enum {
     NS_PER_MS = 1000 * 1000,
-    RTT_WEIGHT = 8,           /* a new sample counts an eighth */
-    RETRY_RTTS = 4,           /* C5 */
-    RETRY_LATE_FACTOR = 5,    /* after the first second retries may be this much rarer */
-    RETRY_JITTER_DIVISOR = 4, /* a wait is shortened by up to a quarter */
-    STATUS_PADDING = 1024,    /* M7: what a stranger may be answered with; one datagram */
+    RTT_WEIGHT = 8,            /* a new sample counts an eighth */
+    RETRY_RTTS = 4,            /* C5 */
+    RETRY_LATE_FACTOR = 5,     /* after the first second retries may be this much rarer */
+    RETRY_JITTER_DIVISOR = 4,  /* a wait is shortened by up to a quarter */
+    TRANSFER_NS_PER_BYTE = 64, /* what an operation's size adds to a wait: 16 MB/s */
+    STATUS_PADDING = 1024,     /* M7: what a stranger may be answered with; one datagram */
 };
 #define FIRST_SECOND_NS (UINT64_C(1000) * NS_PER_MS)
 

@@ -100,7 +100,9 @@ struct vr_client;
 struct vr_session;
 
 struct vr_client_options {
-    uint32_t sessions_max; /* open at the same time; 0: 256 */
+    uint32_t sessions_max;  /* open at the same time; 0: 256 */
+    uint32_t datagram_size; /* bytes of the largest datagram to send, 512 to 61440; 0: what the
+                               route to each replica carries */
 };
 
 /* Makes a client of the group that is found at `cluster`: host:port[:peerport],... as in
