@@ -18,10 +18,10 @@
  * Magic, format and checksum keep their places in all formats to come, so that a program can tell a
  * newer format from damage.
  *
- * Opening rewrites the newest pair as it is and syncs it before anything is believed: what was read
- * may have come from the page cache only, after a sync that failed or never ran. If that state was
- * never reported durable, losing it now to a crash is still allowed; if it was, rewriting equal
- * bytes cannot hurt it.
+ * Opening rewrites the newest pair and syncs it before anything is believed: what was read may have
+ * come from the page cache only, after a sync that failed or never ran. If that state was never
+ * reported durable, losing it now to a crash is still allowed; if it was, one good copy stays
+ * untouched while the other is rewritten.
  *
  * What this cannot see is an older copy of the whole directory put back: that is a lost disk (D10).
  *

@@ -58,15 +58,32 @@ static void sector_settle(struct prng *prng, struct sim_disk_node *node, size_t 
     }
 }
 
+static void node_write(struct sim_disk_node *node, size_t offset, const void *bytes, size_t size)
+{
+    static const uint8_t mark = 1;
+    content_write(&node->now, offset, bytes, size);
+    for (size_t at = offset / SIM_DISK_SECTOR_SIZE; at * SIM_DISK_SECTOR_SIZE < offset + size;
+         at++) {
+        content_write(&node->pending, at, &mark, 1);
+    }
+}
+
+static void node_sync(struct sim_disk_node *node)
+{
+    content_copy(&node->durable, &node->now);
+    content_copy(&node->pending, &(struct sim_disk_content){.size = 0});
+}
+
 static void node_settle(struct prng *prng, struct sim_disk_node *node)
 {
     const size_t size_new = node->now.size;
     content_reserve(&node->durable, size_new);
-    for (size_t offset = 0; offset < size_new; offset += SIM_DISK_SECTOR_SIZE) {
+    for (size_t at = 0; at < node->pending.size; at++) {
+        const size_t offset = at * SIM_DISK_SECTOR_SIZE;
         const size_t left = size_new - offset;
-        const size_t size = left < SIM_DISK_SECTOR_SIZE ? left : SIM_DISK_SECTOR_SIZE;
-        if (memcmp(node->durable.bytes + offset, node->now.bytes + offset, size) != 0) {
-            sector_settle(prng, node, offset, size);
+        if (node->pending.bytes[at] != 0) {
+            sector_settle(prng, node, offset,
+                          left < SIM_DISK_SECTOR_SIZE ? left : SIM_DISK_SECTOR_SIZE);
         }
     }
     /* How far the file had grown is as uncertain as what is in it. */
@@ -74,6 +91,7 @@ static void node_settle(struct prng *prng, struct sim_disk_node *node)
         node->durable.size = prng_between(prng, node->durable.size, size_new);
     }
     content_copy(&node->now, &node->durable);
+    content_copy(&node->pending, &(struct sim_disk_content){.size = 0});
 }
 
 /* --- names --- */
@@ -274,7 +292,7 @@ static int sim_write(void *state, int file, uint64_t offset, const void *bytes, 
     /* Even a write that fails has done some of its work: all of it pending, for a cut to choose. */
     (void)call_begin(disk, &status);
     if (status == 0 || disk->calls == disk->power_cut_at || disk->calls == disk->fail_at) {
-        content_write(&node->now, offset, bytes, size);
+        node_write(node, offset, bytes, size);
     }
     return status;
 }
@@ -288,7 +306,7 @@ static int sim_sync(void *state, int file)
         return status;
     }
     disk->sync_count++;
-    content_copy(&node->durable, &node->now);
+    node_sync(node);
     return 0;
 }
 
@@ -332,6 +350,7 @@ void sim_disk_free(struct sim_disk *disk)
     for (uint32_t i = 0; i < disk->node_count; i++) {
         free(disk->nodes[i].now.bytes);
         free(disk->nodes[i].durable.bytes);
+        free(disk->nodes[i].pending.bytes);
     }
     memset(disk, 0, sizeof *disk);
 }
@@ -397,7 +416,7 @@ void sim_disk_settle(struct sim_disk *disk, const char *path)
     const struct sim_disk_name *name = name_find(disk->names, path);
     INVARIANT(name != NULL);
     struct sim_disk_node *node = &disk->nodes[name->node];
-    content_copy(&node->durable, &node->now);
+    node_sync(node);
 }
 
 void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t size)

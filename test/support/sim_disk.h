@@ -2,7 +2,8 @@
  *
  * Every file has two contents: what a reader sees now, and what is on the platter. sync() makes the
  * second equal to the first; power_cut() makes the first equal to the second, but each 512-byte
- * sector that was written and not synced turns out old, new or garbage, and each name that was
+ * sector that was written and not synced turns out old, new or garbage (one that was rewritten with
+ * the bytes it had, too), and each name that was
  * created or renamed and not synced is there or not. One seed decides all of it.
  *
  * Calls that can change the disk are numbered from 1 in `calls`; power can be made to fail at any
@@ -38,6 +39,7 @@ struct sim_disk_node {
     bool is_directory;
     struct sim_disk_content now;
     struct sim_disk_content durable;
+    struct sim_disk_content pending; /* a byte a sector: written since the last sync */
 };
 
 struct sim_disk_name {

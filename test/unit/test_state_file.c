@@ -276,6 +276,33 @@ START_TEST(a_crash_while_opening_loses_nothing)
 }
 END_TEST
 
+/* The same with one copy of it rotten: the good one is not at risk while the other is repaired. */
+START_TEST(a_crash_while_repairing_loses_nothing)
+{
+    static struct fixture f;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        for (uint64_t step = 1; step <= 5; step++) {
+            fixture_init(&f, seed);
+            struct durable_state new = fixture_open(&f);
+            for (uint64_t i = 0; i <= seed % 2; i++) {
+                new = later_state(&new, 2);
+                fixture_store(&f, &new);
+            }
+            sim_disk_process_killed(&f.disk);
+            const size_t pair = f.file.sequence % 2 * 2 * STATE_SLOT_SIZE;
+            const size_t copy = pair + seed / 2 % 2 * STATE_SLOT_SIZE;
+            sim_disk_rot(&f.disk, STATE_PATH, copy + seed % STATE_SLOT_SIZE, 1);
+            f.disk.power_cut_at = f.disk.calls + step;
+            (void)fixture_try_open(&f);
+            sim_disk_power_cut(&f.disk);
+            const struct durable_state read = fixture_open(&f);
+            ck_assert_msg(states_equal(&read, &new), "seed %d step %d", (int)seed, (int)step);
+            sim_disk_free(&f.disk);
+        }
+    }
+}
+END_TEST
+
 /* PITFALLS PS-8: an init cut short leaves no state file, or all of it; one that said 0 stays. */
 START_TEST(a_crash_in_init_leaves_nothing_or_all)
 {
@@ -788,6 +815,7 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, a_crash_in_a_store_leaves_old_or_new);
     tcase_add_test(tests, a_state_once_read_survives_a_power_cut);
     tcase_add_test(tests, a_crash_while_opening_loses_nothing);
+    tcase_add_test(tests, a_crash_while_repairing_loses_nothing);
     tcase_add_test(tests, a_crash_in_init_leaves_nothing_or_all);
     tcase_add_test(tests, one_rotten_block_costs_nothing);
     tcase_add_test(tests, every_flipped_byte_is_noticed);
