@@ -139,8 +139,13 @@ class Group:
     def flood(self, *arguments):
         """A flood that runs while the body does. After the body `flood.result` holds its summary;
         it must have ended well: nothing lost, nothing wrong."""
+        def op():
+            return max(r.get("op") or 0 for r in self.status()["replicas"])
+        before = op()
         flood = Flood(self, arguments)
         try:
+            wait_until(lambda: op() > before + 100 or flood.process.poll() is not None,
+                       "flood under way")
             yield flood
         except BaseException:
             flood.process.kill()
@@ -276,6 +281,12 @@ class RelayedCluster(Group):
         self.servers[i].kill()
         self.servers[i].wait()
         self.servers[i] = None
+
+    def heal(self):
+        """Undoes all orders; returns what the relay counted so far, see relay.c."""
+        counts = dict(pair.split("=") for pair in self.order("stats").split()[1:])
+        self.order("heal")
+        return {name: int(count) for name, count in counts.items()}
 
     def order(self, *words):
         """An order to the relay: order("loss", "*", 1, 10). See relay.c."""

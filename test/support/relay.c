@@ -58,7 +58,7 @@ struct link {
     uint64_t delay_ns;
     uint64_t jitter_ns; /* uniform, on top of delay_ns: reorders */
     uint64_t passed;
-    uint64_t lost;
+    uint64_t disturbed; /* lost, repeated or delayed */
 };
 
 struct place {
@@ -178,6 +178,7 @@ static void forward_once(struct relay *relay, uint32_t from, uint32_t to, const 
     }
     memcpy(copy, bytes, size);
     link->passed++;
+    link->disturbed++;
     const uint64_t jitter = prng_between(&relay->prng, 0, link->jitter_ns);
     heap_push(relay, (struct waiting){
                          .due_ns = now_ns() + link->delay_ns + jitter,
@@ -194,11 +195,12 @@ static void forward(struct relay *relay, uint32_t from, uint32_t to, const uint8
 {
     struct link *link = &relay->links[from][to];
     if (link->cut || happens(relay, link->loss_ppm)) {
-        link->lost++;
+        link->disturbed++;
         return;
     }
     forward_once(relay, from, to, bytes, size);
     if (happens(relay, link->duplicate_ppm)) {
+        link->disturbed++;
         forward_once(relay, from, to, bytes, size);
     }
 }
@@ -322,7 +324,7 @@ static void heal(struct relay *relay)
     for (uint32_t i = 0; i < relay->count; i++) {
         for (uint32_t j = 0; j < relay->count; j++) {
             struct link *link = &relay->links[i][j];
-            *link = (struct link){.passed = link->passed, .lost = link->lost};
+            *link = (struct link){.passed = link->passed, .disturbed = link->disturbed};
         }
     }
 }
@@ -330,16 +332,16 @@ static void heal(struct relay *relay)
 static void print_stats(const struct relay *relay)
 {
     uint64_t passed = 0;
-    uint64_t lost = 0;
+    uint64_t disturbed = 0;
     for (uint32_t i = 0; i < relay->count; i++) {
         for (uint32_t j = 0; j < relay->count; j++) {
             passed += relay->links[i][j].passed;
-            lost += relay->links[i][j].lost;
+            disturbed += relay->links[i][j].disturbed;
         }
     }
-    printf("ok passed=%" PRIu64 " lost=%" PRIu64 " strangers=%" PRIu64 " overflows=%" PRIu64
+    printf("ok passed=%" PRIu64 " disturbed=%" PRIu64 " strangers=%" PRIu64 " overflows=%" PRIu64
            " injected=%" PRIu64 "\n",
-           passed, lost, relay->strangers, relay->overflows, relay->injected);
+           passed, disturbed, relay->strangers, relay->overflows, relay->injected);
 }
 
 static void obey(struct relay *relay, const char *line)
