@@ -18,8 +18,11 @@ static void *allocate(size_t size)
 
 static struct vr_time time_of(const struct core_fixture *f)
 {
-    return (struct vr_time){.now_ns = f->now_ns,
-                            .wall_ns = UINT64_C(1800000000) * 1000 * CORE_MS + f->now_ns};
+    const int64_t wall_2027 = INT64_C(1800000000) * 1000 * (int64_t)CORE_MS;
+    return (struct vr_time){
+        .now_ns = f->now_ns,
+        .wall_ns = (uint64_t)(wall_2027 + (int64_t)f->now_ns + f->wall_offset_ns),
+    };
 }
 
 /* ---- the queue ---- */

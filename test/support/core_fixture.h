@@ -77,6 +77,7 @@ struct core_fixture {
     struct configuration configuration;
     struct vr_options defaults; /* a test may change them before core_start() */
     uint64_t now_ns;
+    int64_t wall_offset_ns; /* of the clock that timestamps come from */
     uint64_t nonce;
     uint64_t request_number;
     struct core_node nodes[REPLICAS_MAX];
