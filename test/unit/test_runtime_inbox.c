@@ -129,11 +129,11 @@ START_TEST(random_sizes_go_around_the_end)
     prng_seed(&prng, 42);
     uint64_t added = 0;
     uint64_t next = 1;
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 1500; round++) {
         const uint64_t burst = prng_between(&prng, 1, 30);
         for (uint64_t i = 0; i < burst; i++) {
-            const bool large = prng_chance(&prng, 1, 20);
-            const size_t size = prng_below(&prng, large ? 2000000 : 500);
+            const bool large = prng_chance(&prng, 1, 40);
+            const size_t size = prng_below(&prng, large ? 500000 : 500);
             if (add(LANE_CLIENTS, added + 1, size)) {
                 added++;
             }
