@@ -20,6 +20,7 @@ struct in_flight_slot {
     enum entry_kind kind;
     uint32_t next;  /* in its bucket: slot index + 1, 0 ends */
     bool is_latest; /* linked: the session's latest request of this kind */
+    bool looked_up; /* the executor was asked to repeat the answer */
 };
 
 struct in_flight {

@@ -110,6 +110,12 @@ static bool repeat_known(struct replica *r, const struct message *m)
         drop(r, DROP_DUPLICATE);
         return true;
     }
+    if (slot->looked_up) {
+        /* That did not help: the answer was lost, or the executor no longer has it (an evicted
+         * session's Register). Logged again it is answered for certain, and harmless by C3. */
+        return false;
+    }
+    slot->looked_up = true;
     struct vr_output *output = output_add(r, VR_OUT_LOOKUP);
     output->lookup.client_id = request->client_id;
     output->lookup.session = request->session;
