@@ -298,9 +298,6 @@ static void encode_status(struct codec_form *form, const struct status_report *m
 static enum wire_drop decode_counters(const Vr__StatusReport *f, struct arena *arena,
                                       struct status_report *m)
 {
-    if (f->n_counters > STATUS_COUNTERS_MAX) {
-        return WIRE_DROP_INVALID;
-    }
     struct status_counter *counters = arena_take(arena, f->n_counters * sizeof *counters);
     if (counters == NULL) {
         return WIRE_DROP_MEMORY;

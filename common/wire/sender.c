@@ -54,6 +54,7 @@ struct kept {
     uint32_t part_count;
     size_t offset;    /* in kept_memory: the body, then a bitmap per destination */
     size_t allocated; /* bytes from there on */
+    uint64_t pending; /* bits set in all its bitmaps */
     uint32_t destination_count;
     struct {
         struct wire_destination destination;
@@ -93,7 +94,7 @@ void wire_sender_options_default(struct wire_sender_options *options)
         .datagram_size = DATAGRAM_SIZE_DEFAULT,
         .datagram_size_max = DATAGRAM_SIZE_LOOPBACK,
         .buffer_count = 64,
-        .kept_count_max = 64,
+        .kept_count_max = 256,
         .kept_size = 8 * 1024 * 1024,
         .pace_bytes_per_ms = 128 * 1024,
         /* Stays well within a socket's receive buffer as Linux has it unless told otherwise. */
@@ -354,12 +355,8 @@ static struct kept *kept_at(const struct wire_sender *sender, uint32_t age)
 static void evict_oldest_kept(struct wire_sender *sender)
 {
     const struct kept *oldest = kept_at(sender, 0);
-    uint64_t pending = 0;
-    for (uint32_t i = 0; i < oldest->destination_count; i++) {
-        pending += oldest->to[i].pending_count;
-    }
-    sender->pending -= pending;
-    sender->counters.kept_evicted += pending > 0 ? 1 : 0;
+    sender->pending -= oldest->pending;
+    sender->counters.kept_evicted += oldest->pending > 0 ? 1 : 0;
     sender->kept_first = (sender->kept_first + 1) % sender->options.kept_count_max;
     sender->kept_count--;
     sender->turn -= sender->turn > 0 ? 1 : 0;
@@ -404,15 +401,6 @@ static struct kept *allocate_kept(struct wire_sender *sender, size_t size)
     return kept;
 }
 
-/* Every one of the first `count` bits. */
-static void set_all_bits(uint8_t *bitmap, uint32_t count)
-{
-    memset(bitmap, 0xff, count / 8);
-    if (count % 8 != 0) {
-        bitmap[count / 8] = (uint8_t)((1u << (count % 8)) - 1);
-    }
-}
-
 static void refill_allowance(struct wire_sender *sender, uint64_t now_ns)
 {
     const uint64_t rate = sender->options.pace_bytes_per_ms;
@@ -434,16 +422,6 @@ static void refill_allowance(struct wire_sender *sender, uint64_t now_ns)
 static uint32_t part_cost(const struct kept *kept)
 {
     return WIRE_OVERHEAD + PART_OVERHEAD + kept->part_size;
-}
-
-static bool has_pending(const struct kept *kept)
-{
-    for (uint32_t i = 0; i < kept->destination_count; i++) {
-        if (kept->to[i].pending_count > 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void send_part(struct wire_sender *sender, const struct kept *kept, uint32_t index,
@@ -483,6 +461,7 @@ static void send_next_part(struct wire_sender *sender, struct kept *kept, uint32
     bitmap[index / 8] &= (uint8_t) ~(1u << (index % 8));
     kept->to[to].scan_from = index + 1;
     kept->to[to].pending_count--;
+    kept->pending--;
     sender->pending--;
     send_part(sender, kept, index, &kept->to[to].destination);
 }
@@ -495,7 +474,7 @@ static struct kept *next_in_turn(struct wire_sender *sender)
             sender->turn = 0;
         }
         struct kept *kept = kept_at(sender, sender->turn);
-        if (has_pending(kept)) {
+        if (kept->pending > 0) {
             return kept;
         }
         sender->turn++;
@@ -552,9 +531,11 @@ static void split(struct wire_sender *sender, const struct wire_destination *con
         kept->to[i].destination = *destinations[i];
         kept->to[i].pending_count = part_count;
         kept->to[i].scan_from = 0;
-        set_all_bits(bitmap_of(sender, kept, i), part_count);
+        /* Of the last byte too many, but pending_count ends before anybody comes there. */
+        memset(bitmap_of(sender, kept, i), 0xff, bitmap_size(kept));
     }
-    sender->pending += (uint64_t)part_count * count;
+    kept->pending = (uint64_t)part_count * count;
+    sender->pending += kept->pending;
     sender->counters.split++;
     pump(sender, now_ns);
 }
@@ -575,6 +556,7 @@ static void ask_again(struct wire_sender *sender, struct kept *kept, uint32_t to
         if (index < kept->to[to].scan_from) {
             kept->to[to].scan_from = index;
         }
+        kept->pending++;
         sender->pending++;
         sender->counters.parts_asked++;
     }

@@ -190,7 +190,7 @@ enum wire_drop wire_next(struct wire_cursor *cursor, struct arena *arena, struct
 size_t wire_arena_size(size_t body_size)
 {
     /* Bytes and texts are copied once. The structs around them take most in a datagram full of
-     * empty Replies: some 110 bytes for a frame of 45. A Status, alone in having more than a few
+     * Requests to register: 80 bytes for a frame of 34. A Status, alone in having more than a few
      * fields, needs the rest: its report, its configuration, protobuf-c's list of its fields. */
     const size_t frames = body_size < DATAGRAM_SIZE_MAX ? body_size : DATAGRAM_SIZE_MAX;
     const size_t status = sizeof(struct status_report) + sizeof(struct configuration) +

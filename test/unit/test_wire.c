@@ -9,6 +9,9 @@
 #include "common/wire/sender.h"
 #include "test/support/random_message.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 enum {
     ROUNDS = 300,
     BUDGET = DATAGRAM_SIZE_MAX,
@@ -179,44 +182,62 @@ START_TEST(every_type_comes_back_as_it_went)
 }
 END_TEST
 
-/* An honest datagram never exhausts an arena of wire_arena_size(): here full of the type that takes
- * most, relative to its bytes; and of one Status that is as large as can be. */
+/* Decodes every frame into an arena of just the size that wire_arena_size() names. */
+static void decode_all(struct built *built)
+{
+    const size_t size = wire_arena_size(built->size);
+    uint8_t *memory = aligned_alloc(ARENA_ALIGNMENT, size / 16 * 16 + 16);
+    struct arena arena;
+    arena_init(&arena, memory, size);
+    struct wire_cursor cursor;
+    struct message message;
+    ck_assert_int_eq(open_built(built, &cursor), WIRE_OK);
+    enum wire_drop drop;
+    while ((drop = wire_next(&cursor, &arena, &message)) != WIRE_END) {
+        ck_assert_msg(drop == WIRE_OK, "%s", wire_drop_name(drop));
+    }
+    free(memory);
+}
+
+/* An honest datagram never exhausts its arena: full of any one type, full of what takes most,
+ * relative to its bytes, or of one Status with as many fields as can be. */
 START_TEST(arena_size_is_enough)
 {
     struct built *built = calloc(1, sizeof *built);
     struct random_message *random = malloc(sizeof *random);
     struct prng prng;
     prng_seed(&prng, 3);
-    const size_t size = wire_arena_size(DATAGRAM_SIZE_MAX);
-    uint8_t *memory = aligned_alloc(ARENA_ALIGNMENT, size / 16 * 16 + 16);
-    for (size_t t = 0; t < RANDOM_MESSAGE_TYPES; t++) {
-        const enum message_type type = random_message_types[t];
-        build_start(built);
+    const size_t limits[] = {512, 1400, 9000, DATAGRAM_SIZE_MAX};
+    for (size_t t = 0; t < 4 * RANDOM_MESSAGE_TYPES; t++) {
+        const enum message_type type = random_message_types[t / 4];
         static struct codec_form form;
+        build_start(built);
         for (;;) {
             random_message(&prng, type, 128, random);
-            if (type == MESSAGE_REPLY) {
-                random->message.reply = (struct reply){
-                    .view_number = view_make(1, 0), .client_id = {0, 1}, .status = REPLY_OK};
+            if (type == MESSAGE_REQUEST) {
+                random->message.request =
+                    (struct request){.client_id = {0, 1}, .kind = ENTRY_REGISTER};
             }
             codec_encode(&form, &random->message);
-            if (built->size + WIRE_FRAME_HEADER_SIZE + form.size > DATAGRAM_SIZE_MAX) {
+            if (built->size + WIRE_FRAME_HEADER_SIZE + form.size > limits[t % 4]) {
                 break;
             }
             build_message(built, &random->message);
         }
         build_end(built);
-        struct arena arena;
-        arena_init(&arena, memory, size);
-        struct wire_cursor cursor;
-        struct message message;
-        ck_assert_int_eq(open_built(built, &cursor), WIRE_OK);
-        enum wire_drop drop;
-        while ((drop = wire_next(&cursor, &arena, &message)) != WIRE_END) {
-            ck_assert_msg(drop == WIRE_OK, "%s: %s", message_type_name(type), wire_drop_name(drop));
-        }
+        decode_all(built);
     }
-    free(memory);
+
+    random_message(&prng, MESSAGE_STATUS, 128, random);
+    random->report.version = random->report.note = "";
+    random->report.counter_count = STATUS_COUNTERS_MAX;
+    for (uint32_t i = 0; i < STATUS_COUNTERS_MAX; i++) {
+        random->counters[i] = (struct status_counter){"n", 0};
+    }
+    build_start(built);
+    build_message(built, &random->message);
+    build_end(built);
+    decode_all(built);
     free(random);
     free(built);
 }
@@ -349,6 +370,16 @@ START_TEST(sealed_datagrams_are_not_opened)
     built->header.flags = 2;
     build_end(built);
     ck_assert_int_eq(open_built(built, &cursor), WIRE_DROP_KEY);
+    for (size_t at = DATAGRAM_NONCE_AT; at < DATAGRAM_CHECKSUM_AT; at++) {
+        build_start(built);
+        build_end(built);
+        built->bytes[at] = 1;
+        memset(built->bytes + DATAGRAM_CHECKSUM_AT, 0, 16);
+        const XXH128_hash_t hash = XXH3_128bits(built->bytes, built->size);
+        bytes_put_u64(built->bytes + DATAGRAM_CHECKSUM_AT, hash.low64);
+        bytes_put_u64(built->bytes + DATAGRAM_CHECKSUM_AT + 8, hash.high64);
+        ck_assert_int_eq(open_built(built, &cursor), WIRE_DROP_KEY);
+    }
     free(built);
 }
 END_TEST
@@ -601,6 +632,31 @@ START_TEST(too_many_counters_are_refused)
 }
 END_TEST
 
+/* A configuration in a Status has one byte form, like any other. */
+START_TEST(malformed_configurations_are_refused)
+{
+    struct built *built = malloc(sizeof *built);
+    struct random_message *random = malloc(sizeof *random);
+    struct prng prng;
+    prng_seed(&prng, 10);
+    random_message(&prng, MESSAGE_STATUS, 128, random);
+    random->configuration.member_count = 1; /* leaves room for a byte too many */
+    random->report.silent_mask = random->report.bound_mask = random->report.suspect_mask = 0;
+    static struct codec_form form;
+    for (int i = -1; i <= 1; i++) {
+        codec_encode(&form, &random->message);
+        form.status.configuration.len = (size_t)((int)form.status.configuration.len + i);
+        struct message message;
+        build_start(built);
+        build_form(built, MESSAGE_STATUS, &form.base);
+        build_end(built);
+        ck_assert_int_eq(take_first(built, &message), i == 0 ? WIRE_OK : WIRE_DROP_INVALID);
+    }
+    free(random);
+    free(built);
+}
+END_TEST
+
 /* Caps come before unpacking: a small message is small, unknown fields in it or not. */
 START_TEST(oversized_bodies_are_refused_unseen)
 {
@@ -781,6 +837,7 @@ int main(void)
     tcase_add_test(tests, random_bodies_do_no_harm);
     tcase_add_test(tests, unknown_enum_values_are_refused);
     tcase_add_test(tests, too_many_counters_are_refused);
+    tcase_add_test(tests, malformed_configurations_are_refused);
     tcase_add_test(tests, oversized_bodies_are_refused_unseen);
     tcase_add_test(tests, lengths_that_wrap_are_refused);
     tcase_add_test(tests, memory_is_the_arena_and_no_more);

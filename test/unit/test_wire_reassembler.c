@@ -66,6 +66,8 @@ static struct whole *whole_of(uint32_t operation_size, uint64_t id, uint16_t por
         .type = MESSAGE_REQUEST,
         .from = REPLICA_NONE,
         .incarnation = 5,
+        .identity = 6,
+        .configuration_hash = 7,
         .address = {.ip = {127, 0, 0, 1}, .port = port},
         .request = {.client_id = {1, 2},
                     .session = 1,
@@ -106,6 +108,8 @@ static struct message part_of(const struct whole *whole, uint32_t index)
         .type = MESSAGE_PART,
         .from = REPLICA_NONE,
         .incarnation = whole->incarnation,
+        .identity = whole->message.identity,
+        .configuration_hash = whole->message.configuration_hash,
         .address = whole->address,
         .part = {.id = whole->id,
                  .type = MESSAGE_REQUEST,
@@ -173,10 +177,11 @@ START_TEST(any_order_will_do)
 {
     struct wire_reassembler_options options;
     wire_reassembler_options_default(&options);
+    options.source_size = MESSAGE_SIZE_MAX; /* less than all of them together */
     struct wire_reassembler *r = make(&options);
     struct prng prng;
     prng_seed(&prng, (uint64_t)_i);
-    for (uint64_t id = 0; id < 30; id++) {
+    for (uint64_t id = 0; id < 60; id++) {
         struct whole *whole = whole_of((uint32_t)prng_between(&prng, 2000, 60000), id, 100);
         whole->part_size = (uint32_t)prng_between(&prng, PART_SIZE_MIN, whole->size - 1);
         const uint32_t count = count_of(whole);
@@ -198,17 +203,17 @@ START_TEST(any_order_will_do)
             }
         }
         ck_assert_int_eq(give_part(r, whole, order[0], 0), WIRE_DROP_PART_REPEATED);
-        /* give() above has reused the arena: make it whole in another incarnation to look at it. */
-        whole->incarnation = 6 + id;
+        /* give() above has reused the arena: make it whole from another port to look at it. */
+        whole->address.port = 200;
         for (uint32_t i = 0; i < count; i++) {
             ck_assert_int_eq(give_part(r, whole, i, 0), WIRE_OK);
         }
-        whole->message.incarnation = whole->incarnation;
+        whole->message.address = whole->address;
         ck_assert(message_equal(&received, &whole->message));
         free(whole);
     }
     const struct wire_reassembler_counters counters = counters_of(r);
-    ck_assert_uint_eq(counters.whole, 60);
+    ck_assert_uint_eq(counters.whole, 120);
     ck_assert_uint_eq(counters.unfinished, 0);
     ck_assert_uint_eq(counters.bytes_held, 0);
     ck_assert_uint_eq(counters.given_up, 0);
@@ -221,11 +226,12 @@ START_TEST(sources_and_messages_do_not_mix)
 {
     struct wire_reassembler_options options;
     wire_reassembler_options_default(&options);
+    options.sources_max = 3; /* some share a bucket */
     struct wire_reassembler *r = make(&options);
     struct whole *wholes[4] = {whole_of(5000, 1, 100), whole_of(5000, 2, 100),
                                whole_of(5000, 1, 101), whole_of(5000, 1, 100)};
     wholes[2]->operation[0] ^= 1; /* the same ids, other bytes */
-    wholes[3]->incarnation = 6;
+    wholes[3]->incarnation = 6 + (uint64_t)_i;
     wholes[2]->body[wholes[2]->size - 1] ^= 1;
     wholes[3]->body[wholes[3]->size - 1] ^= 2;
     for (uint32_t i = 0; i < count_of(wholes[0]); i++) {
@@ -618,10 +624,11 @@ START_TEST(only_the_stuck_make_room)
     uint16_t fillers = 0;
     enum wire_drop drop = WIRE_OK;
     uint64_t now = 0;
-    while (drop == WIRE_OK) { /* all but the last part of each */
+    const uint32_t last = count_of(filler) - 1;
+    while (drop == WIRE_OK) { /* all but the last two parts of each */
         filler->address.port = ++fillers;
         now = fillers * MS;
-        for (uint32_t i = 0; i + 1 < count_of(filler) && drop == WIRE_OK; i++) {
+        for (uint32_t i = 0; i + 1 < last && drop == WIRE_OK; i++) {
             drop = give_part(r, filler, i, now);
         }
     }
@@ -629,24 +636,61 @@ START_TEST(only_the_stuck_make_room)
     ck_assert_uint_ge(fillers, 15);
     ck_assert_uint_le(counters_of(r).bytes_held, MESSAGE_SIZE_MAX + 8192);
 
-    /* Filler 2 makes progress at 30 ms; at 51 ms filler 1, last heard at 1 ms, is stuck. */
+    /* Filler 1 makes progress at 30 ms. At 52 ms filler 2, last heard at 2 ms, is stuck; a part of
+     * it that is held already is no sign of life. */
+    filler->address.port = 1;
+    ck_assert_int_eq(give_part(r, filler, last - 1, 30 * MS), WIRE_OK);
     filler->address.port = 2;
-    ck_assert_int_eq(give_part(r, filler, count_of(filler) - 2, 30 * MS), WIRE_DROP_PART_REPEATED);
+    ck_assert_int_eq(give_part(r, filler, 0, 30 * MS), WIRE_DROP_PART_REPEATED);
     struct whole *newcomer = whole_of(20000, 0, 1000);
-    ck_assert_int_eq(give_part(r, newcomer, 0, 50 * MS), WIRE_DROP_PART_LIMIT);
+    ck_assert_int_eq(give_part(r, newcomer, 0, 51 * MS), WIRE_DROP_PART_LIMIT);
     ck_assert_uint_eq(counters_of(r).evicted, 0);
     for (uint32_t i = 0; i < count_of(newcomer); i++) {
-        ck_assert_int_eq(give_part(r, newcomer, i, 51 * MS), WIRE_OK);
+        ck_assert_int_eq(give_part(r, newcomer, i, 52 * MS), WIRE_OK);
     }
     ck_assert_int_eq(received.type, MESSAGE_REQUEST);
     ck_assert_uint_eq(counters_of(r).evicted, 1);
-    for (uint16_t port = 2; port < fillers; port++) { /* the last part makes each of them whole */
+    for (uint16_t port = 1; port < fillers; port++) { /* the others are as they were */
         filler->address.port = port;
-        ck_assert_int_eq(give_part(r, filler, count_of(filler) - 1, 51 * MS), WIRE_OK);
-        ck_assert_int_eq(received.type, MESSAGE_REQUEST);
+        if (port > 2) {
+            ck_assert_int_eq(give_part(r, filler, last - 1, 52 * MS), WIRE_OK);
+        }
+        if (port != 2) {
+            ck_assert_int_eq(give_part(r, filler, last, 52 * MS), WIRE_OK);
+            ck_assert_int_eq(received.type, MESSAGE_REQUEST);
+        }
     }
     free(newcomer);
     free(filler);
+    free(r);
+}
+END_TEST
+
+/* The same within one source's share. */
+START_TEST(only_the_stuck_make_room_in_a_share)
+{
+    struct wire_reassembler_options options;
+    wire_reassembler_options_default(&options);
+    options.source_size = MESSAGE_SIZE_MAX;
+    options.stuck_ns = 50 * MS;
+    struct wire_reassembler *r = make(&options);
+    struct whole *whole = whole_of(60000, 0, 1);
+    const uint64_t share = MESSAGE_SIZE_MAX / whole->size;
+    for (whole->id = 0; whole->id < share; whole->id++) {
+        ck_assert_int_eq(give_part(r, whole, 0, whole->id * MS), WIRE_OK);
+    }
+    whole->id = 0;
+    ck_assert_int_eq(give_part(r, whole, 1, 30 * MS), WIRE_OK); /* then message 1 is the oldest */
+    whole->id = 1000;
+    ck_assert_int_eq(give_part(r, whole, 0, 50 * MS), WIRE_DROP_PART_LIMIT);
+    ck_assert_int_eq(give_part(r, whole, 0, 51 * MS), WIRE_OK);
+    ck_assert_uint_eq(counters_of(r).evicted, 1);
+    for (whole->id = 0; whole->id < share; whole->id++) {
+        if (whole->id != 1) {
+            ck_assert_int_eq(give_part(r, whole, 0, 51 * MS), WIRE_DROP_PART_REPEATED);
+        }
+    }
+    free(whole);
     free(r);
 }
 END_TEST
@@ -685,6 +729,32 @@ START_TEST(sources_and_messages_are_bounded)
     whole->address.port = 5;
     ck_assert_int_eq(give_part(r, whole, 0, 53 * MS), WIRE_OK);
     ck_assert_uint_eq(counters_of(r).evicted, 2);
+    free(whole);
+    free(r);
+}
+END_TEST
+
+/* Which source is forgotten first: the one that is idle longest. */
+START_TEST(what_is_done_is_remembered_for_a_while)
+{
+    struct wire_reassembler_options options;
+    wire_reassembler_options_default(&options);
+    options.sources_max = 2;
+    struct wire_reassembler *r = make(&options);
+    struct whole *whole = whole_of(5000, 0, 1);
+    for (uint16_t port = 1; port <= 2; port++) {
+        whole->address.port = port;
+        for (uint32_t i = 0; i < count_of(whole); i++) {
+            ck_assert_int_eq(give_part(r, whole, i, 0), WIRE_OK);
+        }
+    }
+    whole->address.port = 3; /* takes the place of the first */
+    ck_assert_int_eq(give_part(r, whole, 0, 0), WIRE_OK);
+    whole->address.port = 2;
+    ck_assert_int_eq(give_part(r, whole, 0, 0), WIRE_DROP_PART_REPEATED);
+    whole->address.port = 1; /* forgotten: begins anew, in the place of the second */
+    ck_assert_int_eq(give_part(r, whole, 0, 0), WIRE_OK);
+    ck_assert_uint_eq(counters_of(r).unfinished, 2);
     free(whole);
     free(r);
 }
@@ -885,7 +955,7 @@ int main(void)
     TCase *tests = tcase_create("reassembler");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, any_order_will_do, 0, 5);
-    tcase_add_test(tests, sources_and_messages_do_not_mix);
+    tcase_add_loop_test(tests, sources_and_messages_do_not_mix, 0, 20);
     tcase_add_loop_test(tests, one_mebibyte_without_loss, 0, 3);
     tcase_add_loop_test(tests, one_mebibyte_with_1_percent_lost, 0, 10);
     tcase_add_loop_test(tests, one_mebibyte_with_20_percent_lost, 0, 10);
@@ -894,7 +964,9 @@ int main(void)
     tcase_add_test(tests, a_source_holds_its_share_and_no_more);
     tcase_add_test(tests, claims_alone_take_no_memory);
     tcase_add_test(tests, only_the_stuck_make_room);
+    tcase_add_test(tests, only_the_stuck_make_room_in_a_share);
     tcase_add_test(tests, sources_and_messages_are_bounded);
+    tcase_add_test(tests, what_is_done_is_remembered_for_a_while);
     tcase_add_test(tests, contradictions_change_nothing);
     tcase_add_test(tests, parts_that_do_not_belong_together_are_dropped);
     tcase_add_test(tests, impossible_claims_open_nothing);

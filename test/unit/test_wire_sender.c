@@ -277,6 +277,31 @@ START_TEST(out_of_buffers_it_flushes_by_itself)
 }
 END_TEST
 
+/* A destination that came right after such a flush is found again: it does not get a datagram for
+ * each message. */
+START_TEST(after_a_flush_destinations_are_found_again)
+{
+    struct wire_sender_options options = options_for_test();
+    options.buffer_count = 8;
+    void *memory = malloc(wire_sender_memory_size(&options));
+    struct wire_sender *sender = wire_sender_init(memory, &options);
+    const struct message message = goodbye(1);
+    for (uint16_t port = 1; port < 2000; port = (uint16_t)(port + 9)) {
+        for (uint16_t i = 0; i < 9; i++) {
+            const struct wire_destination to = to_port((uint16_t)(port + i));
+            wire_send(sender, &to, &message, 0); /* the ninth flushes the others */
+        }
+        const struct wire_destination ninth = to_port((uint16_t)(port + 8));
+        wire_send(sender, &ninth, &message, 0);
+        wire_flush(sender);
+        ck_assert_uint_eq(caught.count, 9);
+        ck_assert_uint_eq(each_message(8, NULL, NULL, NULL), 2);
+        forget_caught();
+    }
+    free(memory);
+}
+END_TEST
+
 /* Encoded once, also where a flush takes the first copy away. */
 START_TEST(many_destinations_get_the_same)
 {
@@ -302,6 +327,19 @@ START_TEST(many_destinations_get_the_same)
     ck_assert_uint_eq(seconds, WIRE_DESTINATIONS_MAX);
     wire_send_many(sender, to, 0, &second, 0); /* nobody */
     forget_caught();
+
+    uint8_t operation[300];
+    for (size_t i = 0; i < sizeof operation; i++) {
+        operation[i] = (uint8_t)i;
+    }
+    const struct message large = request_of(operation, sizeof operation);
+    wire_send(sender, &to[0], &first, 0);
+    wire_send_many(sender, to, 2, &large, 0);
+    wire_flush(sender);
+    const size_t last = caught.count - 1;
+    ck_assert_mem_eq(caught.items[last].bytes + caught.items[last].size - sizeof operation,
+                     operation, sizeof operation);
+    forget_caught();
     free(memory);
 }
 END_TEST
@@ -317,21 +355,33 @@ START_TEST(token_less_datagrams_are_padded)
     for (uint32_t size = 0; size < 500; size++) {
         struct wire_destination to = to_port(100);
         to.padded_size = DATAGRAM_SIZE_MIN;
-        const struct message message = request_of(zeros, size);
-        wire_send(sender, &to, &message, 0);
+        const struct message request = request_of(zeros, size);
+        wire_send(sender, &to, &request, 0);
         wire_flush(sender);
         ck_assert_uint_eq(caught.count, 1);
         ck_assert_uint_ge(caught.items[0].size, DATAGRAM_SIZE_MIN);
         ck_assert_uint_eq(each_message(0, NULL, NULL, NULL), 1);
         forget_caught();
     }
+    /* One message in it that asks for padding is enough. */
+    struct wire_destination plain = to_port(100);
+    struct wire_destination padded = to_port(100);
+    padded.padded_size = DATAGRAM_SIZE_MIN;
+    const struct message message = goodbye(1);
+    wire_send(sender, &plain, &message, 0);
+    wire_send(sender, &padded, &message, 0);
+    wire_send(sender, &plain, &message, 0);
+    wire_flush(sender);
+    ck_assert_uint_eq(caught.count, 1);
+    ck_assert_uint_eq(caught.items[0].size, DATAGRAM_SIZE_MIN);
+    forget_caught();
     /* The budget comes first: there is no room for a padding frame in the last bytes. */
     for (uint32_t size = 0; size < 400; size++) {
         struct wire_destination to = to_port(100);
         to.padded_size = DATAGRAM_SIZE_MIN;
         to.budget = DATAGRAM_SIZE_MIN;
-        const struct message message = request_of(zeros, size);
-        wire_send(sender, &to, &message, UINT64_MAX / 2);
+        const struct message request = request_of(zeros, size);
+        wire_send(sender, &to, &request, UINT64_MAX / 2);
         wire_flush(sender);
         for (size_t i = 0; i < caught.count; i++) {
             ck_assert_uint_le(caught.items[i].size, DATAGRAM_SIZE_MIN);
@@ -471,6 +521,27 @@ START_TEST(parts_leave_at_their_pace)
     wire_sender_tick(sender, now + 1000 * (uint64_t)MS); /* nothing waits any more */
     wire_flush(sender);
     ck_assert_uint_eq(caught_bytes(), bytes);
+
+    /* However long the pause was, a burst is a burst. */
+    for (uint64_t pause_ms = 1; pause_ms < 20; pause_ms++) {
+        forget_caught();
+        now += 1000 * (uint64_t)MS;
+        sender = wire_sender_init(memory, &options);
+        wire_send(sender, &to, &message, now); /* takes the first burst */
+        wire_flush(sender);
+        const size_t burst = caught_bytes();
+        wire_sender_tick(sender, now + pause_ms * MS);
+        wire_flush(sender);
+        ck_assert_uint_le(caught_bytes() - burst, pause_ms * 10000 + 2000);
+        ck_assert_uint_le(caught_bytes() - burst, 65536);
+    }
+    forget_caught();
+    sender = wire_sender_init(memory, &options);
+    const struct message small = request_of(zeros, 3000);
+    wire_send(sender, &to, &small, now);
+    wire_send(sender, &to, &message, now + 6 * MS); /* would be more than a burst */
+    wire_flush(sender);
+    ck_assert_uint_le(caught_bytes(), 65536 + 10000);
     forget_caught();
     free(memory);
 }
@@ -523,6 +594,37 @@ START_TEST(only_missing_parts_are_sent_again)
     wire_sender_parts_missing(sender, &other_sender, 0);
     wire_flush(sender);
     ck_assert_uint_eq(caught.count, 0);
+    forget_caught();
+    free(memory);
+}
+END_TEST
+
+/* Parts of one message are all of one size: the smallest budget's. */
+START_TEST(the_smallest_budget_decides)
+{
+    const struct wire_sender_options options = options_for_test();
+    void *memory = malloc(wire_sender_memory_size(&options));
+    struct wire_sender *sender = wire_sender_init(memory, &options);
+    struct wire_destination to[4] = {to_port(100), to_port(101), to_port(102), to_port(103)};
+    to[0].budget = 9000;
+    to[1].budget = 600;
+    to[2].budget = 1400;
+    to[3].budget = 20000; /* takes it whole */
+    const struct message message = request_of(zeros, 15000);
+    wire_send_many(sender, to, 4, &message, 0);
+    wire_flush(sender);
+    size_t whole = 0;
+    for (size_t i = 0; i < caught.count; i++) {
+        const uint16_t port = caught.items[i].address.port;
+        whole += port == 103 ? 1 : 0;
+        ck_assert_uint_le(caught.items[i].size, to[port - 100].budget);
+    }
+    ck_assert_uint_eq(whole, 1);
+    for (uint16_t port = 100; port < 103; port++) {
+        const struct parts parts = take_parts(port);
+        ck_assert_uint_eq(parts.count, (parts.total_size + parts.part_size - 1) / parts.part_size);
+        ck_assert_uint_lt(parts.part_size, 600);
+    }
     forget_caught();
     free(memory);
 }
@@ -605,23 +707,31 @@ START_TEST(newest_messages_can_be_repaired)
     struct wire_sender *sender = wire_sender_init(memory, &options);
     const struct wire_destination to = to_port(100);
     static uint8_t operation[50000];
+    uint64_t ids[300];
     for (int i = 0; i < 300; i++) {
         const uint32_t size = (uint32_t)prng_between(&prng, 1500, 49000);
         memset(operation, i, size);
         const struct message message = request_of(operation, size);
         wire_send(sender, &to, &message, 0);
         wire_flush(sender);
-        const struct parts parts = take_parts(100);
+        ids[i] = take_parts(100).id;
         forget_caught();
-        const uint8_t bitmap[1] = {0x02}; /* the second part */
-        const struct message ask = missing(parts.id, bitmap, 1, 100);
-        wire_sender_parts_missing(sender, &ask, 0);
-        wire_flush(sender);
-        ck_assert_uint_eq(caught.count, 1);
-        ck_assert_uint_eq(take_parts(100).count_of[1], 1);
-        const uint8_t *bytes = caught.items[0].bytes;
-        ck_assert_uint_eq(bytes[caught.items[0].size - 1], (uint8_t)i);
-        forget_caught();
+        bool kept = true;
+        for (int j = i; j >= 0 && j > i - 12; j--) {
+            const uint8_t bitmap[1] = {0x02}; /* the second part */
+            const struct message ask = missing(ids[j], bitmap, 1, 100);
+            wire_sender_parts_missing(sender, &ask, 0);
+            wire_flush(sender);
+            ck_assert(j < i || caught.count == 1);
+            ck_assert(kept || caught.count == 0); /* the oldest go first */
+            kept = caught.count == 1;
+            if (kept) {
+                ck_assert_uint_eq(take_parts(100).count_of[1], 1);
+                const uint8_t *bytes = caught.items[0].bytes;
+                ck_assert_uint_eq(bytes[caught.items[0].size - 1], (uint8_t)j);
+            }
+            forget_caught();
+        }
     }
     free(memory);
 }
@@ -782,11 +892,13 @@ int main(void)
     tcase_add_loop_test(tests, budgets_hold_and_order_is_kept, 0, 20);
     tcase_add_test(tests, a_message_may_fill_its_datagram);
     tcase_add_test(tests, out_of_buffers_it_flushes_by_itself);
+    tcase_add_test(tests, after_a_flush_destinations_are_found_again);
     tcase_add_loop_test(tests, many_destinations_get_the_same, 1, 12);
     tcase_add_test(tests, token_less_datagrams_are_padded);
     tcase_add_test(tests, header_says_who_sends);
     tcase_add_test(tests, parts_leave_at_their_pace);
     tcase_add_test(tests, only_missing_parts_are_sent_again);
+    tcase_add_test(tests, the_smallest_budget_decides);
     tcase_add_test(tests, impatience_sends_nothing_twice);
     tcase_add_test(tests, split_messages_take_turns);
     tcase_add_loop_test(tests, newest_messages_can_be_repaired, 0, 10);
