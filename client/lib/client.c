@@ -514,8 +514,7 @@ int vr_submit(struct vr_session *session, const void *operation, size_t size, un
     }
     if (error == 0) {
         /* What is larger is refused by its size; the bytes are not needed for that. */
-        error = keep_operation(session, operation,
-                               size <= OPERATION_SIZE_MAX ? size : OPERATION_SIZE_MAX);
+        error = keep_operation(session, operation, size <= OPERATION_SIZE_MAX ? size : 0);
     }
     if (error == 0) {
         const uint64_t now_ns = clock_monotonic_ns();
