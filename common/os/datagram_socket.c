@@ -25,6 +25,7 @@ struct receive_state {
     struct iovec vectors[DATAGRAM_BATCH_MAX];
     struct sockaddr_storage addresses[DATAGRAM_BATCH_MAX];
     _Alignas(struct cmsghdr) uint8_t controls[DATAGRAM_BATCH_MAX][CONTROL_SIZE];
+    size_t used; /* headers that have to be prepared again */
 };
 
 static void count(atomic_uint_least64_t *counter, uint64_t by)
@@ -136,6 +137,7 @@ int datagram_receiver_init(struct datagram_receiver *receiver)
         datagram_receiver_destroy(receiver);
         return -ENOMEM;
     }
+    receiver->state->used = DATAGRAM_BATCH_MAX;
     return 0;
 }
 
@@ -147,11 +149,11 @@ void datagram_receiver_destroy(struct datagram_receiver *receiver)
     receiver->state = NULL;
 }
 
-/* The kernel overwrites lengths, so they are set before every call. */
+/* The kernel overwrites lengths: those of the last receive are set again before the next. */
 static void prepare_headers(struct datagram_receiver *receiver)
 {
     struct receive_state *state = receiver->state;
-    for (size_t i = 0; i < DATAGRAM_BATCH_MAX; i++) {
+    for (size_t i = 0; i < state->used; i++) {
         state->vectors[i] = (struct iovec){
             .iov_base = receiver->buffers + i * (DATAGRAM_SIZE_MAX + 1),
             .iov_len = DATAGRAM_SIZE_MAX + 1,
@@ -165,6 +167,7 @@ static void prepare_headers(struct datagram_receiver *receiver)
             .msg_controllen = CONTROL_SIZE,
         };
     }
+    state->used = 0;
 }
 
 /* UDP-11: the index, from 1, of an own address, so that net_address can name it; 0 where there is
@@ -251,11 +254,14 @@ size_t datagram_receive(struct datagram_socket *sock, struct datagram_receiver *
     const int got =
         recvmmsg(sock->fd, receiver->state->headers, DATAGRAM_BATCH_MAX, MSG_WAITFORONE, NULL);
     if (got < 0) {
+        receiver->state->used = 1; /* an error may have touched the first */
         if (errno != EAGAIN && errno != EINTR) {
             count(&sock->counters.receive_errors, 1);
         }
         return 0;
     }
+    /* One more, for an error behind the last. */
+    receiver->state->used = (size_t)got < DATAGRAM_BATCH_MAX ? (size_t)got + 1 : (size_t)got;
     uint64_t bytes = 0;
     for (size_t i = 0; i < (size_t)got; i++) {
         if (take(sock, receiver, i)) {

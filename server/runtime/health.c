@@ -25,8 +25,7 @@ void health_destroy(struct health *health)
 }
 
 /* Every line begins with who speaks, and where it stands. */
-__attribute__((format(printf, 4, 5))) static void say(const struct health *health,
-                                                      const struct vr_snapshot *now,
+__attribute__((format(printf, 3, 4))) static void say(const struct health *health,
                                                       enum log_level level, const char *format, ...)
 {
     char text[LOG_LINE_MAX];
@@ -34,10 +33,10 @@ __attribute__((format(printf, 4, 5))) static void say(const struct health *healt
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    logger_write(level,
-                 "replica %" PRIu32 " view %" PRIu64 " op %" PRIu64 " commit %" PRIu64 ": %s",
-                 health->configuration.members[health->self].replica_id,
-                 view_within_epoch(now->view_number), now->op_number, now->commit_number, text);
+    logger_write(
+        level, "replica %" PRIu32 " view %" PRIu64 " op %" PRIu64 " commit %" PRIu64 ": %s",
+        health->configuration.members[health->self].replica_id,
+        view_within_epoch(health->view_number), health->op_number, health->commit_number, text);
 }
 
 static uint32_t primary_id(const struct health *health, uint64_t view_number)
@@ -52,25 +51,25 @@ static void say_status(const struct health *health, const struct vr_snapshot *no
     switch (now->status) {
     case STATUS_NORMAL:
         if (now->acting_primary) {
-            say(health, now, LOG_LEVEL_INFO, "primary of view %" PRIu64, view);
+            say(health, LOG_LEVEL_INFO, "primary of view %" PRIu64, view);
         } else {
-            say(health, now, LOG_LEVEL_INFO,
+            say(health, LOG_LEVEL_INFO,
                 "backup in view %" PRIu64 ", its primary is replica %" PRIu32, view,
                 primary_id(health, now->view_number));
         }
         break;
     case STATUS_VIEW_CHANGE:
-        say(health, now, LOG_LEVEL_INFO,
+        say(health, LOG_LEVEL_INFO,
             "view change to view %" PRIu64 ", its primary would be replica %" PRIu32, view,
             primary_id(health, now->view_number));
         break;
     case STATUS_RECOVERING:
-        say(health, now, LOG_LEVEL_INFO,
+        say(health, LOG_LEVEL_INFO,
             "recovering: this replica's log was in memory and is gone; waiting for a primary to "
             "get it from");
         break;
     case STATUS_TRANSITIONING:
-        say(health, now, LOG_LEVEL_INFO, "between two configurations");
+        say(health, LOG_LEVEL_INFO, "between two configurations");
         break;
     }
 }
@@ -98,46 +97,46 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
 
 static void say_sync(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
 {
-    const struct vr_snapshot *said = &health->said;
+    const struct health_said *said = &health->said;
     const bool runs = now->sync_target != 0;
     const bool ran = said->sync_target != 0;
     if (runs && !ran) {
         health->sync_started_ns = now_ns;
     }
     if (runs && !ran && now->sync_target - now->sync_from >= HEALTH_SYNC_ENTRIES_MIN) {
-        say(health, now, LOG_LEVEL_INFO, "catching up from op %" PRIu64 " to %" PRIu64,
-            now->sync_from, now->sync_target);
+        say(health, LOG_LEVEL_INFO, "catching up from op %" PRIu64 " to %" PRIu64, now->sync_from,
+            now->sync_target);
     } else if (!runs && ran && said->sync_target - said->sync_from >= HEALTH_SYNC_ENTRIES_MIN) {
-        say(health, now, LOG_LEVEL_INFO, "catching up ended after %.1f s",
+        say(health, LOG_LEVEL_INFO, "catching up ended after %.1f s",
             (double)(now_ns - health->sync_started_ns) / (double)NANOSECONDS_PER_SECOND);
     }
 }
 
 static void say_conditions(const struct health *health, const struct vr_snapshot *now)
 {
-    const struct vr_snapshot *said = &health->said;
+    const struct health_said *said = &health->said;
     if (now->suspecting && !said->suspecting) {
-        say(health, now, LOG_LEVEL_INFO,
+        say(health, LOG_LEVEL_INFO,
             "suspects the primary of view %" PRIu64 " and votes for the next",
             view_within_epoch(now->view_number));
     } else if (!now->suspecting && said->suspecting && now->view_number == said->view_number &&
                now->status == STATUS_NORMAL) {
-        say(health, now, LOG_LEVEL_INFO, "suspects the primary of view %" PRIu64 " no more",
+        say(health, LOG_LEVEL_INFO, "suspects the primary of view %" PRIu64 " no more",
             view_within_epoch(now->view_number));
     }
     if (now->log_full && !said->log_full) {
-        say(health, now, LOG_LEVEL_ERROR,
+        say(health, LOG_LEVEL_ERROR,
             "the log in memory is full (%" PRIu64
             " MiB): writes are refused as busy from now on. A "
             "log in memory only grows: raise --log-memory-max, or destroy the group and begin anew",
             health->log_memory_max / (1024 * 1024));
     } else if (!now->log_full && said->log_full) {
-        say(health, now, LOG_LEVEL_INFO, "the log has room again");
+        say(health, LOG_LEVEL_INFO, "the log has room again");
     }
     if (now->group_lost && !said->group_lost) {
         char text[HEALTH_NOTE_MAX];
         say_group_lost(health, now, text);
-        say(health, now, LOG_LEVEL_ERROR, "%s", text);
+        say(health, LOG_LEVEL_ERROR, "%s", text);
     }
 }
 
@@ -152,10 +151,10 @@ static void say_silent(struct health *health, const struct vr_snapshot *now, uin
                             now_ns - heard_ns > HEALTH_SILENT_NS;
         silent_mask |= silent ? bit : 0;
         if (silent && (health->silent_mask & bit) == 0) {
-            say(health, now, LOG_LEVEL_WARNING, "replica %" PRIu32 " is silent",
+            say(health, LOG_LEVEL_WARNING, "replica %" PRIu32 " is silent",
                 now->members[i].replica_id);
         } else if (!silent && (health->silent_mask & bit) != 0) {
-            say(health, now, LOG_LEVEL_INFO, "replica %" PRIu32 " is heard again",
+            say(health, LOG_LEVEL_INFO, "replica %" PRIu32 " is heard again",
                 now->members[i].replica_id);
         }
     }
@@ -164,9 +163,13 @@ static void say_silent(struct health *health, const struct vr_snapshot *now, uin
 
 static void tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
 {
-    const struct vr_snapshot *said = &health->said;
-    const bool moved = !health->said_anything || now->status != said->status ||
-                       now->view_number != said->view_number ||
+    const struct health_said *said = &health->said;
+    health->view_number = now->view_number;
+    health->op_number = now->op_number;
+    health->commit_number = now->commit_number;
+    /* The view that a recovering replica learns of says nothing yet. */
+    const bool new_view = now->view_number != said->view_number && now->status != STATUS_RECOVERING;
+    const bool moved = !said->anything || now->status != said->status || new_view ||
                        now->acting_primary != said->acting_primary;
     if (moved) {
         say_status(health, now);
@@ -174,8 +177,17 @@ static void tell(struct health *health, const struct vr_snapshot *now, uint64_t 
     say_sync(health, now, now_ns);
     say_conditions(health, now);
     say_silent(health, now, now_ns);
-    health->said = *now;
-    health->said_anything = true;
+    health->said = (struct health_said){
+        .anything = true,
+        .view_number = now->view_number,
+        .status = now->status,
+        .acting_primary = now->acting_primary,
+        .suspecting = now->suspecting,
+        .log_full = now->log_full,
+        .group_lost = now->group_lost,
+        .sync_from = now->sync_from,
+        .sync_target = now->sync_target,
+    };
 }
 
 void health_observe(struct health *health, const struct replica *replica,
@@ -195,7 +207,7 @@ void health_observe(struct health *health, const struct replica *replica,
 void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
                      struct checksum theirs, uint32_t peer)
 {
-    say(health, &health->said, LOG_LEVEL_ERROR,
+    say(health, LOG_LEVEL_ERROR,
         "DIVERGED: the entry at op %" PRIu64 " is %016" PRIx64 "%016" PRIx64 " here and %016" PRIx64
         "%016" PRIx64 " at replica %" PRIu32 ", and both are committed. This replica has left "
         "service. Keep its data directory for whoever looks into it, and report this",
@@ -229,7 +241,7 @@ static void say_refused(struct health *health, uint32_t *said_reasons, const cha
         return;
     }
     *said_reasons |= bit;
-    say(health, &health->said, LOG_LEVEL_WARNING,
+    say(health, LOG_LEVEL_WARNING,
         "replica %" PRIu32 " %s: %s (here %016" PRIx64 ", there %016" PRIx64 ")", replica_id, who,
         refusal_text(refused->reason), refused->own, refused->yours);
 }

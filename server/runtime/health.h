@@ -30,6 +30,19 @@ struct health_published {
     struct health_senders senders;
 };
 
+/* What log lines are about. */
+struct health_said {
+    bool anything;
+    uint64_t view_number;
+    enum vr_status status;
+    bool acting_primary;
+    bool suspecting;
+    bool log_full;
+    bool group_lost;
+    uint64_t sync_from;
+    uint64_t sync_target;
+};
+
 struct health {
     struct configuration configuration;
     uint32_t self; /* own member index */
@@ -38,9 +51,11 @@ struct health {
     pthread_mutex_t mutex; /* guards published, for a copy in or out */
     struct health_published published;
 
-    /* The holder's alone: what was said last. */
-    bool said_anything;
-    struct vr_snapshot said;
+    /* The holder's alone: where the replica stands, and what was said last. */
+    uint64_t view_number;
+    uint64_t op_number;
+    uint64_t commit_number;
+    struct health_said said;
     uint64_t sync_started_ns;
     uint32_t silent_mask;
     uint32_t refused_peers[REPLICAS_MAX]; /* by member index: reasons said already, as bits */

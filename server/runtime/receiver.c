@@ -300,12 +300,18 @@ static void ask(void *context, const struct net_address *address, const struct m
     outbox_send(&receiver->outbox, address, message, clock_monotonic_ns());
 }
 
+static uint64_t deadline(const struct receiver *receiver)
+{
+    const uint64_t parts_ns = wire_reassembler_deadline(receiver->reassembler);
+    const uint64_t sender_ns = wire_sender_deadline(receiver->outbox.sender);
+    return parts_ns < sender_ns ? parts_ns : sender_ns;
+}
+
 static void tick(struct receiver *receiver, uint64_t now_ns)
 {
     struct wire_reassembler_counters whole;
     wire_reassembler_tick(receiver->reassembler, now_ns, ask, receiver);
     wire_sender_tick(receiver->outbox.sender, now_ns);
-    outbox_flush(&receiver->outbox);
     wire_reassembler_counters(receiver->reassembler, &whole);
     atomic_store_explicit(&receiver->counters.parts_whole, whole.whole, memory_order_relaxed);
     atomic_store_explicit(&receiver->counters.parts_asked, whole.asked, memory_order_relaxed);
@@ -313,34 +319,38 @@ static void tick(struct receiver *receiver, uint64_t now_ns)
     atomic_store_explicit(&receiver->counters.parts_evicted, whole.evicted, memory_order_relaxed);
 }
 
-static uint64_t wait_for(const struct receiver *receiver)
+static void receive(struct receiver *receiver, uint64_t timeout_ns)
 {
-    const uint64_t parts_ns = wire_reassembler_deadline(receiver->reassembler);
-    const uint64_t sender_ns = wire_sender_deadline(receiver->outbox.sender);
-    const uint64_t deadline_ns = parts_ns < sender_ns ? parts_ns : sender_ns;
-    if (deadline_ns == UINT64_MAX) {
-        return UINT64_MAX; /* the socket's own timeout */
+    const size_t arrived = datagram_receive(receiver->sock, &receiver->receiver, timeout_ns);
+    if (arrived == 0) {
+        return;
     }
     const uint64_t now_ns = clock_monotonic_ns();
-    return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    for (size_t i = 0; i < arrived; i++) {
+        on_datagram(receiver, &receiver->receiver.items[i], now_ns);
+    }
+    inbox_publish(receiver->inbox, receiver->kind);
+    atomic_fetch_add(&receiver->batches, 1);
+    core_run(receiver->core);
 }
 
 static void *run(void *argument)
 {
     struct receiver *receiver = argument;
+    uint64_t timeout_ns = UINT64_MAX; /* the socket's own */
     while (!atomic_load(&receiver->stopping)) {
-        const size_t arrived =
-            datagram_receive(receiver->sock, &receiver->receiver, wait_for(receiver));
-        const uint64_t now_ns = clock_monotonic_ns();
-        for (size_t i = 0; i < arrived; i++) {
-            on_datagram(receiver, &receiver->receiver.items[i], now_ns);
+        receive(receiver, timeout_ns);
+        uint64_t deadline_ns = deadline(receiver);
+        timeout_ns = UINT64_MAX;
+        if (deadline_ns != UINT64_MAX) {
+            const uint64_t now_ns = clock_monotonic_ns();
+            if (deadline_ns <= now_ns) {
+                tick(receiver, now_ns);
+                deadline_ns = deadline(receiver);
+            }
+            timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
         }
-        if (arrived > 0) {
-            inbox_publish(receiver->inbox, receiver->kind);
-            atomic_fetch_add(&receiver->batches, 1);
-            core_run(receiver->core);
-        }
-        tick(receiver, now_ns);
+        outbox_flush(&receiver->outbox);
     }
     return NULL;
 }

@@ -31,6 +31,9 @@
 #include "server/runtime/version.h"
 
 enum {
+    /* A process that was killed has its data directory until its memory is given back. */
+    LOCK_WAIT_MS = 2000,
+    LOCK_STEP_MS = 20,
     STOP_EXECUTE_MS = 400,       /* what the executor may still take when all else has stopped */
     LOG_MEMORY_UNIT = 64 * 1024, /* the regions of the log are multiples of this */
 };
@@ -114,8 +117,14 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
 {
     struct storage_error why;
     server->file_ops = file_ops_posix();
-    const int status = state_file_open(&server->state_file, &server->file_ops,
-                                       server->options.data_directory, &server->state, &why);
+    const uint64_t deadline_ns = clock_monotonic_ns() + LOCK_WAIT_MS * NANOSECONDS_PER_MILLISECOND;
+    int status = state_file_open(&server->state_file, &server->file_ops,
+                                 server->options.data_directory, &server->state, &why);
+    while (status == -EWOULDBLOCK && clock_monotonic_ns() < deadline_ns) {
+        clock_sleep_ns(LOCK_STEP_MS * NANOSECONDS_PER_MILLISECOND);
+        status = state_file_open(&server->state_file, &server->file_ops,
+                                 server->options.data_directory, &server->state, &why);
+    }
     if (status != 0) {
         return server_error_set(error, server_error_storage_exit(status), "%s", why.text);
     }
