@@ -52,26 +52,27 @@ static const struct word *argument(const struct words *words, size_t number)
     return number < words->count ? &words->items[number] : NULL;
 }
 
-/* Reads stdin to its end; one byte beyond what a value may have is enough to refuse it. */
-static void read_stdin(struct word *value)
+/* Reads stdin to its end. */
+static bool read_stdin(struct word *value)
 {
     const size_t limit = 64 * 1024 * 1024; /* so that the message can name the size */
     size_t capacity = 64 * 1024;
     value->bytes = must_realloc(NULL, capacity);
     value->size = 0;
-    size_t got;
-    while (value->size < limit &&
-           (got = fread(value->bytes + value->size, 1, capacity - value->size, stdin)) > 0) {
-        value->size += got;
+    while (value->size < limit && !feof(stdin) && !ferror(stdin)) {
+        value->size += fread(value->bytes + value->size, 1, capacity - value->size, stdin);
         if (value->size == capacity) {
             capacity *= 2;
             value->bytes = must_realloc(value->bytes, capacity);
         }
     }
+    const bool good = !ferror(stdin);
     clearerr(stdin); /* a terminal goes on after Ctrl-D */
+    return good;
 }
 
-/* The value itself, or what stdin holds if it is "-". `read` is what to free. */
+/* The value itself, or what stdin holds if it is "-"; NULL, having said so, if that cannot be read.
+ * `read` is what to free. */
 static const struct word *value_or_stdin(struct shell *shell, const struct word *word,
                                          struct word *read)
 {
@@ -79,8 +80,13 @@ static const struct word *value_or_stdin(struct shell *shell, const struct word 
     if (word->quoted || !word_is(word, "-")) {
         return word;
     }
-    read_stdin(read);
     shell->stdin_used = true;
+    if (!read_stdin(read)) {
+        (void)report_error(shell, EXIT_IO, "io", "cannot read the value from stdin: %s",
+                           strerror(errno));
+        free(read->bytes);
+        return NULL;
+    }
     return read;
 }
 
@@ -127,6 +133,9 @@ static int run_set(struct shell *shell, const struct words *words)
     const struct word *key = argument(words, 1);
     struct word read;
     const struct word *value = value_or_stdin(shell, argument(words, 2), &read);
+    if (value == NULL) {
+        return EXIT_IO;
+    }
     struct vr_result result;
     (void)vr_kv_set(shell->session, key->bytes, key->size, value->bytes, value->size,
                     shell->options->timeout_ms, &result);
@@ -149,6 +158,9 @@ static int run_cas(struct shell *shell, const struct words *words)
     const bool absent = !old->quoted && word_is(old, "--absent");
     struct word read;
     const struct word *value = value_or_stdin(shell, argument(words, 3), &read);
+    if (value == NULL) {
+        return EXIT_IO;
+    }
     struct vr_result result;
     (void)vr_kv_cas(shell->session, key->bytes, key->size, absent ? NULL : old->bytes, old->size,
                     value->bytes, value->size, shell->options->timeout_ms, &result);
