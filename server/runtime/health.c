@@ -10,12 +10,13 @@
 #include "common/os/thread.h"
 
 void health_init(struct health *health, const struct configuration *configuration, uint32_t self,
-                 uint64_t log_memory_max)
+                 uint64_t log_memory_max, uint64_t heartbeat_ns)
 {
     memset(health, 0, sizeof *health);
     health->configuration = *configuration;
     health->self = self;
     health->log_memory_max = log_memory_max;
+    health->heartbeat_ns = heartbeat_ns;
     mutex_init(&health->mutex);
 }
 
@@ -140,15 +141,35 @@ static void say_conditions(const struct health *health, const struct vr_snapshot
     }
 }
 
+/* TM-3: a primary does something every heartbeat. One that did not was not running, and cannot tell
+ * who was silent meanwhile. */
+static void say_stall(struct health *health, uint64_t now_ns)
+{
+    const uint64_t quiet_ns = health->observed_ns == 0 ? 0 : now_ns - health->observed_ns;
+    if (health->said.acting_primary && health->configuration.member_count > 1 &&
+        quiet_ns > HEALTH_STALL_NS + 2 * health->heartbeat_ns) {
+        health->resumed_ns = now_ns;
+        say(health, LOG_LEVEL_WARNING,
+            "did not run for %.1f s: it was stopped, or its machine was suspended or overloaded",
+            (double)quiet_ns / (double)NANOSECONDS_PER_SECOND);
+    }
+    health->observed_ns = now_ns;
+}
+
+static bool is_silent(const struct health *health, uint64_t heard_ns, uint64_t now_ns)
+{
+    const uint64_t since_ns = heard_ns > health->resumed_ns ? heard_ns : health->resumed_ns;
+    return heard_ns != 0 && since_ns < now_ns && now_ns - since_ns > HEALTH_SILENT_NS;
+}
+
 /* Only an acting primary hears from everybody; what others miss says nothing. */
 static void say_silent(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
 {
     uint32_t silent_mask = 0;
     for (uint32_t i = 0; i < now->member_count && now->acting_primary; i++) {
         const uint32_t bit = UINT32_C(1) << i;
-        const uint64_t heard_ns = now->members[i].heard_ns;
-        const bool silent = i != health->self && heard_ns != 0 && heard_ns < now_ns &&
-                            now_ns - heard_ns > HEALTH_SILENT_NS;
+        const bool silent =
+            i != health->self && is_silent(health, now->members[i].heard_ns, now_ns);
         silent_mask |= silent ? bit : 0;
         if (silent && (health->silent_mask & bit) == 0) {
             say(health, LOG_LEVEL_WARNING, "replica %" PRIu32 " is silent",
@@ -174,6 +195,7 @@ static void tell(struct health *health, const struct vr_snapshot *now, uint64_t 
     if (moved) {
         say_status(health, now);
     }
+    say_stall(health, now_ns);
     say_sync(health, now, now_ns);
     say_conditions(health, now);
     say_silent(health, now, now_ns);

@@ -17,6 +17,7 @@ enum {
 };
 
 #define HEALTH_SILENT_NS UINT64_C(1000000000) /* a primary misses a backup that long: news */
+#define HEALTH_STALL_NS UINT64_C(1000000000)  /* a primary did not run that long: news */
 
 struct health_senders {
     struct wire_sender_counters peers;
@@ -47,6 +48,7 @@ struct health {
     struct configuration configuration;
     uint32_t self; /* own member index */
     uint64_t log_memory_max;
+    uint64_t heartbeat_ns;
 
     pthread_mutex_t mutex; /* guards published, for a copy in or out */
     struct health_published published;
@@ -57,13 +59,15 @@ struct health {
     uint64_t commit_number;
     struct health_said said;
     uint64_t sync_started_ns;
+    uint64_t observed_ns; /* 0: never */
+    uint64_t resumed_ns;  /* end of the last stall */
     uint32_t silent_mask;
     uint32_t refused_peers[REPLICAS_MAX]; /* by member index: reasons said already, as bits */
     uint32_t refused_by[REPLICAS_MAX];
 };
 
 void health_init(struct health *health, const struct configuration *configuration, uint32_t self,
-                 uint64_t log_memory_max);
+                 uint64_t log_memory_max, uint64_t heartbeat_ns);
 void health_destroy(struct health *health);
 
 void health_observe(struct health *health, const struct replica *replica,

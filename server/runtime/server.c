@@ -439,7 +439,7 @@ static int make_parts(struct vr_server *server)
         goto destroy_peers;
     }
     health_init(&server->health, &server->state.configuration, server->self,
-                server->log_memory_size);
+                server->log_memory_size, server->options.heartbeat_ns);
     timer_init(&server->timer);
     return 0;
 

@@ -2,10 +2,12 @@
  * the key-value store. */
 #include <check.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/lib/vr/client.h"
@@ -484,6 +486,56 @@ START_TEST(group_stops_under_load)
 }
 END_TEST
 
+/* A disk that says no. */
+
+static void note_failure(void *context)
+{
+    atomic_bool *failed = context;
+    atomic_store(failed, true);
+}
+
+/* D4: a replica whose state file cannot be written stops taking part, and says so. */
+START_TEST(failed_state_file_ends_the_replica)
+{
+    atomic_bool failed = false;
+    struct vr_server_error error = {.text = ""};
+    group_start(3);
+    wait_until_executed(1, 0);
+    wait_until_executed(2, 0);
+    node_stop(2);
+    struct node *node = &group.nodes[2];
+    const struct vr_server_options options = {
+        .data_directory = node->directory,
+        .durability = DURABILITY_MEMORY,
+        .log_memory_max = LOG_MEMORY,
+        .failed = note_failure,
+        .context = &failed,
+    };
+    accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
+    ck_assert_int_eq((int)vr_server_start(&options, &node->app, &node->server, &error),
+                     VR_SERVER_OK);
+    wait_until_executed(2, 0);
+
+    /* From now on no file of this process can be written: what a full or broken disk looks like.
+     * A view change has to write one. */
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+    logger_set_level(LOG_LEVEL_ERROR);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+    (void)vr_server_stop(group.nodes[0].server);
+    group.nodes[0].server = NULL;
+    for (int i = 0; i < DEADLINE_S * 100 && !atomic_load(&failed); i++) {
+        clock_sleep_ns(10 * NANOSECONDS_PER_MILLISECOND);
+    }
+    ck_assert(atomic_load(&failed));
+    ck_assert_int_eq((int)vr_server_stop(node->server), VR_SERVER_IO);
+    node->server = NULL;
+    (void)vr_server_stop(group.nodes[1].server);
+    group.nodes[1].server = NULL;
+    group_stop();
+}
+END_TEST
+
 /* Who may be what. */
 
 START_TEST(data_directory_belongs_to_one_process)
@@ -704,6 +756,7 @@ static Suite *server_suite(void)
     tcase_set_timeout(stopping, 300);
     tcase_add_test(stopping, stops_whenever_it_is_told_to);
     tcase_add_test(stopping, group_stops_under_load);
+    tcase_add_test(stopping, failed_state_file_ends_the_replica);
     suite_add_tcase(suite, stopping);
     TCase *refusing = tcase_create("refusing");
     tcase_set_timeout(refusing, 180);
