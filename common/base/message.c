@@ -251,7 +251,7 @@ static bool start_view_valid(const struct start_view *m)
 static bool catchup_request_valid(const struct catchup_request *m)
 {
     return view_valid_or_none(m->last_normal_view) && m->from_op > 0 && m->to_op >= m->from_op &&
-           m->to_op - m->from_op < SYNC_ENTRIES_MAX;
+           m->to_op - m->from_op < SYNC_ENTRIES_MAX && m->synced_op < m->from_op;
 }
 
 static bool catchup_response_valid(const struct catchup_response *m)

@@ -205,6 +205,7 @@ struct catchup_request {
     uint64_t last_normal_view;
     uint64_t from_op;
     uint64_t to_op;
+    uint64_t synced_op; /* everything up to here is staged at the sender: its progress (V1) */
 };
 
 struct catchup_response {

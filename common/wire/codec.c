@@ -466,6 +466,7 @@ static void encode_catchup_request(Vr__CatchupRequest *f, const struct catchup_r
     f->last_normal_view = m->last_normal_view;
     f->from_op = m->from_op;
     f->to_op = m->to_op;
+    f->synced_op = m->synced_op;
 }
 
 static struct catchup_request decode_catchup_request(const Vr__CatchupRequest *f)
@@ -475,6 +476,7 @@ static struct catchup_request decode_catchup_request(const Vr__CatchupRequest *f
         .last_normal_view = f->last_normal_view,
         .from_op = f->from_op,
         .to_op = f->to_op,
+        .synced_op = f->synced_op,
     };
 }
 

@@ -10,7 +10,7 @@
 #include "common/base/invariant.h"
 #include "server/vr/replica.h"
 
-enum { RANGE_FIRST = 32 }; /* ops asked for at once before entry sizes are known */
+enum { RANGE_FIRST = 8 }; /* ops asked for at once before entry sizes are known */
 
 bool sync_running(const struct replica *r, uint64_t entering)
 {
@@ -193,6 +193,7 @@ static void ask(struct replica *r, struct sync_slot *slot)
                 .last_normal_view = r->sync.target.last_normal_view,
                 .from_op = slot->from_op,
                 .to_op = slot->to_op,
+                .synced_op = r->staging.op_number,
             },
     };
     send_to_peer(r, r->sync.source, &m);
@@ -228,23 +229,38 @@ static void find_unasked(struct replica *r, uint64_t *from_op, uint64_t *to_op)
     }
 }
 
-static void fill_window(struct replica *r)
+/* A free slot, or the one farthest ahead: what comes first is asked for first, even where an answer
+ * that did not hold all it was asked for has left a hole. NULL: all are busy below from_op. */
+static struct sync_slot *slot_for(struct replica *r, uint64_t from_op)
 {
+    struct sync_slot *farthest = NULL;
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         struct sync_slot *slot = &r->sync_slots[i];
+        if (slot->from_op == 0) {
+            return slot;
+        }
+        if (slot->from_op > from_op && (farthest == NULL || slot->from_op > farthest->from_op)) {
+            farthest = slot;
+        }
+    }
+    return farthest;
+}
+
+static void fill_window(struct replica *r)
+{
+    timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX && outputs_have_room(r, SYNC_WINDOW_MAX); i++) {
         uint64_t from_op;
         uint64_t to_op;
         find_unasked(r, &from_op, &to_op);
-        if (to_op < from_op) {
-            break;
+        struct sync_slot *slot = to_op < from_op ? NULL : slot_for(r, from_op);
+        if (slot == NULL) {
+            return;
         }
-        if (slot->from_op == 0 && outputs_have_room(r, SYNC_WINDOW_MAX)) {
-            slot->from_op = from_op;
-            slot->to_op = to_op;
-            ask(r, slot);
-        }
+        slot->from_op = from_op;
+        slot->to_op = to_op;
+        ask(r, slot);
     }
-    timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
 }
 
 /* Forgets what is staged and starts from an op where own log and target are known to be equal. */
@@ -489,26 +505,15 @@ void sync_tick(struct replica *r)
 
 /* ---- serving (G2) ---- */
 
-/* V1: a member that pulls this view's log, and gets on with it, hears its primary and will ack: the
- * view must last until then, or a group that needs it would fail for ever. */
-static void note_progress(struct replica *r, const struct catchup_request *request,
-                          uint32_t peer_index)
-{
-    struct peer *peer = &r->peers[peer_index];
-    if (r->acting_primary && request->last_normal_view == r->view_number &&
-        request->from_op > peer->pulled_op) {
-        peer->pulled_op = request->from_op;
-        peer->acked_ns = r->received_ns;
-    }
-}
-
 void on_catchup_request(struct replica *r, const struct message *m, uint32_t peer)
 {
     if (r->status == STATUS_RECOVERING) {
         drop(r, DROP_STATUS);
         return;
     }
-    note_progress(r, &m->catchup_request, peer);
+    if (m->catchup_request.last_normal_view == r->view_number) {
+        note_progress(r, peer, m->catchup_request.synced_op);
+    }
     if (r->catchup_count == CATCHUP_QUEUE_MAX) {
         drop(r, DROP_RATE);
         return;

@@ -393,6 +393,17 @@ static bool check_quorum(struct replica *r)
     return r->acting_primary;
 }
 
+/* V1: a member that pulls this view's log, and gets on with it, hears its primary and will ack: the
+ * view must last until then, or a group that needs this member would fail view after view. */
+void note_progress(struct replica *r, uint32_t peer_index, uint64_t synced_op)
+{
+    struct peer *peer = &r->peers[peer_index];
+    if (r->acting_primary && synced_op > peer->synced_op) {
+        peer->synced_op = synced_op;
+        peer->acked_ns = r->received_ns;
+    }
+}
+
 void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer_index)
 {
     const struct prepare_ok *ok = &m->prepare_ok;
@@ -648,7 +659,7 @@ void primary_begin(struct replica *r)
         struct peer *peer = &r->peers[i];
         peer->acked_in_view = false;
         peer->acked_op = 0;
-        peer->pulled_op = 0;
+        peer->synced_op = 0;
         peer->acked_ns = r->time.now_ns;
         peer->progress_ns = r->time.now_ns;
         peer->resends = 0;

@@ -38,7 +38,7 @@ struct peer {
     bool acked_in_view;
     uint64_t acked_op;
     uint64_t acked_ns;    /* V1: last PrepareOk that counts for the check of the quorum */
-    uint64_t pulled_op;   /* V1: how far it has come with pulling this view's log */
+    uint64_t synced_op;   /* V1: how far it has come with pulling this view's log */
     uint64_t progress_ns; /* last time acked_op rose, or it had nothing to ack */
     uint32_t resends;     /* since then; backs off */
     uint64_t rtt_ns;      /* smoothed; 0 unknown */
@@ -208,6 +208,7 @@ void on_prepare(struct replica *r, const struct message *m, uint32_t peer);
 void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer);
 void on_commit(struct replica *r, const struct message *m, uint32_t peer);
 void on_goodbye(struct replica *r, const struct message *m, uint32_t peer);
+void note_progress(struct replica *r, uint32_t peer, uint64_t synced_op);
 bool is_serving(const struct replica *r); /* acting primary that knows of no reason to stop */
 void commit_up_to(struct replica *r, uint64_t commit_number);
 void count_acks(struct replica *r); /* N5 */

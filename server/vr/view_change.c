@@ -267,6 +267,9 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
     if (dvc->view_number < r->view_number ||
         (dvc->view_number == r->view_number && r->status != STATUS_VIEW_CHANGE)) {
         if (r->acting_primary) {
+            if (dvc->view_number == r->view_number) {
+                note_progress(r, peer, dvc->synced_op);
+            }
             send_start_view(r, 1u << peer); /* V8 */
         }
         drop(r, DROP_OLD_VIEW);

@@ -246,8 +246,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->get_view.view_number = some_view(fuzz);
         break;
     case MESSAGE_CATCHUP_REQUEST:
-        m->catchup_request = (struct catchup_request){some_number(fuzz), some_view(fuzz),
-                                                      some_number(fuzz), some_number(fuzz)};
+        m->catchup_request =
+            (struct catchup_request){some_number(fuzz), some_view(fuzz), some_number(fuzz),
+                                     some_number(fuzz), some_number(fuzz)};
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         m->catchup_response = (struct catchup_response){

@@ -391,6 +391,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         };
         m->catchup_request.to_op =
             m->catchup_request.from_op + number(prng, 0, SYNC_ENTRIES_MAX - 1);
+        m->catchup_request.synced_op = number(prng, 0, m->catchup_request.from_op - 1);
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         catchup_response(prng, bytes_max, out);
@@ -569,7 +570,8 @@ static bool body_equal(const struct message *a, const struct message *b)
         return a->catchup_request.nonce == b->catchup_request.nonce &&
                a->catchup_request.last_normal_view == b->catchup_request.last_normal_view &&
                a->catchup_request.from_op == b->catchup_request.from_op &&
-               a->catchup_request.to_op == b->catchup_request.to_op;
+               a->catchup_request.to_op == b->catchup_request.to_op &&
+               a->catchup_request.synced_op == b->catchup_request.synced_op;
     case MESSAGE_CATCHUP_RESPONSE:
         return catchup_response_equal(&a->catchup_response, &b->catchup_response);
     case MESSAGE_RECOVERY:

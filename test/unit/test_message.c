@@ -397,7 +397,11 @@ START_TEST(catchup_request_bounds)
     CHECK_VIEW_OR_NONE(MESSAGE_CATCHUP_REQUEST, catchup_request.last_normal_view);
     struct message *m = &drawn(MESSAGE_CATCHUP_REQUEST)->message;
     m->catchup_request.from_op = m->catchup_request.to_op = 1;
+    m->catchup_request.synced_op = 0;
     ck_assert(valid(m));
+    m->catchup_request.synced_op = 1;
+    ck_assert(!valid(m));
+    m->catchup_request.synced_op = 0;
     m->catchup_request.from_op = 0;
     ck_assert(!valid(m));
     m->catchup_request.from_op = 2;
@@ -618,8 +622,10 @@ START_TEST(part_bounds)
     ck_assert(!valid(&m));
     m.part.data_size = 0;
     ck_assert(!valid(&m));
-    m.part.index = 2;
+    m.part.index = 2; /* there are two parts: 0 and 1 */
     m.part.data_size = 0;
+    ck_assert(!valid(&m));
+    m.part.data_size = PART_SIZE_MIN;
     ck_assert(!valid(&m));
     m.part.index = UINT32_MAX;
     ck_assert(!valid(&m));
