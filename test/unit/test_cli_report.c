@@ -14,9 +14,11 @@
 
 static int parse(struct options *options, int count, const char *const *arguments)
 {
-    static char *argv[16];
+    static char copies[16][64]; /* options borrow from them until the next call */
+    static char *argv[17];
     for (int i = 0; i < count; i++) {
-        argv[i] = strdup(arguments[i]); /* kept: options borrow from them */
+        (void)snprintf(copies[i], sizeof copies[i], "%s", arguments[i]);
+        argv[i] = copies[i];
     }
     argv[count] = NULL;
     return options_parse(count, argv, options);
