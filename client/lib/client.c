@@ -45,146 +45,20 @@ struct vr_client {
     int wake_fd;
 };
 
-/* ---- results ---- */
-
-const char *vr_error_name(enum vr_error error)
-{
-    switch (error) {
-    case VR_ERROR_NONE:
-        return "none";
-    case VR_ERROR_UNAVAILABLE:
-        return "unavailable";
-    case VR_ERROR_BUSY:
-        return "busy";
-    case VR_ERROR_SESSION_EXPIRED:
-        return "session_expired";
-    case VR_ERROR_SESSION_MISUSED:
-        return "session_misused";
-    case VR_ERROR_TOO_LARGE:
-        return "too_large";
-    case VR_ERROR_WRONG_CLUSTER:
-        return "wrong_cluster";
-    case VR_ERROR_WRONG_VERSION:
-        return "wrong_version";
-    case VR_ERROR_CANCELLED:
-        return "cancelled";
-    case VR_ERROR_NO_MEMORY:
-        return "no_memory";
-    case VR_ERROR_NOT_FOUND:
-        return "not_found";
-    case VR_ERROR_MISMATCH:
-        return "mismatch";
-    case VR_ERROR_NOT_A_NUMBER:
-        return "not_a_number";
-    case VR_ERROR_OVERFLOW:
-        return "overflow";
-    case VR_ERROR_REFUSED:
-        return "refused";
-    case VR_ERROR_BAD_RESULT:
-        return "bad_result";
-    }
-    return "?";
-}
-
-void vr_result_free(struct vr_result *result)
-{
-    free(result->data);
-    result->data = NULL;
-    result->size = 0;
-}
-
-static enum vr_error error_of(enum proxy_error error)
-{
-    switch (error) {
-    case PROXY_ERROR_NONE:
-        return VR_ERROR_NONE;
-    case PROXY_ERROR_TIMEOUT:
-        return VR_ERROR_UNAVAILABLE;
-    case PROXY_ERROR_BUSY:
-        return VR_ERROR_BUSY;
-    case PROXY_ERROR_SESSION_EXPIRED:
-        return VR_ERROR_SESSION_EXPIRED;
-    case PROXY_ERROR_PAYLOAD_MISMATCH:
-        return VR_ERROR_SESSION_MISUSED;
-    case PROXY_ERROR_TOO_LARGE:
-        return VR_ERROR_TOO_LARGE;
-    case PROXY_ERROR_WRONG_CLUSTER:
-        return VR_ERROR_WRONG_CLUSTER;
-    case PROXY_ERROR_WRONG_VERSION:
-        return VR_ERROR_WRONG_VERSION;
-    case PROXY_ERROR_CANCELLED:
-        return VR_ERROR_CANCELLED;
-    }
-    return VR_ERROR_NONE;
-}
-
-static enum vr_outcome outcome_of(enum proxy_outcome outcome)
-{
-    switch (outcome) {
-    case PROXY_OK:
-        return VR_OK;
-    case PROXY_FAILED:
-        return VR_FAILED;
-    case PROXY_UNKNOWN:
-        break;
-    }
-    return VR_UNKNOWN;
-}
-
-enum vr_outcome session_fail(struct vr_result *result, enum vr_error error, const char *message)
-{
-    memset(result, 0, sizeof *result);
-    result->outcome = VR_FAILED;
-    result->error = error;
-    (void)snprintf(result->message, sizeof result->message, "%s", message);
-    return VR_FAILED;
-}
-
-/* Keeps the application's bytes. They are lost if memory is short, though the operation was
- * executed: that, too, is an outcome that is not known. */
-static void keep_data(struct vr_result *result, const struct driver_done *done)
-{
-    if (done->outcome != PROXY_OK || done->result_size == 0) {
-        return;
-    }
-    result->data = malloc(done->result_size);
-    if (result->data == NULL) {
-        result->outcome = VR_UNKNOWN;
-        result->error = VR_ERROR_NO_MEMORY;
-        (void)snprintf(result->message, sizeof result->message,
-                       "executed, but there is no memory for its result");
-        return;
-    }
-    memcpy(result->data, done->result, done->result_size);
-    result->size = done->result_size;
-}
-
 /* ---- the driver's side ---- */
 
 static void request_ended(void *context, const struct driver_done *done)
 {
     struct vr_client *client = context;
     struct vr_session *session = client->sessions[done->session];
-    struct vr_result *result = &session->result;
-    memset(result, 0, sizeof *result);
-    result->outcome = outcome_of(done->outcome);
-    result->error = error_of(done->error);
-    result->epoch = view_epoch(done->view_number);
-    result->view = view_within_epoch(done->view_number);
-    result->op_number = done->op_number;
-    result->retries = done->retries;
-    keep_data(result, done);
-    if (done->error != PROXY_ERROR_NONE) {
-        const struct explain_request request = {
-            .outcome = done->outcome,
-            .error = done->error,
-            .submitted_ns = session->submitted_ns,
-            .now_ns = clock_monotonic_ns(),
-            .size = session->operation_size,
-        };
-        explain_failure(proxy_view(client->driver.proxy), &request, result->message,
-                        sizeof result->message);
-    }
+    const struct explain_request request = {
+        .outcome = done->outcome,
+        .error = done->error,
+        .submitted_ns = session->submitted_ns,
+        .now_ns = clock_monotonic_ns(),
+        .size = session->operation_size,
+    };
+    result_fill(&session->result, done, proxy_view(client->driver.proxy), &request);
     session->state = SESSION_ENDED;
     if (session->callback != NULL) {
         session->next_ended = NULL;
@@ -562,14 +436,14 @@ enum vr_outcome vr_call(struct vr_session *session, const void *operation, size_
 {
     const int error = vr_submit(session, operation, size, flags, timeout_ms, NULL, NULL);
     if (error == -ENOMEM) {
-        return session_fail(result, VR_ERROR_NO_MEMORY,
-                            "there is no memory for the operation; it was not executed");
+        return result_fail(result, VR_ERROR_NO_MEMORY,
+                           "there is no memory for the operation; it was not executed");
     }
     if (error != 0) {
-        return session_fail(result, VR_ERROR_SESSION_MISUSED,
-                            error == -EBUSY ? "a request is in flight in this session already; "
-                                              "it was not executed"
-                                            : "the client is being closed; it was not executed");
+        return result_fail(result, VR_ERROR_SESSION_MISUSED,
+                           error == -EBUSY ? "a request is in flight in this session already; "
+                                             "it was not executed"
+                                           : "the client is being closed; it was not executed");
     }
     return vr_wait(session, result);
 }

@@ -18,7 +18,7 @@ static enum vr_outcome fail_too_large(struct vr_result *result, const char *what
 {
     char message[VR_MESSAGE_MAX];
     explain_too_large(what, size, size_max, message, sizeof message);
-    return session_fail(result, VR_ERROR_TOO_LARGE, message);
+    return result_fail(result, VR_ERROR_TOO_LARGE, message);
 }
 
 /* Refused here, with both numbers, rather than by the cluster. */
@@ -35,7 +35,7 @@ static enum vr_outcome check(const struct kv_operation *operation, struct vr_res
         return fail_too_large(result, "expected value", operation->expected.size, VALUE_SIZE_MAX);
     }
     if (operation->kind != KV_SCAN && operation->key.size == 0) {
-        return session_fail(result, VR_ERROR_REFUSED, "the key is empty");
+        return result_fail(result, VR_ERROR_REFUSED, "the key is empty");
     }
     if (kv_operation_size(operation) > OPERATION_SIZE_MAX) {
         return fail_too_large(result, "operation", kv_operation_size(operation),
@@ -101,8 +101,8 @@ static enum vr_outcome execute(struct vr_session *session, const struct kv_opera
     }
     uint8_t *bytes = malloc(kv_operation_size(operation));
     if (bytes == NULL) {
-        return session_fail(result, VR_ERROR_NO_MEMORY,
-                            "there is no memory for the operation; it was not executed");
+        return result_fail(result, VR_ERROR_NO_MEMORY,
+                           "there is no memory for the operation; it was not executed");
     }
     const size_t size = kv_operation_encode(operation, bytes);
     const unsigned flags = kv_operation_is_read(operation) ? VR_READ : 0;
@@ -122,7 +122,7 @@ enum vr_outcome vr_kv_get(struct vr_session *session, const void *key, size_t ke
     /* One byte more, so that an empty value is no NULL. */
     result->data = malloc(decoded.value.size + 1);
     if (result->data == NULL) {
-        return session_fail(result, VR_ERROR_NO_MEMORY, "there is no memory for the value");
+        return result_fail(result, VR_ERROR_NO_MEMORY, "there is no memory for the value");
     }
     if (decoded.value.size > 0) {
         memcpy(result->data, decoded.value.bytes, decoded.value.size);
@@ -210,7 +210,7 @@ enum vr_outcome vr_kv_scan(struct vr_session *session, const void *prefix, size_
         }
         const struct kv_bytes last = page.pairs[page.pair_count - 1].key;
         if (last.size > sizeof after) {
-            return session_fail(result, VR_ERROR_BAD_RESULT, "a key in the answer is too long");
+            return result_fail(result, VR_ERROR_BAD_RESULT, "a key in the answer is too long");
         }
         memcpy(after, last.bytes, last.size);
         operation.has_after = true;

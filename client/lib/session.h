@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "client/lib/driver.h"
+#include "client/lib/explain.h"
 #include "client/lib/vr/client.h"
 
 enum vr_session_state {
@@ -31,7 +32,11 @@ struct vr_session {
     pthread_cond_t ended;
 };
 
+/* Fills in the result of a request that ended; copies the application's bytes. */
+void result_fill(struct vr_result *result, const struct driver_done *done,
+                 const struct proxy_view *view, const struct explain_request *request);
+
 /* Fills in a result that failed before anything was sent. Returns VR_FAILED. */
-enum vr_outcome session_fail(struct vr_result *result, enum vr_error error, const char *message);
+enum vr_outcome result_fail(struct vr_result *result, enum vr_error error, const char *message);
 
 #endif
