@@ -59,11 +59,9 @@ static struct kv_bytes make_number(struct prng *prng, uint8_t *bytes)
     return (struct kv_bytes){bytes, (size_t)size};
 }
 
-enum { VALUE_MAX = 24 * 1024 };
-
 static struct kv_operation draw_operation(const struct sim_options *options, struct prng *prng,
                                           uint64_t unique, struct kv_bytes key,
-                                          uint8_t value[2][VALUE_MAX])
+                                          uint8_t value[2][SIM_VALUE_MAX])
 {
     const uint64_t kind = prng_below(prng, 100);
     if (kind < 30) {
@@ -119,8 +117,8 @@ static size_t make_kv(const struct sim_options *options, struct prng *prng, uint
                       uint8_t *bytes, bool *is_read)
 {
     char key[16];
-    uint8_t value[2][VALUE_MAX];
-    INVARIANT(options->value_size_max <= VALUE_MAX);
+    static uint8_t value[2][SIM_VALUE_MAX]; /* too large for a stack */
+    INVARIANT(options->value_size_max <= SIM_VALUE_MAX);
     const struct kv_bytes name = make_key(key, prng_below(prng, options->key_count));
     struct kv_operation operation = draw_operation(options, prng, unique, name, value);
     if (operation.kind == KV_SCAN && !operation.has_after) {

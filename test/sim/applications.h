@@ -18,7 +18,7 @@ const char *sim_application_check(const struct sim_application_tap *tap);
 
 /* A random operation for the application, and whether it only reads. `unique` differs between
  * calls. Returns its size; `operation` has SIM_OPERATION_MAX room. */
-enum { SIM_OPERATION_MAX = 64 * 1024 };
+enum { SIM_VALUE_MAX = 256 * 1024, SIM_OPERATION_MAX = 2 * SIM_VALUE_MAX };
 size_t sim_make_operation(const struct sim_options *options, struct prng *prng, uint64_t unique,
                           uint8_t *operation, bool *is_read);
 

@@ -297,6 +297,10 @@ static void write_state(struct sim_host *host, const struct vr_output *output)
     host->state_writes[host->state_write_count].state = output->write_state.state;
     host->state_write_count++;
     sim->counts.state_writes++;
+    if (host->crash_at_write) {
+        host->crash_at_write = false;
+        host->crash_after = (uint32_t)prng_between(&sim->machine_prng, 1, 4);
+    }
     uint64_t latency = sim_exponential(&sim->machine_prng, sim->options.state_latency_ns);
     if (sim->options.state_latency_ns > 0 && !sim->healing &&
         prng_chance(&sim->machine_prng, 1, 200)) {
@@ -510,6 +514,9 @@ static bool receive_message(struct sim_host *host, enum sim_lane lane,
         answer_status(host, message);
         return true;
     }
+    if (message->type == MESSAGE_REFUSED) {
+        return true; /* for a person to read */
+    }
     if (lane == SIM_LANE_CLIENTS ? message->type != MESSAGE_REQUEST
                                  : !message_is_from_replica(message->type)) {
         sim_fail(sim, "replica %u got a %s from node %u", host->index,
@@ -521,7 +528,11 @@ static bool receive_message(struct sim_host *host, enum sim_lane lane,
         .kind = VR_EVENT_MESSAGE,
         .message = {.message = message, .received_ns = received_ns},
     };
-    return step(host, &event);
+    uint64_t dropped[DROP_REASON_COUNT];
+    memcpy(dropped, host->snapshot.dropped, sizeof dropped);
+    const bool alive = step(host, &event);
+    trace_drops(sim, host->index, dropped, host->snapshot.dropped);
+    return alive;
 }
 
 /* M3: a client proves that it receives where it says it is, before anything is done for it. */
@@ -992,6 +1003,7 @@ void sim_host_start(struct sim_host *host)
     host->running = true;
     host->paused = false;
     host->crash_after = 0;
+    host->crash_at_write = false;
     host->state_write_count = 0;
     host->log_write_number = 0;
     host->log_generation = 0;
@@ -1042,13 +1054,15 @@ void sim_host_crash(struct sim_host *host, bool clean)
     host->running = false;
     host->paused = false;
     host->crash_after = 0;
+    host->crash_at_write = false;
     host->replica = NULL;
     host->life++;
 }
 
 bool sim_host_forgot(const struct sim_host *host)
 {
-    return !host->running || host->crash_after > 0 || host->snapshot.status == STATUS_RECOVERING;
+    return !host->running || host->crash_after > 0 || host->crash_at_write ||
+           host->snapshot.status == STATUS_RECOVERING;
 }
 
 void sim_host_pause(struct sim_host *host, uint64_t until_ns)

@@ -51,6 +51,7 @@ struct sim_host {
     bool paused;
     uint64_t resume_ns;
     uint32_t crash_after; /* outputs to carry out until it crashes; 0: not armed */
+    bool crash_at_write;  /* armed by the next write of the state file */
 
     /* The disk, and what is being written to it. */
     struct durable_state disk;

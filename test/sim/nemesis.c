@@ -214,6 +214,18 @@ static uint32_t forgotten_count(const struct sim *sim)
     return count;
 }
 
+/* A view change makes everybody write the state file: the primary falls silent for a while. */
+static void provoke_view_change(struct sim *sim, uint32_t victim)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    const uint32_t primary = pick_primary(sim, prng);
+    struct sim_host *host = &sim->hosts[primary];
+    if (primary != victim && host->running && !host->paused && host->crash_after == 0) {
+        const uint64_t length = prng_between(prng, 1, 5) * sim->options.view_change_ns;
+        sim_host_pause(host, sim->schedule.now_ns + length);
+    }
+}
+
 static void crash(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
@@ -221,11 +233,13 @@ static void crash(struct sim *sim)
     const uint32_t index = primary ? pick_primary(sim, prng) : pick_replica(sim, prng);
     struct sim_host *host = &sim->hosts[index];
     const bool inside = prng_chance(prng, 1, 2);
+    const bool at_write = inside && prng_chance(prng, 1, 2);
     const bool clean = !inside && prng_chance(prng, 1, 5);
+    const uint64_t latest = at_write ? SIM_S : 50 * SIM_MS;
     const uint64_t down = sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS;
     const uint32_t after = (uint32_t)prng_between(prng, 1, 24);
     const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
-    if (!host->running || host->paused || host->crash_after > 0) {
+    if (!host->running || host->paused || host->crash_after > 0 || host->crash_at_write) {
         return;
     }
     if (forgotten > configuration_faults_max(&sim->configuration)) {
@@ -235,17 +249,20 @@ static void crash(struct sim *sim)
         sim->exceeded = true;
     }
     if (inside) {
-        host->crash_after = after; /* strikes in the middle of some step to come */
-        sim_schedule_add(&sim->schedule,
-                         (struct sim_event){.at_ns = sim->schedule.now_ns + 50 * SIM_MS,
-                                            .kind = SIM_EVENT_CRASH,
-                                            .node = index,
-                                            .life = host->life});
+        host->crash_at_write = at_write;
+        if (at_write) {
+            provoke_view_change(sim, index);
+        }
+        host->crash_after = at_write ? 0 : after; /* in the middle of some step to come */
+        sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
+                                                            .kind = SIM_EVENT_CRASH,
+                                                            .node = index,
+                                                            .life = host->life});
     } else {
         sim_host_crash(host, clean);
     }
     sim_schedule_add(&sim->schedule,
-                     (struct sim_event){.at_ns = sim->schedule.now_ns + 50 * SIM_MS + down,
+                     (struct sim_event){.at_ns = sim->schedule.now_ns + latest + down,
                                         .kind = SIM_EVENT_RESTART,
                                         .node = index});
 }
@@ -256,7 +273,7 @@ static void pause_some(struct sim *sim)
     struct sim_host *host =
         &sim->hosts[prng_chance(prng, 1, 2) ? pick_primary(sim, prng) : pick_replica(sim, prng)];
     const uint64_t length = prng_between(prng, 50 * SIM_MS, sim->options.pause_max_ns);
-    if (host->running && !host->paused && host->crash_after == 0) {
+    if (host->running && !host->paused && host->crash_after == 0 && !host->crash_at_write) {
         sim->counts.pauses++;
         sim_host_pause(host, sim->schedule.now_ns + length);
     }
@@ -384,6 +401,7 @@ void sim_nemesis_heal(struct sim *sim)
     sim_network_heal(&sim->network);
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         sim->hosts[i].crash_after = 0;
+        sim->hosts[i].crash_at_write = false;
         sim_host_resume(&sim->hosts[i]);
     }
     trace_node(sim, 0, "faults end");

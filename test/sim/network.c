@@ -125,7 +125,7 @@ void sim_network_release(struct sim_network *network, uint64_t index)
     }
 }
 
-/* The loopback of a lone machine, or a network that reorders: every datagram waits for itself. */
+/* Each datagram is delayed for itself, so they overtake each other. */
 static uint64_t draw_delay(struct sim_network *network)
 {
     return network->options->delay_min_ns +
@@ -173,61 +173,69 @@ static void replay_some(struct sim_network *network, uint32_t index)
     }
 }
 
-/* True if the link swallows a datagram. */
-static bool is_lost(struct sim_network *network, const struct sim_link *link, size_t size)
+/* Why the link swallows a datagram, or NULL. */
+static const char *lost_by(struct sim_network *network, const struct sim_link *link, size_t size)
 {
     if (link->cut) {
         network->counts.cut++;
-        return true;
+        return "cut";
     }
     if (link->size_limit != 0 && size > link->size_limit) {
         network->counts.too_large++;
-        return true;
+        return "too large";
     }
     if (!network->healed && link->loss_ppm > 0 &&
         prng_chance(&network->prng, link->loss_ppm, 1000000)) {
         network->counts.lost++;
-        return true;
+        return "lost";
     }
-    return false;
+    return NULL;
 }
 
-void sim_network_send(struct sim_network *network, uint32_t from, uint32_t to, enum sim_lane lane,
-                      const uint8_t *bytes, size_t size, uint64_t types)
+/* Once is how often a datagram arrives at the least; some come damaged, some again. */
+static void disturb(struct sim_network *network, uint32_t index)
 {
-    const struct sim_link *link = &network->links[from][to];
     const struct sim_options *options = network->options;
-    const uint64_t now_ns = network->schedule->now_ns;
-    network->counts.sent++;
-    if (is_lost(network, link, size)) {
-        return;
-    }
-    const struct sim_datagram like = {
-        .size = (uint32_t)size, .from = from, .to = to, .lane = lane, .types = types};
-    const uint32_t index = datagram_new(network, &like, bytes);
-    uint64_t at_ns = now_ns + draw_delay(network);
-    if ((link->hold_types & types) != 0 && at_ns < link->hold_until_ns) {
-        at_ns = link->hold_until_ns + draw_delay(network);
-        network->counts.held++;
-    }
-    schedule_delivery(network, index, at_ns);
-    if (network->healed) {
-        return;
-    }
+    struct sim_datagram *datagram = &network->datagrams[index];
     if (options->flip_ppm > 0 && prng_chance(&network->prng, options->flip_ppm, 1000000)) {
-        const uint64_t bit = prng_below(&network->prng, 8 * size);
-        network->datagrams[index].bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        network->datagrams[index].flipped = true;
+        const uint64_t bit = prng_below(&network->prng, 8 * (uint64_t)datagram->size);
+        datagram->bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        datagram->flipped = true;
         network->counts.flipped++;
     }
     if (options->duplicate_ppm > 0 &&
         prng_chance(&network->prng, options->duplicate_ppm, 1000000)) {
-        schedule_delivery(network, index, now_ns + draw_delay(network));
+        schedule_delivery(network, index, network->schedule->now_ns + draw_delay(network));
         network->counts.duplicated++;
     }
     if (options->replay_ppm > 0) {
         replay_some(network, index);
     }
+}
+
+const char *sim_network_send(struct sim_network *network, uint32_t from, uint32_t to,
+                             enum sim_lane lane, const uint8_t *bytes, size_t size, uint64_t types)
+{
+    const struct sim_link *link = &network->links[from][to];
+    network->counts.sent++;
+    const char *lost = lost_by(network, link, size);
+    if (lost != NULL) {
+        return lost;
+    }
+    const struct sim_datagram like = {
+        .size = (uint32_t)size, .from = from, .to = to, .lane = lane, .types = types};
+    const uint32_t index = datagram_new(network, &like, bytes);
+    uint64_t at_ns = network->schedule->now_ns + draw_delay(network);
+    const bool held = (link->hold_types & types) != 0 && at_ns < link->hold_until_ns;
+    if (held) {
+        at_ns = link->hold_until_ns + draw_delay(network);
+        network->counts.held++;
+    }
+    schedule_delivery(network, index, at_ns);
+    if (!network->healed) {
+        disturb(network, index);
+    }
+    return held ? "held back" : NULL;
 }
 
 void sim_network_heal(struct sim_network *network)

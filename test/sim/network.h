@@ -81,8 +81,9 @@ void sim_network_reset(struct sim_network *network, const struct sim_options *op
                        struct sim_schedule *schedule, uint64_t seed);
 void sim_network_free(struct sim_network *network);
 
-void sim_network_send(struct sim_network *network, uint32_t from, uint32_t to, enum sim_lane lane,
-                      const uint8_t *bytes, size_t size, uint64_t types);
+/* Returns what befell it, in a word, or NULL if it is simply under way. */
+const char *sim_network_send(struct sim_network *network, uint32_t from, uint32_t to,
+                             enum sim_lane lane, const uint8_t *bytes, size_t size, uint64_t types);
 
 struct sim_datagram *sim_network_datagram(struct sim_network *network, uint64_t index);
 void sim_network_release(struct sim_network *network, uint64_t index);

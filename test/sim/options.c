@@ -109,7 +109,9 @@ static void draw_clients(struct sim_options *o, struct prng *p)
     const uint32_t sessions = o->proxy_count * o->session_count;
     o->sessions_max = o->small_group_limits ? draw(p, sessions / 2 + 1, sessions + 2) : 256;
     o->key_count = half(p) ? draw(p, 1, 4) : draw(p, 5, 64);
-    o->value_size_max = percent(p, 6) ? draw(p, 2000, 20000) : draw(p, 16, 200);
+    o->value_size_max = percent(p, 1)   ? draw(p, 20000, 256 * 1024)
+                        : percent(p, 6) ? draw(p, 2000, 20000)
+                                        : draw(p, 16, 200);
     o->request_timeout_ns = percent(p, 30) ? draw(p, 200, 2000) * SIM_MS : draw(p, 2, 10) * SIM_S;
     o->client_crash_mean_ns = percent(p, 60) ? 0 : draw_scale(p, 2, 20) * SIM_S;
     o->clients_ask_cluster = percent(p, 30);
@@ -128,7 +130,10 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed)
     options->heal_ns = 120 * SIM_S;
     options->core_only = half(&prng);
     /* Large values need a log that holds them. */
-    if (options->value_size_max > 1000) {
+    if (options->value_size_max > 20000) {
+        options->log_memory_size = 64 * 1024 * 1024;
+        options->operation_count = options->operation_count / 16;
+    } else if (options->value_size_max > 1000) {
         options->log_memory_size = 16 * 1024 * 1024;
         options->operation_count = options->operation_count / 4;
     }

@@ -95,8 +95,12 @@ void sim_emit(struct sim *sim, uint32_t from, enum sim_lane lane,
             sim_fail(sim, "node %u sends %zu bytes to node %u", from, datagrams[i].size, to);
             return;
         }
-        sim_network_send(&sim->network, from, to, lane, datagrams[i].bytes, datagrams[i].size,
-                         types_in(datagrams[i].bytes, datagrams[i].size));
+        const uint64_t types = types_in(datagrams[i].bytes, datagrams[i].size);
+        const char *befell = sim_network_send(&sim->network, from, to, lane, datagrams[i].bytes,
+                                              datagrams[i].size, types);
+        if (befell != NULL) {
+            trace_lost(sim, from, to, befell, types);
+        }
     }
 }
 

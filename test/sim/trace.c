@@ -10,7 +10,6 @@ static void print_time(const struct sim *sim)
     printf("%11.3f ", (double)sim->schedule.now_ns / 1e6);
 }
 
-/* Replicas are r0, r1 ...; clients c0, c1 ... */
 static void print_name(const struct sim *sim, uint32_t node)
 {
     const uint32_t replicas = sim->options.replica_count;
@@ -41,6 +40,34 @@ void trace_print_receive(const struct sim *sim, uint32_t node, uint32_t from,
     printf(" <- ");
     print_name(sim, from);
     printf("   %s\n", message_text(message, text, sizeof text));
+}
+
+void trace_print_drops(const struct sim *sim, uint32_t node, const uint64_t *before,
+                       const uint64_t *after)
+{
+    for (uint32_t reason = 0; reason < DROP_REASON_COUNT; reason++) {
+        if (after[reason] != before[reason]) {
+            print_time(sim);
+            print_name(sim, node);
+            printf("         dropped: %s\n", drop_reason_name((enum drop_reason)reason));
+        }
+    }
+}
+
+void trace_print_lost(const struct sim *sim, uint32_t from, uint32_t to, const char *why,
+                      uint64_t types)
+{
+    print_time(sim);
+    print_name(sim, from);
+    printf(" -> ");
+    print_name(sim, to);
+    printf("   %s:", why);
+    for (uint32_t type = 1; type <= MESSAGE_TYPE_MAX; type++) {
+        if ((types >> type & 1) != 0) {
+            printf(" %s", message_type_name((enum message_type)type));
+        }
+    }
+    printf("\n");
 }
 
 void trace_print_observed(const struct sim *sim, const struct sim_observed *before,
