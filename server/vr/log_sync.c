@@ -51,31 +51,35 @@ static void cut_log(struct replica *r, uint64_t op_number)
     r->written_op = r->written_op < op_number ? r->written_op : op_number;
     r->durable_op = r->durable_op < op_number ? r->durable_op : op_number;
     r->log_full = false;
+    r->full_at_op = UINT64_MAX;
 }
 
-static bool append_staged(struct replica *r, uint64_t after_op)
+static void append_staged(struct replica *r, uint64_t after_op)
 {
     INVARIANT(after_op == r->log.op_number);
-    if (r->log.op_number == r->log.base_op && r->staging.base_op == r->log.base_op) {
+    r->catchup_entries += r->staging.op_number - after_op;
+    if (after_op == r->log.base_op && r->staging.base_op == r->log.base_op) {
         /* A whole log into an empty one: the regions change places. */
         const struct vr_log empty = r->log;
         r->log = r->staging;
         r->staging = empty;
-        r->catchup_entries += r->log.op_number - r->log.base_op;
-        return true;
+        return;
     }
     for (uint64_t op = after_op + 1; op <= r->staging.op_number; op++) {
         size_t size;
         const uint8_t *bytes = vr_log_entry(&r->staging, op, &size);
-        if (!vr_log_has_room(&r->log, size)) {
-            r->log_full = true;
-            drop(r, DROP_LOG_FULL);
-            return false;
-        }
         vr_log_append_bytes(&r->log, bytes, size);
-        r->catchup_entries++;
     }
-    return true;
+}
+
+/* This replica's memory ends before the log does. Pulling it again would end the same way, so it
+ * stays out until it is given more (V11), and says why. */
+static void give_up_full(struct replica *r, uint64_t op_number)
+{
+    r->log_full = true;
+    r->full_at_op = op_number;
+    drop(r, DROP_LOG_FULL);
+    sync_drop(r);
 }
 
 /* On the way into a view that this replica was not yet normal in: cut at the first op that differs,
@@ -85,11 +89,15 @@ static void install_begin(struct replica *r)
     const struct log_descriptor target = r->sync.target;
     const uint64_t entering = r->sync.entering;
     const uint64_t common = common_op(r, target.op_number);
-    cut_log(r, common);
-    const bool installed = target.op_number <= common || append_staged(r, common);
+    if (target.op_number > common &&
+        !vr_log_has_room_after(&r->log, common, &r->staging, target.op_number)) {
+        give_up_full(r, target.op_number);
+        return;
+    }
     sync_drop(r);
-    if (!installed) {
-        return; /* V11: it votes on */
+    cut_log(r, common);
+    if (target.op_number > common) {
+        append_staged(r, common);
     }
     r->install = (struct install){
         .phase = INSTALL_LOG,
@@ -123,12 +131,12 @@ void install_state_durable(struct replica *r)
     INVARIANT(r->durable.view_number == r->view_number);
     INVARIANT(r->status != STATUS_NORMAL);
     r->install.phase = INSTALL_NONE;
+    commit_up_to(r, r->install.target.commit_number);
     r->status = STATUS_NORMAL;
     r->suspecting = false;
     r->lost_since_ns = 0;
     timeouts_stop_all(&r->timeouts);
     timeout_set(&r->timeouts, TIMEOUT_STABLE, r->time.now_ns + 10 * r->options.view_change_ns);
-    commit_up_to(r, r->install.target.commit_number);
     if (primary_of(r, r->view_number) == r->self) {
         primary_begin(r); /* V6 was completed in this run (P1): nothing else leads here */
     } else {
@@ -289,6 +297,9 @@ static void next_source(struct replica *r)
 /* G5: not this source, or not from this op. */
 static void start_over(struct replica *r)
 {
+    if (!r->sync.active) {
+        return;
+    }
     uint64_t start_op = r->sync.start_op;
     if (r->sync.start_is_guess) {
         r->sync.start_is_guess = false;
@@ -329,9 +340,13 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
                 uint32_t source, uint32_t sources)
 {
     INVARIANT(r->install.phase == INSTALL_NONE);
-    if (target->op_number < r->commit_number &&
+    if (target->op_number <= r->commit_number &&
         !vr_log_matches(&r->log, target->op_number, target->head_checksum)) {
         drop(r, DROP_OLD_VIEW); /* G6: that view is superseded */
+        return;
+    }
+    if (target->op_number >= r->full_at_op) {
+        drop(r, DROP_LOG_FULL); /* tried before: more than this replica's memory holds */
         return;
     }
     sync_drop(r);
@@ -389,7 +404,8 @@ static void fit_slot(struct replica *r, struct sync_slot *slot, uint32_t entry_c
     }
 }
 
-/* Stages entries that follow the staged head. False: they do not chain, or there is no room. */
+/* Stages entries that follow the staged head. False: they do not chain, or there is no room and the
+ * sync has ended. */
 static bool stage(struct replica *r, struct checksum parent, const uint8_t *bytes, size_t size)
 {
     if (!checksum_equal(parent, vr_log_checksum(&r->staging, r->staging.op_number))) {
@@ -401,7 +417,7 @@ static bool stage(struct replica *r, struct checksum parent, const uint8_t *byte
         const size_t entry_size = entry_decode(bytes, size, &entry);
         INVARIANT(entry_size > 0); /* message_validate() */
         if (!vr_log_has_room(&r->staging, entry_size)) {
-            drop(r, DROP_LOG_FULL);
+            give_up_full(r, entry.op_number);
             return false;
         }
         vr_log_append_bytes(&r->staging, bytes, entry_size);
@@ -511,6 +527,7 @@ void on_catchup_request(struct replica *r, const struct message *m, uint32_t pee
         drop(r, DROP_STATUS);
         return;
     }
+    note_later_view(r, m->catchup_request.last_normal_view); /* V9 */
     if (m->catchup_request.last_normal_view == r->view_number) {
         note_progress(r, peer, m->catchup_request.synced_op);
     }

@@ -357,9 +357,10 @@ static enum drop_reason reject_prepare_ok(const struct replica *r, const struct 
 
 static void sample_rtt(struct replica *r, struct peer *peer, uint64_t round)
 {
-    if (round == 0 || round > r->round || r->round - round >= ROUNDS_REMEMBERED) {
+    if (round <= peer->rtt_round || round > r->round || r->round - round >= ROUNDS_REMEMBERED) {
         return;
     }
+    peer->rtt_round = round;
     const uint64_t sent = r->round_sent_ns[round % ROUNDS_REMEMBERED];
     const uint64_t sample = r->received_ns > sent ? r->received_ns - sent : 1;
     peer->rtt_ns = peer->rtt_ns == 0 ? sample : (7 * peer->rtt_ns + sample) / 8;
@@ -658,6 +659,7 @@ void primary_begin(struct replica *r)
     for (uint32_t i = 0; i < r->member_count; i++) {
         struct peer *peer = &r->peers[i];
         peer->acked_in_view = false;
+        peer->rtt_round = r->round;
         peer->acked_op = 0;
         peer->synced_op = 0;
         peer->acked_ns = r->time.now_ns;

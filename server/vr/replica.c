@@ -79,6 +79,7 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
                 options->configuration.cluster_id, 0, chain);
     vr_log_init(&r->staging, options->staging_memory, options->log_memory_size,
                 options->configuration.cluster_id, 0, chain);
+    r->full_at_op = UINT64_MAX;
     r->log_generation = 1;
     r->written_generation = 1;
     r->settled_generation = 1;
@@ -267,6 +268,10 @@ static bool judge_view(struct replica *r, uint64_t view_number)
 {
     if (view_epoch(view_number) != r->options.configuration.epoch) {
         drop(r, DROP_EPOCH);
+        return false;
+    }
+    if (view_epoch(view_number + 1) != r->options.configuration.epoch) {
+        drop(r, DROP_INVALID); /* so that a vote for the next view never leaves the epoch */
         return false;
     }
     return true;

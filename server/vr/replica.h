@@ -42,6 +42,7 @@ struct peer {
     uint64_t progress_ns; /* last time acked_op rose, or it had nothing to ack */
     uint32_t resends;     /* since then; backs off */
     uint64_t rtt_ns;      /* smoothed; 0 unknown */
+    uint64_t rtt_round;   /* last round that gave a sample: repeated answers give none */
 
     /* bounded rates */
     uint64_t start_view_sent_ns;
@@ -158,6 +159,7 @@ struct replica {
 
     struct log_sync sync;
     struct install install;
+    uint64_t full_at_op; /* no log that reaches this op fits; UINT64_MAX: none was met */
 
     /* Recovery */
     uint64_t lost_since_ns; /* since when too few remember anything (D9); 0 not so */

@@ -85,6 +85,7 @@ void on_start_view_change(struct replica *r, const struct message *m, uint32_t p
     }
     struct peer *peer = &r->peers[peer_index];
     const uint64_t view_number = m->start_view_change.view_number;
+    note_later_view(r, view_number - 1); /* V9: the sender's own */
     if (r->acting_primary && view_number <= r->view_number + 1) {
         send_start_view(r, 1u << peer_index); /* V8: it evidently missed something */
     }
@@ -254,6 +255,8 @@ static void credit_progress(struct replica *r, uint32_t peer, uint64_t synced_op
     }
     r->primary_synced_op = synced_op;
     r->view_extended_ns += r->options.resend_ns;
+    r->suspecting = false;
+    timeout_stop(&r->timeouts, TIMEOUT_VOTE);
     timeout_set(&r->timeouts, TIMEOUT_SUSPECT, r->time.now_ns + view_change_timeout(r));
 }
 
@@ -299,7 +302,6 @@ static struct log_descriptor choose_log(const struct replica *r, uint32_t best)
             chosen.commit_checksum = log->commit_checksum;
         }
     }
-    INVARIANT(chosen.commit_number <= chosen.op_number);
     return chosen;
 }
 
@@ -328,6 +330,12 @@ void try_start_view(struct replica *r)
         return;
     }
     const struct log_descriptor chosen = choose_log(r, best);
+    if (chosen.commit_number > chosen.op_number) {
+        /* V6: cannot be, where all tell the truth. Starting this view would lose what somebody
+         * says is committed. */
+        drop(r, DROP_INVALID);
+        return;
+    }
     sync_begin(r, &chosen, r->view_number, best, sources_of(r, best));
 }
 

@@ -88,6 +88,16 @@ bool vr_log_has_room(const struct vr_log *log, size_t size)
            log->bytes_used + size <= log->memory_size - slots * sizeof(struct index_slot);
 }
 
+bool vr_log_has_room_after(const struct vr_log *log, uint64_t after_op, const struct vr_log *other,
+                           uint64_t last_op)
+{
+    const uint64_t slots = last_op - log->base_op;
+    const size_t bytes =
+        (size_t)end_offset(log, after_op) + vr_log_run_size(other, after_op + 1, last_op);
+    return slots <= log->memory_size / sizeof(struct index_slot) &&
+           bytes <= log->memory_size - slots * sizeof(struct index_slot);
+}
+
 /* The entry's bytes lie behind the last one's already. */
 static void append_in_place(struct vr_log *log, size_t size)
 {

@@ -50,6 +50,10 @@ size_t vr_log_run_size(const struct vr_log *log, uint64_t first_op, uint64_t las
 /* True if an entry of this many bytes can be appended. */
 bool vr_log_has_room(const struct vr_log *log, size_t size);
 
+/* True if entries after_op + 1 .. last_op of `other` fit behind this log's after_op. */
+bool vr_log_has_room_after(const struct vr_log *log, uint64_t after_op, const struct vr_log *other,
+                           uint64_t last_op);
+
 /* Appends an entry: encodes it, or copies its byte form. Its op_number is the head's + 1 and there
  * is room (both asserted). */
 void vr_log_append(struct vr_log *log, const struct entry *entry);
