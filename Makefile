@@ -103,7 +103,7 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 PROTOS := $(wildcard proto/*.proto)
 PROTO_HEADERS := $(patsubst %.proto,$(BUILD)/%.pb-c.h,$(PROTOS))
 PROTO_SOURCES := $(PROTO_HEADERS:.h=.c)
-.SECONDARY: $(PROTO_SOURCES)
+.SECONDARY: $(PROTO_SOURCES) $(PROTO_HEADERS)
 
 # --- from source to object ----------------------------------------------------------------------
 

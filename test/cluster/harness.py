@@ -30,6 +30,17 @@ PATIENCE_SECONDS = 120  # longer than anything that works ever takes
 QUICK = os.environ.get("VR_QUICK") == "1"  # `make test`: fewer rounds of the same
 SANITIZED = any(name in str(BUILD) for name in ("asan", "tsan"))  # several times slower
 
+# Sanitizers make everything several times slower; timeouts are proportions, and grow with it.
+HEARTBEAT_MS = 100 if SANITIZED else 20
+
+
+def times(heartbeat_ms):
+    """Server flags; a view change after 6 heartbeats, as by default."""
+    return ["--heartbeat-ms", str(heartbeat_ms), "--view-change-ms", str(6 * heartbeat_ms)]
+
+
+ALARMS = ("INVARIANT failed", "AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DEGRADED, EXIT_UNAVAILABLE = 0, 1, 2, 3, 4
 
 
@@ -135,6 +146,15 @@ class Group:
             return len(by_op) == 1 and digests[0]
         return wait_until(equal, "equal state digests")
 
+    def check_logs(self):
+        """A replica may have been killed, but none may have broken a promise of its own."""
+        for i in range(self.count):
+            log = self.log(i)
+            for alarm in ALARMS:
+                if alarm in log:
+                    at = log.index(alarm)
+                    raise AssertionError(f"replica {i}: ...{log[max(0, at - 200):at + 6000]}")
+
     @contextlib.contextmanager
     def flood(self, *arguments):
         """A flood that runs while the body does. After the body `flood.result` holds its summary;
@@ -171,21 +191,22 @@ class Flood:
         if self.process.returncode != EXIT_OK:
             raise AssertionError(f"flood: exit {self.process.returncode}: {out!r} {err!r}")
         self.result = json.loads(out.splitlines()[-1])
-        if self.result["ops"] == 0 or any(self.result["errors"].values()):
+        if self.result["ops"] == 0 or any(self.result["errors"].values()) or \
+                self.result["violation_count"] > 0 or self.result["unread_keys"] > 0:
             raise AssertionError(f"flood: {self.result}")
 
 
 class ScriptCluster(Group):
     """A group that run_cluster.sh runs, as a user would."""
 
-    def __init__(self, count, *flags, directory=None):
+    def __init__(self, count, *flags):
         super().__init__(count, free_first_port(count))
         self.parent = tempfile.mkdtemp(prefix="vr-test-")
         # A space, because users' directories have them.
         self.directory = os.path.join(self.parent, "a cluster")
         try:
             self.run("start", "-n", str(count), "-p", str(self.first_port),
-                     *(["--", *flags] if flags else []))
+                     "--", *times(HEARTBEAT_MS), *flags)
         except BaseException:
             self.close()
             raise
@@ -211,6 +232,10 @@ class ScriptCluster(Group):
 
     def restart(self, i):
         self.run("restart", str(i))
+
+    def stop(self):
+        if os.path.isdir(self.directory):
+            self.run("stop", code=None)
 
     def log(self, i):
         path = pathlib.Path(self.directory, f"replica-{i}.log")
@@ -238,9 +263,9 @@ class RelayedCluster(Group):
     """A group whose replicas reach each other only through test/support/relay.c: every replica's
     configured peer port is the relay's, and it really listens on another one."""
 
-    def __init__(self, count, *flags):
+    def __init__(self, count, *flags, heartbeat_ms=HEARTBEAT_MS):
         super().__init__(count, free_first_port(2 * count))
-        self.flags = flags
+        self.flags = [*times(heartbeat_ms), *flags]
         self.directory = tempfile.mkdtemp(prefix="vr-test-")
         self.servers = [None] * count
         self.relay = None
@@ -282,6 +307,14 @@ class RelayedCluster(Group):
         self.servers[i].wait()
         self.servers[i] = None
 
+    def stop(self):
+        for server in self.servers:
+            if server is not None:
+                server.terminate()
+        for server in self.servers:
+            if server is not None:
+                server.wait(PATIENCE_SECONDS)
+
     def heal(self):
         """Undoes all orders; returns what the relay counted so far, see relay.c."""
         counts = dict(pair.split("=") for pair in self.order("stats").split()[1:])
@@ -315,11 +348,14 @@ class ClusterTest(unittest.TestCase):
     """Gives a test its clusters and takes them away again."""
 
     def script_cluster(self, count, *flags):
-        cluster = ScriptCluster(count, *flags)
-        self.addCleanup(cluster.close)
-        return cluster
+        return self.keep(ScriptCluster(count, *flags))
 
-    def relayed_cluster(self, count, *flags):
-        cluster = RelayedCluster(count, *flags)
+    def relayed_cluster(self, count, *flags, **options):
+        return self.keep(RelayedCluster(count, *flags, **options))
+
+    def keep(self, cluster):
         self.addCleanup(cluster.close)
+        # First, while there are logs: stopped in good order, so that leaks are seen too.
+        self.addCleanup(cluster.check_logs)
+        self.addCleanup(cluster.stop)
         return cluster

@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cluster"))
 
-from harness import BUILD, EXIT_OK, RelayedCluster, wait_until  # noqa: E402
+from harness import BUILD, EXIT_OK, HEARTBEAT_MS, RelayedCluster, wait_until  # noqa: E402
 
 COUNT = 3
 RATE = 3000  # datagrams a second: far below what would crowd out honest ones
@@ -96,7 +96,7 @@ def main():
     options = parser.parse_args()
     passed = failed = 0
     for phase in (quiet, serving):
-        cluster = RelayedCluster(COUNT)
+        cluster = RelayedCluster(COUNT, heartbeat_ms=4 * HEARTBEAT_MS)
         try:
             if cluster.value("incr", "x") != "1":
                 raise AssertionError("the cluster does not work")

@@ -15,6 +15,7 @@
  * Orders come on stdin, one a line, each answered by a line, "ok" or "error: ...". FROM and TO are
  * replicas or `*`:
  *     loss FROM TO PERCENT      delay FROM TO MS [JITTER_MS]      duplicate FROM TO PERCENT
+ *     rate FROM TO MBIT_PER_SECOND, with a queue of RATE_QUEUE_MS
  *     cut FROM TO               heal                              stats
  *     mutate FROM TO PERCENT    a damaged copy follows the datagram, from the same address
  *     forge FROM TO PERCENT     a copy, most of them damaged and all with a right checksum, comes
@@ -41,6 +42,7 @@
 enum {
     WAITING_MAX = 65536,                   /* datagrams under way */
     WAITING_BYTES_MAX = 256 * 1024 * 1024, /* and their bytes; more are lost, as in a real queue */
+    RATE_QUEUE_MS = 100,                   /* a slow link holds that much, then loses */
     DRAIN_MAX = 64,                        /* datagrams of one socket before the next one's turn */
     SOCKET_BUFFER = 8 * 1024 * 1024,
     LINE_MAX_SIZE = 256,
@@ -55,6 +57,8 @@ struct link {
     uint32_t duplicate_ppm;
     uint32_t mutate_ppm;
     uint32_t forge_ppm;
+    uint64_t bits_per_second; /* 0: no limit */
+    uint64_t free_ns;         /* when what is on the line will have left it */
     uint64_t delay_ns;
     uint64_t jitter_ns; /* uniform, on top of delay_ns: reorders */
     uint64_t passed;
@@ -162,10 +166,21 @@ static void forward_once(struct relay *relay, uint32_t from, uint32_t to, const 
                          size_t size)
 {
     struct link *link = &relay->links[from][to];
-    if (link->delay_ns == 0 && link->jitter_ns == 0) {
+    if (link->delay_ns == 0 && link->jitter_ns == 0 && link->bits_per_second == 0) {
         link->passed++;
         deliver(relay, from, to, bytes, size);
         return;
+    }
+    const uint64_t now = now_ns();
+    uint64_t leaves_ns = now;
+    if (link->bits_per_second > 0) {
+        if (link->free_ns > now + RATE_QUEUE_MS * UINT64_C(1000000)) {
+            link->disturbed++;
+            return;
+        }
+        leaves_ns = (link->free_ns > now ? link->free_ns : now) +
+                    size * 8 * UINT64_C(1000000000) / link->bits_per_second;
+        link->free_ns = leaves_ns;
     }
     if (relay->waiting_count == WAITING_MAX || relay->waiting_bytes + size > WAITING_BYTES_MAX) {
         relay->overflows++;
@@ -181,7 +196,7 @@ static void forward_once(struct relay *relay, uint32_t from, uint32_t to, const 
     link->disturbed++;
     const uint64_t jitter = prng_between(&relay->prng, 0, link->jitter_ns);
     heap_push(relay, (struct waiting){
-                         .due_ns = now_ns() + link->delay_ns + jitter,
+                         .due_ns = leaves_ns + link->delay_ns + jitter,
                          .order = relay->order++,
                          .from = from,
                          .to = to,
@@ -302,6 +317,8 @@ static const char *set_links(struct relay *relay, const char *verb, const char *
                 link->loss_ppm = (uint32_t)(value * 1e4);
             } else if (strcmp(verb, "duplicate") == 0) {
                 link->duplicate_ppm = (uint32_t)(value * 1e4);
+            } else if (strcmp(verb, "rate") == 0) {
+                link->bits_per_second = (uint64_t)(value * 1e6);
             } else if (strcmp(verb, "mutate") == 0) {
                 link->mutate_ppm = (uint32_t)(value * 1e4);
             } else if (strcmp(verb, "forge") == 0) {
@@ -360,7 +377,8 @@ static void obey(struct relay *relay, const char *line)
         print_stats(relay);
     } else if (words < (has_value ? 4 : 3) || !(value >= 0) || !(jitter >= 0)) {
         puts("error: unknown order");
-    } else if (has_value && strcmp(verb, "delay") != 0 && value > 100) {
+    } else if (has_value && strcmp(verb, "delay") != 0 && strcmp(verb, "rate") != 0 &&
+               value > 100) {
         puts("error: more than 100 percent");
     } else {
         puts(set_links(relay, verb, from, to, value, jitter));
