@@ -225,7 +225,7 @@ void sim_client_event(struct sim_client *client, const struct sim_event *event)
         }
         break;
     default:
-        INVARIANT(!"an event for a client");
+        sim_fail(client->sim, "event %d is not for a client", (int)event->kind);
     }
 }
 

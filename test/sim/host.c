@@ -870,7 +870,7 @@ void sim_host_event(struct sim_host *host, const struct sim_event *event)
         execute(host);
         break;
     default:
-        INVARIANT(!"an event for a replica");
+        sim_fail(host->sim, "event %d is not for a replica", (int)event->kind);
     }
 }
 
