@@ -134,7 +134,7 @@ static void filter_report(struct repeat_filter *filter, int fd)
 {
     if (filter->repeats > 0) {
         write_note(fd, filter->last.wall_ns,
-                   "the line before this one was repeated %" PRIu64 " times", filter->repeats);
+                   "the line before this one came %" PRIu64 " times more", filter->repeats);
         filter->repeats = 0;
     }
 }

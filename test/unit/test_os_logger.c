@@ -72,7 +72,7 @@ START_TEST(repeats_are_counted_not_printed)
     logger_stop();
     const char *text = written();
     ck_assert_uint_eq(line_count(text), 3);
-    ck_assert_ptr_nonnull(strstr(text, "repeated 99 times"));
+    ck_assert_ptr_nonnull(strstr(text, "came 99 times more"));
 }
 END_TEST
 
