@@ -102,11 +102,15 @@ static struct kv_operation draw_operation(const struct sim_options *options, str
         };
     }
     if (kind < 99) {
+        /* One draw after the other: the order within an initialiser is the compiler's. */
+        const size_t prefix_size = prng_below(prng, key.size);
+        const uint32_t limit = (uint32_t)prng_between(prng, 1, 8);
+        const bool has_after = prng_chance(prng, 1, 2);
         return (struct kv_operation){
             .kind = KV_SCAN,
-            .key = {key.bytes, prng_below(prng, key.size)},
-            .limit = (uint32_t)prng_between(prng, 1, 8),
-            .has_after = prng_chance(prng, 1, 2),
+            .key = {key.bytes, prefix_size},
+            .limit = limit,
+            .has_after = has_after,
             .after = key,
         };
     }
@@ -129,13 +133,26 @@ static size_t make_kv(const struct sim_options *options, struct prng *prng, uint
     return kv_operation_encode(&operation, bytes);
 }
 
+/* Mostly transfers, some of too much or to nobody; one draw after the other. */
+static size_t make_accounts(const struct sim_options *options, struct prng *prng,
+                            uint8_t *operation, bool *is_read)
+{
+    const uint64_t kind = prng_below(prng, 10);
+    const uint32_t from = (uint32_t)prng_below(prng, options->key_count);
+    const uint32_t to = (uint32_t)prng_below(prng, (uint64_t)options->key_count + (kind == 2));
+    const uint64_t amount = kind == 3 ? prng_next(prng) : prng_below(prng, 100);
+    *is_read = kind <= 1;
+    if (kind == 0) {
+        return accounts_balance(operation, from);
+    }
+    return kind == 1 ? accounts_total(operation) : accounts_transfer(operation, from, to, amount);
+}
+
 size_t sim_make_operation(const struct sim_options *options, struct prng *prng, uint64_t unique,
                           uint8_t *operation, bool *is_read)
 {
     if (options->application == SIM_APPLICATION_KV) {
         return make_kv(options, prng, unique, operation, is_read);
     }
-    const size_t size = accounts_random(prng, options->key_count, operation);
-    *is_read = operation[0] != ACCOUNTS_TRANSFER;
-    return size;
+    return make_accounts(options, prng, operation, is_read);
 }

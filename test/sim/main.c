@@ -167,7 +167,7 @@ static int report(double seconds)
 {
     const struct sim_counts *c = &batch.total;
     sim_counts_print(c, stdout);
-    printf("%" PRIu64 " messages in %.1f s: %.0f a second; %.0f virtual s; %" PRIu64
+    printf("%" PRIu64 " messages in %.1f s of CPU: %.0f a second; %.0f virtual s; %" PRIu64
            " seeds run twice\n",
            c->messages, seconds, (double)c->messages / seconds, (double)c->virtual_ns / 1e9,
            batch.repeated);
