@@ -154,20 +154,32 @@ static void carry_out(struct core *core, uint64_t now_ns)
     }
 }
 
-/* Steps one event, and what storage completed in answer to it. */
-static void step(struct core *core, const struct vr_event *event)
+static void step_one(struct core *core, const struct vr_event *event)
 {
     vr_step(core->replica, event, &core->outputs);
     carry_out(core, event->time.now_ns);
-    while (core->log_completed) {
-        const struct vr_event completed = {
-            .kind = VR_EVENT_LOG_DURABLE,
-            .time = event->time,
-            .log_durable = {.generation = core->log_generation, .op_number = core->log_op},
-        };
-        core->log_completed = false;
-        vr_step(core->replica, &completed, &core->outputs);
-        carry_out(core, event->time.now_ns);
+}
+
+/* Steps what a log store completed from within its write; false if it did not. */
+static bool step_log_completed(struct core *core, struct vr_time time)
+{
+    const struct vr_event event = {
+        .kind = VR_EVENT_LOG_DURABLE,
+        .time = time,
+        .log_durable = {.generation = core->log_generation, .op_number = core->log_op},
+    };
+    if (!core->log_completed) {
+        return false;
+    }
+    core->log_completed = false;
+    step_one(core, &event);
+    return true;
+}
+
+static void step(struct core *core, const struct vr_event *event)
+{
+    step_one(core, event);
+    while (step_log_completed(core, event->time)) {
     }
 }
 
@@ -177,14 +189,7 @@ static void flush(struct core *core, struct vr_time time)
     while (more) {
         more = vr_flush(core->replica, time, &core->outputs);
         carry_out(core, time.now_ns);
-        if (core->log_completed) {
-            const struct vr_event completed = {
-                .kind = VR_EVENT_LOG_DURABLE,
-                .time = time,
-                .log_durable = {.generation = core->log_generation, .op_number = core->log_op},
-            };
-            core->log_completed = false;
-            step(core, &completed);
+        while (step_log_completed(core, time)) {
             more = true;
         }
     }

@@ -176,6 +176,8 @@ static void on_message(struct receiver *receiver, struct arrival *arrival, struc
         answer_status(receiver, arrival, message);
     } else if (!arrival->verified) {
         challenge(receiver, arrival);
+    } else if (message->type == MESSAGE_PART) {
+        count(&receiver->counters.wire[WIRE_DROP_INVALID]); /* a part made whole of parts */
     } else if (message->type != MESSAGE_PARTS_MISSING ||
                !on_parts_missing(receiver, arrival, message)) {
         deliver(receiver, arrival, scratch ? NULL : item, arena);

@@ -305,6 +305,8 @@ static enum vr_server_exit take_memory(struct vr_server *server, struct vr_serve
     server->replica_memory = calloc(1, vr_memory_size());
     server->log_memory = memory_reserve(server->log_memory_size);
     server->staging_memory = memory_reserve(server->log_memory_size);
+    memory_prefer_large_pages(server->log_memory, server->log_memory_size);
+    memory_prefer_large_pages(server->staging_memory, server->log_memory_size);
     server->executor_memory = memory_reserve(server->executor_memory_size);
     if (server->replica_memory == NULL || server->log_memory == NULL ||
         server->staging_memory == NULL || server->executor_memory == NULL) {
