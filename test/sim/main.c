@@ -35,6 +35,7 @@ struct batch {
     uint64_t failed;
     uint64_t first_failed_after; /* seeds run until the first failure; 0: none */
     uint64_t repeated;
+    uint64_t longest_healing_ns;
     uint64_t failures[FAILURES_SHOWN_MAX];
 };
 
@@ -115,6 +116,9 @@ static void run_seed(uint64_t seed, bool repeat)
         passed = run_again(&options);
     }
     sim_counts_add(&batch.total, &batch.sim.counts);
+    if (batch.sim.healed_after_ns > batch.longest_healing_ns) {
+        batch.longest_healing_ns = batch.sim.healed_after_ns;
+    }
     if (passed) {
         batch.passed++;
         return;
@@ -171,6 +175,9 @@ static int report(double seconds)
            " seeds run twice\n",
            c->messages, seconds, (double)c->messages / seconds, (double)c->virtual_ns / 1e9,
            batch.repeated);
+    printf("healed within %.2f virtual s on average, %.2f at the most\n",
+           (double)c->healing_ns / 1e9 / (double)(c->healed > 0 ? c->healed : 1),
+           (double)batch.longest_healing_ns / 1e9);
     if (batch.failed > 0) {
         printf("failed seeds (the first after %" PRIu64 " runs):", batch.first_failed_after);
         for (uint64_t i = 0; i < batch.failed && i < FAILURES_SHOWN_MAX; i++) {

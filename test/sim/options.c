@@ -127,7 +127,9 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed)
     draw_machines(options, &prng);
     draw_clients(options, &prng);
     options->safety_ns = draw(&prng, 15, 40) * SIM_S;
-    options->heal_ns = 120 * SIM_S;
+    /* I9: after the last old message, so many view change timeouts, and so many at their cap. */
+    options->heal_ns =
+        options->hold_max_ns + 20 * options->view_change_ns + 10 * options->view_change_max_ns;
     options->core_only = half(&prng);
     /* Large values need a log that holds them. */
     if (options->value_size_max > 20000) {

@@ -149,6 +149,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim->options = *options;
     sim->next_unique = 1;
     sim->healing = false;
+    sim->healed_after_ns = 0;
     sim->exceeded = false;
     sim->failed = false;
     sim->report.text[0] = '\0';
@@ -324,11 +325,15 @@ static bool is_lost(const struct sim *sim)
 static void heal(struct sim *sim)
 {
     struct sim_report why = {.text = ""};
-    const uint64_t end_ns = sim->schedule.now_ns + sim->options.heal_ns;
+    const uint64_t began_ns = sim->schedule.now_ns;
+    const uint64_t end_ns = began_ns + sim->options.heal_ns;
     sim_nemesis_heal(sim);
     while (!sim->failed && sim->schedule.now_ns < end_ns) {
         run_until(sim, sim->schedule.now_ns + 50 * SIM_MS);
         if (is_healed(sim, &why)) {
+            sim->healed_after_ns = sim->schedule.now_ns - began_ns;
+            sim->counts.healing_ns += sim->healed_after_ns;
+            sim->counts.healed++;
             return;
         }
     }

@@ -30,6 +30,8 @@ struct sim_counts {
     uint64_t messages; /* decoded, and stepped into a core or a proxy */
     uint64_t steps;    /* of cores */
     uint64_t virtual_ns;
+    uint64_t healed;     /* runs that converged after their faults ended (I9) ... */
+    uint64_t healing_ns; /* ... and how long they took, together */
     uint64_t operations; /* that clients got an answer to */
     uint64_t unknown;    /* whose outcome nobody knows */
     uint64_t failed;     /* surely not executed */
@@ -88,7 +90,8 @@ struct sim {
     struct sim_counts counts;
 
     bool healing;
-    bool exceeded; /* more than f replicas were without memory at once */
+    uint64_t healed_after_ns; /* of this run */
+    bool exceeded;            /* more than f replicas were without memory at once */
     bool failed;
     struct sim_report report;
     uint64_t fingerprint; /* over every event: equal runs have equal ones */
