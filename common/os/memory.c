@@ -11,6 +11,13 @@ void *memory_reserve(size_t size)
     return region == MAP_FAILED ? NULL : region;
 }
 
+void memory_prefer_large_pages(void *region, size_t size)
+{
+    if (region != NULL) {
+        (void)madvise(region, size, MADV_HUGEPAGE); /* a kernel may have none */
+    }
+}
+
 void memory_release(void *region, size_t size)
 {
     if (region == NULL) {

@@ -486,10 +486,11 @@ static void wire_parts(struct vr_server *server, const struct app *app)
     server->timer.core = core;
     server->timer.peers = &server->receivers[LANE_PEERS];
 
-    server->execution.executor =
-        executor_init(server->executor_memory,
-                      &(struct executor_options){
-                          .parameters = server->state.configuration.parameters, .app = app});
+    server->execution.executor = executor_init(
+        server->executor_memory,
+        &(struct executor_options){.parameters = server->state.configuration.parameters,
+                                   .app = app,
+                                   .hash_seed = random_nonzero_u64()});
     server->execution.executed = on_executed;
     server->execution.context = server;
 
