@@ -65,11 +65,7 @@ static void append_staged(struct replica *r, uint64_t after_op)
         r->staging = empty;
         return;
     }
-    for (uint64_t op = after_op + 1; op <= r->staging.op_number; op++) {
-        size_t size;
-        const uint8_t *bytes = vr_log_entry(&r->staging, op, &size);
-        vr_log_append_bytes(&r->log, bytes, size);
-    }
+    vr_log_append_from(&r->log, &r->staging, r->staging.op_number);
 }
 
 /* This replica's memory ends before the log does. Pulling it again would end the same way, so it
@@ -148,28 +144,24 @@ void install_state_durable(struct replica *r)
 static void append_only(struct replica *r)
 {
     const uint64_t head = r->log.op_number;
-    const bool ahead = head >= r->staging.op_number;
-    const bool fits = vr_log_has_checksum(&r->staging, head) &&
-                      vr_log_matches(&r->log, head, vr_log_checksum(&r->staging, head));
-    sync_drop(r);
-    if (ahead) {
+    const uint64_t last = r->staging.op_number;
+    if (head >= last) {
+        sync_drop(r);
         return;
     }
-    if (!fits) {
+    if (!vr_log_has_checksum(&r->staging, head) ||
+        !vr_log_matches(&r->log, head, vr_log_checksum(&r->staging, head))) {
         drop(r, DROP_CHECKSUM);
+        sync_drop(r);
         return;
     }
-    for (uint64_t op = head + 1; op <= r->staging.op_number; op++) {
-        size_t size;
-        const uint8_t *bytes = vr_log_entry(&r->staging, op, &size);
-        if (!vr_log_has_room(&r->log, size)) {
-            r->log_full = true;
-            drop(r, DROP_LOG_FULL);
-            break;
-        }
-        vr_log_append_bytes(&r->log, bytes, size);
-        r->catchup_entries++;
+    if (!vr_log_has_room_after(&r->log, head, &r->staging, last)) {
+        give_up_full(r, last);
+        return;
     }
+    sync_drop(r);
+    vr_log_append_from(&r->log, &r->staging, last);
+    r->catchup_entries += last - head;
     r->ack_owed = true; /* ST-6 */
     stash_drain(r);
     if (!r->diverged && r->hint_commit <= r->log.op_number &&

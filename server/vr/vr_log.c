@@ -125,6 +125,25 @@ void vr_log_append_bytes(struct vr_log *log, const uint8_t *bytes, size_t size)
     append_in_place(log, size);
 }
 
+void vr_log_append_from(struct vr_log *log, const struct vr_log *other, uint64_t last_op)
+{
+    INVARIANT(vr_log_matches(other, log->op_number, vr_log_checksum(log, log->op_number)));
+    INVARIANT(vr_log_has_room_after(log, log->op_number, other, last_op));
+    const uint64_t from = end_offset(other, log->op_number);
+    const size_t size = vr_log_run_size(other, log->op_number + 1, last_op);
+    const size_t start = log->bytes_used;
+    memcpy(log->memory + start, other->memory + from, size);
+    log->bytes_used += size;
+    while (log->op_number < last_op) {
+        log->op_number++;
+        const struct index_slot *slot = slot_of(other, log->op_number);
+        *slot_of(log, log->op_number) = (struct index_slot){
+            .end = start + (slot->end - from),
+            .checksum = slot->checksum,
+        };
+    }
+}
+
 void vr_log_cut(struct vr_log *log, uint64_t op_number)
 {
     INVARIANT(op_number >= log->protected_op);

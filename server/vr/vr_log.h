@@ -50,6 +50,10 @@ size_t vr_log_run_size(const struct vr_log *log, uint64_t first_op, uint64_t las
 /* True if an entry of this many bytes can be appended. */
 bool vr_log_has_room(const struct vr_log *log, size_t size);
 
+/* Appends what `other` has above this log's head, up to last_op: one copy, the checksums as they
+ * are. Both logs are the same at this log's head, and there is room (both asserted). */
+void vr_log_append_from(struct vr_log *log, const struct vr_log *other, uint64_t last_op);
+
 /* True if entries after_op + 1 .. last_op of `other` fit behind this log's after_op. */
 bool vr_log_has_room_after(const struct vr_log *log, uint64_t after_op, const struct vr_log *other,
                            uint64_t last_op);

@@ -115,6 +115,42 @@ START_TEST(log_cut_and_other_suffix)
 }
 END_TEST
 
+/* G6: a staged suffix is taken over as it is. */
+START_TEST(log_appends_from_another)
+{
+    struct vr_log log = new_log();
+    struct vr_log staged;
+    for (uint32_t i = 0; i < 4; i++) {
+        append(&log, 1, 10 * i);
+    }
+    vr_log_init(&staged, malloc(LOG_SIZE), LOG_SIZE, CLUSTER, 2, vr_log_checksum(&log, 2));
+    for (uint32_t i = 2; i < 4; i++) {
+        append(&staged, 1, 10 * i);
+        ck_assert(vr_log_matches(&log, staged.op_number, vr_log_checksum(&staged, i + 1)));
+    }
+    for (uint32_t i = 0; i < 50; i++) {
+        append(&staged, 2, i);
+    }
+    vr_log_append_from(&log, &staged, 30);
+    ck_assert_uint_eq(log.op_number, 30);
+    append(&log, 3, 5);
+    vr_log_cut(&log, 30);
+    vr_log_append_from(&log, &staged, staged.op_number);
+    ck_assert_uint_eq(log.op_number, staged.op_number);
+    for (uint64_t op = 3; op <= staged.op_number; op++) {
+        size_t own_size;
+        size_t other_size;
+        const uint8_t *own = vr_log_entry(&log, op, &own_size);
+        const uint8_t *other = vr_log_entry(&staged, op, &other_size);
+        ck_assert_uint_eq(own_size, other_size);
+        ck_assert_mem_eq(own, other, own_size);
+        ck_assert(vr_log_matches(&log, op, vr_log_checksum(&staged, op)));
+    }
+    free(log.memory);
+    free(staged.memory);
+}
+END_TEST
+
 /* S3: a committed entry is never removed. */
 START_TEST(log_never_cuts_what_is_committed)
 {
@@ -221,6 +257,7 @@ int main(void)
     tcase_add_test(tcase, log_run_respects_the_size);
     tcase_add_test(tcase, log_is_full_when_entries_meet_the_index);
     tcase_add_test(tcase, log_cut_and_other_suffix);
+    tcase_add_test(tcase, log_appends_from_another);
     tcase_add_test_raise_signal(tcase, log_never_cuts_what_is_committed, SIGABRT);
     tcase_add_test(tcase, in_flight_finds_the_latest_request);
     tcase_add_test(tcase, stash_keeps_what_is_nearest);
