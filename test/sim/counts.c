@@ -56,8 +56,8 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
     PRINT(out, "replicas", {"crashes", c->crashes}, {"inside_a_step", c->crashes_inside},
           {"clean_stops", c->clean_stops}, {"recoveries", c->recoveries}, {"pauses", c->pauses},
           {"state_writes", c->state_writes}, {"writes_lost", c->writes_lost},
-          {"wall_jumps", c->wall_jumps}, {"log_full", c->log_full},
-          {"groups_lost", c->groups_lost});
+          {"wall_jumps", c->wall_jumps}, {"log_full", c->log_full}, {"groups_lost", c->groups_lost},
+          {"disks_lost", c->disks_lost});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

@@ -1061,7 +1061,7 @@ void sim_host_crash(struct sim_host *host, bool clean)
 
 bool sim_host_forgot(const struct sim_host *host)
 {
-    return !host->running || host->crash_after > 0 || host->crash_at_write ||
+    return !host->running || host->replaced || host->crash_after > 0 || host->crash_at_write ||
            host->snapshot.status == STATUS_RECOVERING;
 }
 
@@ -1121,6 +1121,22 @@ void sim_host_count(struct sim_host *host)
     }
 }
 
+static void make_disk(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    durable_state_init(&host->disk, &sim->configuration,
+                       sim->configuration.members[host->index].replica_id,
+                       prng_next(&sim->machine_prng) | 1);
+}
+
+void sim_host_lose_disk(struct sim_host *host)
+{
+    INVARIANT(!host->running);
+    host->replaced = true;
+    trace_node(host->sim, host->index, "has lost its disk");
+    make_disk(host);
+}
+
 void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
 {
     sim_application_stop(&host->application);
@@ -1138,9 +1154,8 @@ void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
     host->clock_rate = prng_between(prng, 1000 - spread, 1000 + spread);
     host->clock_offset_ns = prng_below(prng, 1000 * SIM_S);
     host->wall_offset_ns = (int64_t)prng_below(prng, SIM_S);
-    durable_state_init(&host->disk, &sim->configuration,
-                       sim->configuration.members[index].replica_id,
-                       prng_next(&sim->machine_prng) | 1);
+    host->replaced = false;
+    make_disk(host);
 }
 
 void sim_host_free(struct sim_host *host)

@@ -52,6 +52,7 @@ struct sim_host {
     uint64_t resume_ns;
     uint32_t crash_after; /* outputs to carry out until it crashes; 0: not armed */
     bool crash_at_write;  /* armed by the next write of the state file */
+    bool replaced;        /* its data directory was lost and made anew: refused for ever (D10) */
 
     /* The disk, and what is being written to it. */
     struct durable_state disk;
@@ -118,10 +119,13 @@ void sim_host_free(struct sim_host *host);
 
 void sim_host_start(struct sim_host *host);
 
+/* While it is down: an empty data directory in the place of its own, as `init` makes one. */
+void sim_host_lose_disk(struct sim_host *host);
+
 /* At once. `clean`: SIGTERM, so it says Goodbye first (V1). */
 void sim_host_crash(struct sim_host *host, bool clean);
 
-/* Down, about to be, or recovering: it has no memory of what it acked. */
+/* Down, about to be, recovering or a stranger: it has no memory of what it acked. */
 bool sim_host_forgot(const struct sim_host *host);
 
 /* Events of the schedule. */

@@ -267,6 +267,33 @@ static void crash(struct sim *sim)
                                         .node = index});
 }
 
+/* True if every other member has met it: from then on they know its identity (D10). */
+static bool is_known_to_all(const struct sim *sim, uint32_t index)
+{
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        if (i != index && sim->hosts[i].disk.vr.identities[index] == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sim_nemesis_restart(struct sim *sim, uint32_t index)
+{
+    struct sim_host *host = &sim->hosts[index];
+    if (host->running || (sim->nemesis.silenced & (1u << index)) != 0) {
+        return;
+    }
+    if (sim->options.lose_disk && !sim->nemesis.disk_lost && !sim->healing &&
+        is_known_to_all(sim, index)) {
+        sim->nemesis.disk_lost = true;
+        sim->nemesis.silenced |= 1u << index; /* the others go on without it, for ever */
+        sim->counts.disks_lost++;
+        sim_host_lose_disk(host);
+    }
+    sim_host_start(host);
+}
+
 static void pause_some(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
@@ -306,6 +333,7 @@ void sim_nemesis_start(struct sim *sim)
     struct sim_nemesis *n = &sim->nemesis;
     const struct sim_options *o = &sim->options;
     n->silenced = 0;
+    n->disk_lost = false;
     plan(sim, &n->machine_prng, NEMESIS_CRASH, o->crash_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_PAUSE, o->pause_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
@@ -368,8 +396,9 @@ static void silence_some(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
     const uint32_t quorum = configuration_quorum(&sim->configuration);
-    uint32_t members = sim->options.replica_count;
-    uint32_t remembering = members - forgotten_count(sim);
+    uint32_t members =
+        sim->options.replica_count - (uint32_t)__builtin_popcount(sim->nemesis.silenced);
+    uint32_t remembering = sim->options.replica_count - forgotten_count(sim);
     for (uint32_t tries = 0; tries < 2 * sim->options.replica_count; tries++) {
         const uint32_t index = pick_replica(sim, prng);
         const uint32_t remembers = sim_host_forgot(&sim->hosts[index]) ? 0 : 1;
@@ -409,8 +438,8 @@ void sim_nemesis_heal(struct sim *sim)
         silence_some(sim);
     }
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
-        if ((sim->nemesis.silenced & (1u << i)) == 0 && !sim->hosts[i].running && !sim->failed) {
-            sim_host_start(&sim->hosts[i]);
+        if (!sim->failed) {
+            sim_nemesis_restart(sim, i);
         }
     }
     for (uint32_t i = 0; i < sim->options.proxy_count; i++) {

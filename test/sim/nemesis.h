@@ -25,11 +25,15 @@ struct sim_nemesis {
     struct prng clock_prng;
     struct prng client_prng;
     uint32_t silenced; /* replicas that healing leaves out, as a mask */
+    bool disk_lost;    /* it happens once a run */
 };
 
 /* Schedules the first fault of each class. */
 void sim_nemesis_start(struct sim *sim);
 void sim_nemesis_event(struct sim *sim, const struct sim_event *event);
+
+/* A replica that is down comes back, be it with another disk (D10). */
+void sim_nemesis_restart(struct sim *sim, uint32_t index);
 
 /* Ends all faults: restarts who is down, resumes who is paused. With options.core_only some
  * replicas that the rest does not need are left dead, deaf or cut off for ever; `silenced` names

@@ -92,6 +92,7 @@ static void draw_machines(struct sim_options *o, struct prng *p)
     o->crash_mean_ns = percent(p, 25) ? 0 : draw_scale(p, 1, 10) * SIM_S;
     o->down_max_ns = draw_scale(p, 200, 20000) * SIM_MS;
     o->exceed_faults = percent(p, 4);
+    o->lose_disk = !o->exceed_faults && percent(p, 4);
     o->pause_mean_ns = percent(p, 60) ? 0 : draw_scale(p, 3, 20) * SIM_S;
     o->pause_max_ns = draw_scale(p, 200, 15000) * SIM_MS;
     o->clock_rate_spread = percent(p, 50) ? 0 : draw(p, 1, 200);
@@ -165,13 +166,13 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             (double)o->black_hole_mean_ns / ms, (double)o->partition_mean_ns / ms,
             (double)o->partition_max_ns / ms);
     fprintf(out,
-            "  machines: crash=%.0f/%.0fms%s pause=%.0f/%.0fms clock=+-%u/1000 wall_jump=%.0fms "
+            "  machines: crash=%.0f/%.0fms%s%s pause=%.0f/%.0fms clock=+-%u/1000 wall_jump=%.0fms "
             "state=%.3fms log=%.3fms execute=%.3fms\n",
             (double)o->crash_mean_ns / ms, (double)o->down_max_ns / ms,
-            o->exceed_faults ? " more than f" : "", (double)o->pause_mean_ns / ms,
-            (double)o->pause_max_ns / ms, o->clock_rate_spread, (double)o->wall_jump_mean_ns / ms,
-            (double)o->state_latency_ns / ms, (double)o->log_latency_ns / ms,
-            (double)o->execute_delay_ns / ms);
+            o->exceed_faults ? " more than f" : "", o->lose_disk ? " a disk is lost" : "",
+            (double)o->pause_mean_ns / ms, (double)o->pause_max_ns / ms, o->clock_rate_spread,
+            (double)o->wall_jump_mean_ns / ms, (double)o->state_latency_ns / ms,
+            (double)o->log_latency_ns / ms, (double)o->execute_delay_ns / ms);
     fprintf(out,
             "  clients: %u x %u sessions, %u operations, %u keys, values to %u, think=%.3fms "
             "timeout=%.0fms crash=%.0fms%s; %.0fs of faults%s\n",

@@ -58,6 +58,7 @@ struct sim_options {
     uint64_t crash_mean_ns; /* between two crashes in the group */
     uint64_t down_max_ns;
     bool exceed_faults; /* more than f replicas may lose their memory at once */
+    bool lose_disk; /* one restart finds an empty data directory, made anew by a careless hand */
     uint64_t pause_mean_ns;
     uint64_t pause_max_ns;
     uint32_t clock_rate_spread; /* thousandths: rates are 1000 +- this */

@@ -196,13 +196,6 @@ static void deliver(struct sim *sim, const struct sim_event *event)
     }
 }
 
-static void restart(struct sim *sim, uint32_t index)
-{
-    if (!sim->hosts[index].running && (sim->nemesis.silenced & (1u << index)) == 0) {
-        sim_host_start(&sim->hosts[index]);
-    }
-}
-
 static void happen(struct sim *sim, const struct sim_event *event)
 {
     sim_mix(sim, event->at_ns);
@@ -224,7 +217,7 @@ static void happen(struct sim *sim, const struct sim_event *event)
         }
         break;
     case SIM_EVENT_RESTART:
-        restart(sim, event->node);
+        sim_nemesis_restart(sim, event->node);
         break;
     case SIM_EVENT_RESUME:
         if (event->life == sim->hosts[event->node].life) {
