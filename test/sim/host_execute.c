@@ -1,0 +1,163 @@
+/* A replica's executor and application, some way behind its core (N9). */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/invariant.h"
+#include "test/sim/applications.h"
+#include "test/sim/host_parts.h"
+#include "test/sim/sim.h"
+
+static size_t tap_execute(void *state, const struct app_context *context, const uint8_t *operation,
+                          size_t operation_size, uint8_t *result)
+{
+    struct sim_host *host = state;
+    struct sim *sim = host->sim;
+    const struct app *inner = &host->application.inner;
+    const bool is_read = inner->is_read(inner->state, operation, operation_size);
+    if (host->executing.session == 0 && !is_read) {
+        sim_fail(sim, "I3: replica %u executes a write again to answer a look-up", host->index);
+    } else if (host->executing.session != 0 && !is_read) {
+        sim_expect(sim, sim_check_executed_once(&sim->executions, &host->executing,
+                                                context->op_number, &sim->report));
+    }
+    return inner->execute(inner->state, context, operation, operation_size, result);
+}
+
+static bool tap_is_read(void *state, const uint8_t *operation, size_t operation_size)
+{
+    const struct sim_host *host = state;
+    const struct app *inner = &host->application.inner;
+    return inner->is_read(inner->state, operation, operation_size);
+}
+
+static struct checksum tap_digest(void *state)
+{
+    const struct sim_host *host = state;
+    return host->application.inner.digest(host->application.inner.state);
+}
+
+/* The reply to the entry at one op is what the model says. */
+static void check_reply(struct sim_host *host, uint64_t op_number, const struct reply *reply)
+{
+    struct sim *sim = host->sim;
+    const struct sim_outcome *outcome = sim_model_outcome(&sim->model, op_number);
+    if (outcome == NULL) {
+        sim_fail(sim, "replica %u executes op %" PRIu64 ", which is not committed", host->index,
+                 op_number);
+    } else if (reply->status != outcome->status || reply->session != outcome->session) {
+        sim_fail(sim,
+                 "I4: replica %u answers op %" PRIu64 " with status %d session %" PRIu64
+                 ", the model with status %d session %" PRIu64,
+                 host->index, op_number, (int)reply->status, reply->session, (int)outcome->status,
+                 outcome->session);
+    } else if (outcome->result_hash != sim_result_hash(reply->result, reply->result_size)) {
+        sim_fail(sim, "I4: replica %u answers op %" PRIu64 " with another result than the model",
+                 host->index, op_number);
+    }
+}
+
+static void execute_one(struct sim_host *host, uint64_t op_number)
+{
+    struct sim *sim = host->sim;
+    const struct vr_execution execution = host->executions[op_number % EXECUTE_LAG_MAX];
+    struct entry entry;
+    INVARIANT(execution.op_number == op_number);
+    INVARIANT(entry_decode(execution.bytes, execution.size, &entry) == execution.size);
+    host->executing = (struct sim_request_key){
+        .client_id = entry.client_id,
+        .session = entry.session,
+        .request_number = entry.request_number,
+    };
+    struct message message = {.type = MESSAGE_REPLY};
+    executor_execute(host->executor, execution.bytes, execution.size, &message.reply);
+    host->executing.session = 0;
+    message.reply.view_number = execution.view_number;
+    check_reply(host, op_number, &message.reply);
+    sim_expect(sim, sim_check_digest(&sim->digests, host->index, op_number,
+                                     executor_digest(host->executor), &sim->report));
+    if (execution.reply && !sim->failed) {
+        host_send_client(host, &message, &execution.address);
+    }
+}
+
+static void look_up(struct sim_host *host, const struct vr_output *output)
+{
+    struct message message = {.type = MESSAGE_REPLY};
+    host->sim->counts.lookups++;
+    if (executor_lookup(host->executor, output->lookup.client_id, output->lookup.session,
+                        output->lookup.request_number, output->lookup.kind,
+                        output->lookup.operation_checksum, &message.reply)) {
+        message.reply.view_number = output->lookup.view_number;
+        host_send_client(host, &message, &output->lookup.address);
+    }
+}
+
+/* One turn of the executor: some entries, or whatever look-ups wait. */
+void host_execute(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    host->execute_scheduled = false;
+    uint64_t op_number = executor_executed_op(host->executor);
+    uint64_t last = op_number + prng_between(&sim->machine_prng, 1, SIM_EXECUTE_MAX);
+    last = last < host->execute_to ? last : host->execute_to;
+    while (op_number < last && !sim->failed) {
+        execute_one(host, ++op_number);
+    }
+    for (uint32_t i = 0; i < host->lookup_count && !sim->failed; i++) {
+        look_up(host, &host->lookups[i]);
+    }
+    host->lookup_count = 0;
+    wire_flush(host->senders[SIM_LANE_CLIENTS]);
+    if (op_number < host->execute_to) {
+        host_arm_execution(host);
+    }
+    struct vr_event event = {.kind = VR_EVENT_EXECUTED, .executed = {.op_number = op_number}};
+    if (!sim->failed && host_step(host, &event)) {
+        host_end_drain(host);
+    }
+}
+
+void host_arm_execution(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    if (!host->execute_scheduled) {
+        host->execute_scheduled = true;
+        host_schedule(host, SIM_EVENT_EXECUTE,
+                      host_now_ns(host) +
+                          sim_exponential(&sim->machine_prng, sim->options.execute_delay_ns),
+                      0);
+    }
+}
+
+void host_hand_over(struct sim_host *host, const struct vr_output *output)
+{
+    INVARIANT(output->execute.first_op == host->execute_to + 1);
+    while (host->execute_to < output->execute.last_op) {
+        host->execute_to++;
+        vr_execution(host->replica, host->execute_to,
+                     &host->executions[host->execute_to % EXECUTE_LAG_MAX]);
+    }
+    host_arm_execution(host);
+}
+
+void host_start_executor(struct sim_host *host)
+{
+    const struct sim *sim = host->sim;
+    struct sim_application_tap *tap = &host->application;
+    sim_application_start(tap, &sim->options);
+    tap->app = (struct app){
+        .state = host, .execute = tap_execute, .is_read = tap_is_read, .digest = tap_digest};
+    const struct executor_options options = {
+        .parameters = sim->configuration.parameters,
+        .app = &tap->app,
+        .hash_seed = prng_next(&host->sim->machine_prng),
+    };
+    const size_t size = executor_memory_size(&options.parameters);
+    void *memory = sim_memory_room(&host->executor_memory, size);
+    memset(memory, 0, size);
+    host->executor = executor_init(memory, &options);
+    host->execute_to = 0;
+    host->execute_scheduled = false;
+    host->lookup_count = 0;
+    host->executing.session = 0;
+}

@@ -1,0 +1,48 @@
+/* host_parts.h - what the files of one host ask of each other.
+ *
+ *     host.c          its clock and disk, its events, its life and death
+ *     host_drive.c    steps, flushes and outputs of the core
+ *     host_sockets.c  datagrams out and in
+ *     host_execute.c  the executor and the application
+ *     host_observe.c  what the checkers see
+ *
+ * Functions that may step the core return false once the replica is gone (an armed crash struck) or
+ * the run is over; their callers then touch nothing of it any more. */
+#ifndef VR_SIM_HOST_PARTS_H
+#define VR_SIM_HOST_PARTS_H
+
+#include "test/sim/host.h"
+
+/* host.c */
+uint64_t host_now_ns(const struct sim_host *host); /* virtual time */
+struct vr_time host_local_time(const struct sim_host *host);
+void host_schedule(struct sim_host *host, enum sim_event_kind kind, uint64_t at_ns,
+                   uint64_t argument);
+void host_arm_timer(struct sim_host *host);
+void host_arm_drain(struct sim_host *host);
+
+/* host_drive.c */
+bool host_step(struct sim_host *host, struct vr_event *event);
+bool host_step_log_durable(struct sim_host *host, struct vr_event *event);
+void host_end_drain(struct sim_host *host);
+void host_send_client(struct sim_host *host, const struct message *message,
+                      const struct net_address *address);
+
+/* host_sockets.c */
+void host_open_sockets(struct sim_host *host);
+void host_inbox_clear(struct sim_host *host, struct sim_inbox *inbox);
+bool host_drain(struct sim_host *host, uint32_t count);
+void host_ask_parts(void *context, const struct net_address *address,
+                    const struct message *message); /* a wire_ask */
+
+/* host_execute.c */
+void host_start_executor(struct sim_host *host);
+void host_hand_over(struct sim_host *host, const struct vr_output *output);
+void host_arm_execution(struct sim_host *host);
+void host_execute(struct sim_host *host);
+
+/* host_observe.c */
+void host_observe_start(struct sim_host *host);
+void host_observe(struct sim_host *host);
+
+#endif
