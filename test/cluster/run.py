@@ -2,7 +2,7 @@
 
     test/cluster/run.py [--quick] [NAME...]      NAME: test_operation, test_operation.FailOver, ...
 
-VR_BIN and VR_BUILD say where the programs are. --quick leaves out what @slow marks and runs fewer
+VR_BIN and VR_BUILD say where the programs are. --quick leaves out what takes minutes and runs fewer
 rounds of the rest.
 """
 
@@ -42,6 +42,7 @@ class Result(unittest.TextTestResult):
 
     def addSkip(self, test, reason):
         unittest.TestResult.addSkip(self, test, reason)
+        self._line(test, f"skipped: {reason}")
 
 
 def main():

@@ -18,17 +18,16 @@ class RandomFaults(ClusterTest):
             for _ in range(self.ROUNDS):
                 victims = rng.sample(range(count), rng.randint(1, faults))
                 kinds = {v: rng.choice(("kill", "pause", "restart")) for v in victims}
-                with self.subTest(seed=seed, faults=kinds):
-                    for victim, kind in kinds.items():
-                        getattr(c, kind)(victim)
-                    time.sleep(rng.uniform(0.1, 1.0))
-                    for victim, kind in kinds.items():
-                        if kind == "kill":
-                            c.restart(victim)
-                        elif kind == "pause":
-                            c.resume(victim)
-                    # In memory mode a replica that recovers counts as failed until it is done.
-                    c.wait_normal()
+                for victim, kind in kinds.items():
+                    getattr(c, kind)(victim)
+                time.sleep(rng.uniform(0.1, 1.0))
+                for victim, kind in kinds.items():
+                    if kind == "kill":
+                        c.restart(victim)
+                    elif kind == "pause":
+                        c.resume(victim)
+                # In memory mode a replica that recovers counts as failed until it is done.
+                c.wait_normal()
         c.wait_equal()
 
     def test_three_replicas(self):
