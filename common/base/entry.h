@@ -4,9 +4,11 @@
  *
  *    0  op_number       u64   position in the log; the first is 1
  *    8  view_number     u64   the view that first proposed it; never restamped
- *   16  timestamp       u64   nanoseconds since 1970, the primary's clock, rising with op_number
- * (N3) 24  client_id       128   who asked (C1) 40  session         u64   0 in a Register 48
- * request_number  u64   0 in a Register and an Unregister 56  kind            u8    enum entry_kind
+ *   16  timestamp       u64   nanoseconds since 1970; the primary's clock, rising (N3)
+ *   24  client_id       128   who asked (C1)
+ *   40  session         u64   0 in a Register
+ *   48  request_number  u64   0 in a Register and an Unregister
+ *   56  kind            u8    enum entry_kind
  *   57  zero            3
  *   60  length          u32   bytes of body that follow
  *

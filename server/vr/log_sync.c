@@ -90,6 +90,12 @@ static void install_begin(struct replica *r)
         give_up_full(r, target.op_number);
         return;
     }
+    const struct vr_log *holder = target.commit_number <= common ? &r->log : &r->staging;
+    if (!vr_log_matches(holder, target.commit_number, target.commit_checksum)) {
+        drop(r, DROP_CHECKSUM); /* N7: no log can be right for such a target */
+        sync_drop(r);
+        return;
+    }
     sync_drop(r);
     cut_log(r, common);
     if (target.op_number > common) {
@@ -229,17 +235,30 @@ static void find_unasked(struct replica *r, uint64_t *from_op, uint64_t *to_op)
     }
 }
 
-/* A free slot, or the one farthest ahead: what comes first is asked for first, even where an answer
- * that did not hold all it was asked for has left a hole. NULL: all are busy below from_op. */
+static uint32_t slots_busy(const struct replica *r)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        count += r->sync_slots[i].from_op != 0 ? 1u : 0u;
+    }
+    return count;
+}
+
+/* A free slot within the window, or the one farthest ahead: what comes first is asked for first,
+ * even where an answer that did not hold all it was asked for has left a hole. NULL: all are busy
+ * with what lies below from_op. */
 static struct sync_slot *slot_for(struct replica *r, uint64_t from_op)
 {
+    const bool may_take_free = slots_busy(r) < r->sync.window;
     struct sync_slot *farthest = NULL;
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         struct sync_slot *slot = &r->sync_slots[i];
         if (slot->from_op == 0) {
-            return slot;
-        }
-        if (slot->from_op > from_op && (farthest == NULL || slot->from_op > farthest->from_op)) {
+            if (may_take_free) {
+                return slot;
+            }
+        } else if (slot->from_op > from_op &&
+                   (farthest == NULL || slot->from_op > farthest->from_op)) {
             farthest = slot;
         }
     }
@@ -249,7 +268,7 @@ static struct sync_slot *slot_for(struct replica *r, uint64_t from_op)
 static void fill_window(struct replica *r)
 {
     timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
-    for (uint32_t i = 0; i < SYNC_WINDOW_MAX && outputs_have_room(r, SYNC_WINDOW_MAX); i++) {
+    for (uint32_t i = 0; i < r->sync.window && outputs_have_room(r, SYNC_WINDOW_MAX); i++) {
         uint64_t from_op;
         uint64_t to_op;
         find_unasked(r, &from_op, &to_op);
@@ -286,21 +305,27 @@ static void next_source(struct replica *r)
     }
 }
 
-/* G5: not this source, or not from this op. */
+/* G5: not from this op, or not this source; the tick asks the next one, at its pace. To close a gap
+ * in its own view a replica need not know who is wrong: the next heartbeat names a target again. */
 static void start_over(struct replica *r)
 {
     if (!r->sync.active) {
         return;
     }
-    uint64_t start_op = r->sync.start_op;
     if (r->sync.start_is_guess) {
         r->sync.start_is_guess = false;
-        start_op = r->commit_number;
-    } else {
-        next_source(r);
+        stage_from(r, r->commit_number);
+        fill_window(r);
+        return;
     }
-    stage_from(r, start_op);
-    fill_window(r);
+    r->sync.mismatches++;
+    if (r->sync.entering == 0 && r->sync.mismatches >= r->member_count) {
+        sync_drop(r);
+        return;
+    }
+    next_source(r);
+    stage_from(r, r->sync.start_op);
+    timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
 }
 
 /* G1: the largest op at which both logs are known, or may be hoped, to be equal. */
@@ -347,7 +372,10 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
     r->sync.source = source;
     r->sync.sources = sources & others_mask(r);
     r->sync.range = RANGE_FIRST;
+    r->sync.window = SYNC_WINDOW_MAX;
+    r->sync.mismatches = 0;
     r->sync.progress_ns = r->time.now_ns;
+    r->sync.source_ns = r->time.now_ns;
     r->sync.active = true;
     stage_from(r, find_start(r, target, entering));
     if (r->sync.start_op >= target->op_number) {
@@ -430,21 +458,27 @@ static struct sync_slot *slot_held_next(struct replica *r)
     return NULL;
 }
 
-static void hold(struct sync_slot *slot, const struct catchup_response *response)
+static void hold(struct replica *r, struct sync_slot *slot, const struct catchup_response *response)
 {
-    if (response->entries_size > sizeof slot->entries) {
-        return; /* the tick asks for it again, until its turn has come */
+    if (response->entries_size <= sizeof slot->entries) {
+        slot->held = true;
+        slot->parent_checksum = response->parent_checksum;
+        slot->entry_count = response->entry_count;
+        slot->entries_size = response->entries_size;
+        memcpy(slot->entries, response->entries, response->entries_size);
+        return;
     }
-    slot->held = true;
-    slot->parent_checksum = response->parent_checksum;
-    slot->entry_count = response->entry_count;
-    slot->entries_size = response->entries_size;
-    memcpy(slot->entries, response->entries, response->entries_size);
+    /* Too large to wait here: from now on one after the other. */
+    r->sync.window = 1;
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        if (r->sync_slots[i].from_op > r->staging.op_number + 1) {
+            r->sync_slots[i].from_op = 0;
+        }
+    }
 }
 
 void on_catchup_response(struct replica *r, const struct message *m, uint32_t peer)
 {
-    (void)peer; /* whoever answers the question; the chain judges the answer */
     const struct catchup_response *response = &m->catchup_response;
     const enum drop_reason reason = reject_response(r, response);
     struct sync_slot *slot = reason == DROP_NONE ? slot_asked(r, response) : NULL;
@@ -453,13 +487,15 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
         return;
     }
     if (response->entry_count == 0) {
-        next_source(r); /* the tick asks it */
+        if (peer == r->sync.source) {
+            next_source(r); /* the tick asks it */
+        }
         return;
     }
     r->sync.progress_ns = r->time.now_ns;
     fit_slot(r, slot, response->entry_count);
     if (response->first_op != r->staging.op_number + 1) {
-        hold(slot, response);
+        hold(r, slot, response);
         fill_window(r);
         return;
     }
@@ -486,29 +522,41 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
     }
 }
 
+/* G5: nothing came for a while from this source. */
+static void stall(struct replica *r)
+{
+    const uint64_t since =
+        r->sync.progress_ns > r->sync.source_ns ? r->sync.progress_ns : r->sync.source_ns;
+    if (r->time.now_ns - since < 4 * r->options.resend_ns) {
+        return;
+    }
+    r->sync.source_ns = r->time.now_ns;
+    next_source(r);
+    if (r->status == STATUS_VIEW_CHANGE && primary_of(r, r->view_number) == r->self) {
+        choose_anew(r); /* V6: from what it has received by now */
+    }
+}
+
 void sync_tick(struct replica *r)
 {
     if (!r->sync.active || !timeout_due(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns)) {
         return;
     }
-    if (r->time.now_ns - r->sync.progress_ns >= 4 * r->options.resend_ns) {
-        r->sync.progress_ns = r->time.now_ns;
-        next_source(r);
-        if (r->status == STATUS_VIEW_CHANGE && primary_of(r, r->view_number) == r->self) {
-            /* V6: it may choose anew from what it has received by now. */
-            sync_drop(r);
-            try_start_view(r);
-            return;
-        }
+    if (r->sync.entering == 0 && r->log.op_number >= r->sync.target.op_number) {
+        sync_drop(r); /* Prepares have closed the gap */
+        return;
     }
-    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+    stall(r);
+    for (uint32_t i = 0; r->sync.active && i < SYNC_WINDOW_MAX; i++) {
         struct sync_slot *slot = &r->sync_slots[i];
         if (slot->from_op != 0 && !slot->held && outputs_have_room(r, SYNC_WINDOW_MAX) &&
             r->time.now_ns - slot->asked_ns >= r->options.resend_ns) {
             ask(r, slot);
         }
     }
-    fill_window(r);
+    if (r->sync.active) {
+        fill_window(r);
+    }
 }
 
 /* ---- serving (G2) ---- */

@@ -318,6 +318,7 @@ void commit_up_to(struct replica *r, uint64_t commit_number)
     vr_log_protect(&r->log, commit_number);
     if (r->status == STATUS_NORMAL) {
         r->failed_views = 0;
+        timeout_stop(&r->timeouts, TIMEOUT_STABLE);
     }
 }
 
@@ -394,14 +395,21 @@ static bool check_quorum(struct replica *r)
     return r->acting_primary;
 }
 
+void count_as_heard(struct peer *peer, uint64_t heard_ns)
+{
+    if (heard_ns > peer->acked_ns) {
+        peer->acked_ns = heard_ns;
+    }
+}
+
 /* V1: a member that pulls this view's log, and gets on with it, hears its primary and will ack: the
  * view must last until then, or a group that needs this member would fail view after view. */
 void note_progress(struct replica *r, uint32_t peer_index, uint64_t synced_op)
 {
     struct peer *peer = &r->peers[peer_index];
-    if (r->acting_primary && synced_op > peer->synced_op) {
+    if (r->acting_primary && synced_op > peer->synced_op && synced_op <= r->log.op_number) {
         peer->synced_op = synced_op;
-        peer->acked_ns = r->received_ns;
+        count_as_heard(peer, r->received_ns);
     }
 }
 
@@ -424,8 +432,13 @@ void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer_ind
     peer->acked_in_view = true;
     /* V1: heartbeats alone do not count while entries are in flight. */
     if (advanced || peer->acked_op >= r->prepared_op) {
-        peer->acked_ns = r->received_ns;
+        count_as_heard(peer, r->received_ns);
     }
+    if (peer->acked_op < r->prepared_op) {
+        timeout_set_at_latest(&r->timeouts, TIMEOUT_RESEND,
+                              r->time.now_ns + resend_timeout(r, peer));
+    }
+    r->stall_forgiven = false;
     sample_rtt(r, peer, ok->round);
     if (check_quorum(r)) {
         count_acks(r);
@@ -553,9 +566,13 @@ static bool follow_view(struct replica *r, const struct message *m, uint32_t pee
         drop(r, DROP_NEWER_VIEW);
         return false;
     }
+    const uint64_t round = m->type == MESSAGE_PREPARE ? m->prepare.round : m->commit.round;
+    if (round > r->ack_round) {
+        r->ack_round = round; /* an old heartbeat said again keeps nobody alive (UDP-7) */
+        hear_primary(r);
+    }
     if (r->status == STATUS_VIEW_CHANGE) {
         /* V8: its log is not ours yet, so nothing of it is executed by number. */
-        hear_primary(r);
         if (!sync_running(r, view_number)) {
             ask_view(r, peer, view_number);
         } else if (m->type == MESSAGE_PREPARE && !stash_put(&r->stash, &m->prepare)) {
@@ -572,8 +589,6 @@ void on_prepare(struct replica *r, const struct message *m, uint32_t peer)
     if (!follow_view(r, m, peer, prepare->view_number)) {
         return;
     }
-    hear_primary(r);
-    r->ack_round = prepare->round > r->ack_round ? prepare->round : r->ack_round;
     switch (append_entries(r, prepare->first_op, prepare->parent_checksum, prepare->entries,
                            prepare->entries_size, peer)) {
     case APPENDED:
@@ -604,8 +619,6 @@ void on_commit(struct replica *r, const struct message *m, uint32_t peer)
     if (!follow_view(r, m, peer, commit->view_number)) {
         return;
     }
-    hear_primary(r);
-    r->ack_round = commit->round > r->ack_round ? commit->round : r->ack_round;
     r->ack_owed = true; /* N8 */
     learn_commit(r, commit->commit_number, commit->commit_checksum, peer);
     if (!r->diverged) {
@@ -653,16 +666,19 @@ void primary_begin(struct replica *r)
 {
     r->acting_primary = true;
     r->abdicated = false;
+    r->later_view = r->view_number; /* what was said of later views came to nothing until now */
     r->views_started++;
     r->prepared_op = r->log.op_number; /* StartView tells of them; N10 resends what is not acked */
     r->commit_said = r->commit_number;
+    /* V1: after failed views the others get as much time to follow as they give this view. */
+    const uint64_t patience_ns = view_change_timeout(r) - r->options.view_change_ns;
     for (uint32_t i = 0; i < r->member_count; i++) {
         struct peer *peer = &r->peers[i];
         peer->acked_in_view = false;
         peer->rtt_round = r->round;
         peer->acked_op = 0;
         peer->synced_op = 0;
-        peer->acked_ns = r->time.now_ns;
+        peer->acked_ns = r->time.now_ns + patience_ns;
         peer->progress_ns = r->time.now_ns;
         peer->resends = 0;
         peer->start_view_sent_ns = 0;
@@ -676,7 +692,6 @@ void primary_begin(struct replica *r)
 void backup_begin(struct replica *r)
 {
     r->ack_owed = true;
-    r->ack_round = 0;
     hear_primary(r);
     stash_drain(r);
 }

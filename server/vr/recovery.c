@@ -61,6 +61,10 @@ bool judge_envelope(struct replica *r, const struct message *m, uint32_t peer)
         /* A new process: what the old one promised for the moment is void. */
         p->incarnation = m->incarnation;
         p->vote_view = 0;
+        p->do_view_change_present = false;
+        p->acked_in_view = false;
+        p->acked_op = 0;
+        p->synced_op = 0;
         p->rtt_ns = 0;
     }
     if (m->type != MESSAGE_RECOVERY) {
@@ -161,8 +165,10 @@ static uint32_t recovering_count(const struct replica *r)
 
 void watch_group(struct replica *r)
 {
-    const bool lost = r->status != STATUS_NORMAL &&
-                      recovering_count(r) > r->member_count - r->quorum && !r->sync.active;
+    const bool pulls =
+        r->sync.active && r->time.now_ns - r->sync.progress_ns < 10 * r->options.view_change_ns;
+    const bool lost =
+        r->status != STATUS_NORMAL && recovering_count(r) > r->member_count - r->quorum && !pulls;
     if (!lost) {
         r->lost_since_ns = 0;
     } else if (r->lost_since_ns == 0) {

@@ -54,7 +54,7 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
         r->sync_slots[i].from_op = 0;
     }
     stash_clear(&r->stash);
-    in_flight_init(&r->in_flight, options->nonce);
+    in_flight_init(&r->in_flight, options->seed);
 
     r->options = *options;
     r->self = configuration_index(&options->configuration, options->replica_id);
@@ -113,19 +113,24 @@ struct vr_output *output_add(struct replica *r, enum vr_output_kind kind)
     return output;
 }
 
-void send_to_mask(struct replica *r, uint32_t mask, const struct message *message)
+static struct vr_output *add_send(struct replica *r, enum vr_output_kind kind,
+                                  const struct message *message)
 {
-    mask &= others_mask(r);
-    if (mask == 0) {
-        return;
-    }
-    struct vr_output *output = output_add(r, VR_OUT_SEND_PEERS);
-    output->send.member_mask = mask;
+    struct vr_output *output = output_add(r, kind);
     output->send.message = *message;
     output->send.message.from = r->options.replica_id;
     output->send.message.incarnation = r->options.incarnation;
     output->send.message.identity = r->options.identity;
     output->send.message.configuration_hash = r->configuration_hash;
+    return output;
+}
+
+void send_to_mask(struct replica *r, uint32_t mask, const struct message *message)
+{
+    mask &= others_mask(r);
+    if (mask != 0) {
+        add_send(r, VR_OUT_SEND_PEERS, message)->send.member_mask = mask;
+    }
 }
 
 void send_to_peer(struct replica *r, uint32_t peer, const struct message *message)
@@ -142,13 +147,8 @@ void send_to_others(struct replica *r, const struct message *message)
 void send_to_client(struct replica *r, const struct net_address *address,
                     const struct message *message)
 {
-    struct vr_output *output = output_add(r, VR_OUT_SEND_CLIENT);
+    struct vr_output *output = add_send(r, VR_OUT_SEND_CLIENT, message);
     output->send.member_mask = 0;
-    output->send.message = *message;
-    output->send.message.from = r->options.replica_id;
-    output->send.message.incarnation = r->options.incarnation;
-    output->send.message.identity = r->options.identity;
-    output->send.message.configuration_hash = r->configuration_hash;
     output->send.message.address = *address;
 }
 
@@ -263,15 +263,61 @@ static void on_log_durable(struct replica *r, uint64_t generation, uint64_t op_n
 
 /* ---- dispatch ---- */
 
-/* E3: without reconfiguration there is one epoch. */
-static bool judge_view(struct replica *r, uint64_t view_number)
+/* The view that a message speaks of, where it counts only in its epoch (E3). */
+static bool view_of(const struct message *m, uint64_t *view_number)
 {
+    switch (m->type) {
+    case MESSAGE_PREPARE:
+        *view_number = m->prepare.view_number;
+        return true;
+    case MESSAGE_PREPARE_OK:
+        *view_number = m->prepare_ok.view_number;
+        return true;
+    case MESSAGE_COMMIT:
+        *view_number = m->commit.view_number;
+        return true;
+    case MESSAGE_GOODBYE:
+        *view_number = m->goodbye.view_number;
+        return true;
+    case MESSAGE_START_VIEW_CHANGE:
+        *view_number = m->start_view_change.view_number;
+        return true;
+    case MESSAGE_DO_VIEW_CHANGE:
+        *view_number = m->do_view_change.view_number;
+        return true;
+    case MESSAGE_START_VIEW:
+        *view_number = m->start_view.view_number;
+        return true;
+    case MESSAGE_GET_VIEW:
+        *view_number = m->get_view.view_number;
+        return true;
+    case MESSAGE_RECOVERY:
+        *view_number = m->recovery.view_number;
+        return true;
+    case MESSAGE_RECOVERY_RESPONSE:
+        *view_number = m->recovery_response.view_number;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* E3: without reconfiguration there is one epoch. A leap over more views than a group can ever have
+ * gone through is no view of it, and no view is so late that a vote for the next would leave the
+ * epoch: what is adopted is durable, and could not be taken back. */
+static bool judge_view(struct replica *r, const struct message *m)
+{
+    uint64_t view_number;
+    if (!view_of(m, &view_number)) {
+        return true;
+    }
     if (view_epoch(view_number) != r->options.configuration.epoch) {
         drop(r, DROP_EPOCH);
         return false;
     }
-    if (view_epoch(view_number + 1) != r->options.configuration.epoch) {
-        drop(r, DROP_INVALID); /* so that a vote for the next view never leaves the epoch */
+    if (view_epoch(view_number + 1) != r->options.configuration.epoch ||
+        (view_number > r->view_number && view_number - r->view_number > VIEW_LEAP_MAX)) {
+        drop(r, DROP_INVALID);
         return false;
     }
     return true;
@@ -280,48 +326,34 @@ static bool judge_view(struct replica *r, uint64_t view_number)
 static void on_peer_message(struct replica *r, const struct message *m)
 {
     const uint32_t peer = configuration_index(&r->options.configuration, m->from);
-    if (!judge_envelope(r, m, peer)) {
+    if (!judge_envelope(r, m, peer) || !judge_view(r, m)) {
         return;
     }
     r->peers[peer].heard_ns = r->received_ns;
     switch (m->type) {
     case MESSAGE_PREPARE:
-        if (judge_view(r, m->prepare.view_number)) {
-            on_prepare(r, m, peer);
-        }
+        on_prepare(r, m, peer);
         break;
     case MESSAGE_PREPARE_OK:
-        if (judge_view(r, m->prepare_ok.view_number)) {
-            on_prepare_ok(r, m, peer);
-        }
+        on_prepare_ok(r, m, peer);
         break;
     case MESSAGE_COMMIT:
-        if (judge_view(r, m->commit.view_number)) {
-            on_commit(r, m, peer);
-        }
+        on_commit(r, m, peer);
         break;
     case MESSAGE_GOODBYE:
         on_goodbye(r, m, peer);
         break;
     case MESSAGE_START_VIEW_CHANGE:
-        if (judge_view(r, m->start_view_change.view_number)) {
-            on_start_view_change(r, m, peer);
-        }
+        on_start_view_change(r, m, peer);
         break;
     case MESSAGE_DO_VIEW_CHANGE:
-        if (judge_view(r, m->do_view_change.view_number)) {
-            on_do_view_change(r, m, peer);
-        }
+        on_do_view_change(r, m, peer);
         break;
     case MESSAGE_START_VIEW:
-        if (judge_view(r, m->start_view.view_number)) {
-            on_start_view(r, m, peer);
-        }
+        on_start_view(r, m, peer);
         break;
     case MESSAGE_GET_VIEW:
-        if (judge_view(r, m->get_view.view_number)) {
-            on_get_view(r, m, peer);
-        }
+        on_get_view(r, m, peer);
         break;
     case MESSAGE_CATCHUP_REQUEST:
         on_catchup_request(r, m, peer);
@@ -330,14 +362,10 @@ static void on_peer_message(struct replica *r, const struct message *m)
         on_catchup_response(r, m, peer);
         break;
     case MESSAGE_RECOVERY:
-        if (judge_view(r, m->recovery.view_number)) {
-            on_recovery(r, m, peer);
-        }
+        on_recovery(r, m, peer);
         break;
     case MESSAGE_RECOVERY_RESPONSE:
-        if (judge_view(r, m->recovery_response.view_number)) {
-            on_recovery_response(r, m, peer);
-        }
+        on_recovery_response(r, m, peer);
         break;
     default:
         drop(r, DROP_INVALID);
@@ -357,19 +385,23 @@ static void on_message(struct replica *r, const struct message *m)
 }
 
 /* TH-4, TM-3: after a stall of this process all that was due fires once, and nobody is blamed for
- * the silence: what was said meanwhile may still be on its way in. A primary finds out by its next
- * heartbeat whether it is one still; whatever it serves needs a quorum's acks anyway. */
+ * the silence: what was said meanwhile may still be on its way in. Once only, until somebody is
+ * heard: a process that is always late must come to suspect a dead primary, too. A primary finds
+ * out by its next heartbeat whether it is one still; whatever it serves needs a quorum's acks. */
 static void forgive_stall(struct replica *r)
 {
     const uint64_t due = timeouts_next(&r->timeouts);
-    if (due == TIMEOUT_NEVER || r->time.now_ns < due + r->options.view_change_ns / 2) {
+    if (due == TIMEOUT_NEVER || r->stall_forgiven ||
+        r->time.now_ns < due + r->options.view_change_ns / 2) {
         return;
     }
+    r->stall_forgiven = true;
     if (r->timeouts.at_ns[TIMEOUT_SUSPECT] != TIMEOUT_NEVER) {
-        timeout_set(&r->timeouts, TIMEOUT_SUSPECT, r->time.now_ns + r->options.view_change_ns);
+        timeout_set_at_least(&r->timeouts, TIMEOUT_SUSPECT,
+                             r->time.now_ns + r->options.view_change_ns);
     }
     for (uint32_t i = 0; r->acting_primary && i < r->member_count; i++) {
-        r->peers[i].acked_ns = r->time.now_ns;
+        count_as_heard(&r->peers[i], r->time.now_ns);
     }
 }
 
@@ -400,8 +432,7 @@ static void on_stop(struct replica *r)
                                   .goodbye = {.view_number = r->view_number}};
         send_to_others(r, &m);
     }
-    r->stopped = true;
-    r->acting_primary = false;
+    r->stopped = true; /* what is committed is still executed, and answered */
     timeouts_stop_all(&r->timeouts);
 }
 
@@ -495,7 +526,6 @@ bool vr_flush(struct replica *r, struct vr_time time, struct vr_outputs *outputs
     if (r->diverged) {
         return false;
     }
-    /* Entries committed before a stop are still executed and answered. */
     hand_over(r);
     if (r->stopped) {
         return false;
@@ -510,6 +540,9 @@ bool vr_flush(struct replica *r, struct vr_time time, struct vr_outputs *outputs
 
 uint64_t vr_deadline(const struct replica *r)
 {
+    if (r->stopped || r->diverged) {
+        return TIMEOUT_NEVER;
+    }
     return r->catchup_count > 0 ? r->time.now_ns : timeouts_next(&r->timeouts);
 }
 

@@ -20,6 +20,9 @@ enum {
     PREPARE_OVERHEAD = 128,       /* bytes of a Prepare or CatchupResponse beside its entries */
 };
 
+/* Views that no group goes through: at one a millisecond, 49 days. */
+#define VIEW_LEAP_MAX (UINT64_C(1) << 32)
+
 /* What the group knows of one member here. */
 struct peer {
     uint64_t incarnation;       /* highest met; older messages are dropped */
@@ -68,12 +71,15 @@ struct log_sync {
     uint64_t entering; /* the view that its end leads into; 0: append only (G6) */
     struct log_descriptor target;
     uint64_t nonce;
-    uint64_t start_op;   /* staged entries begin behind it */
-    bool start_is_guess; /* own head of the same last_normal_view, not compared yet */
-    uint32_t source;     /* member index */
-    uint32_t sources;    /* mask of those that may serve */
-    uint64_t progress_ns;
-    uint32_t range; /* ops asked for at once: about one message's worth */
+    uint64_t start_op;    /* staged entries begin behind it */
+    bool start_is_guess;  /* own head of the same last_normal_view, not compared yet */
+    uint32_t source;      /* member index */
+    uint32_t sources;     /* mask of those that may serve */
+    uint64_t progress_ns; /* last time that entries were staged */
+    uint64_t source_ns;   /* since when this source is asked */
+    uint32_t mismatches;  /* sources whose answers did not lead to the target */
+    uint32_t window;      /* slots to use: one where an answer is too large to hold */
+    uint32_t range;       /* ops asked for at once: about one message's worth */
 };
 
 /* G6: log durable, then state file durable, then status. */
@@ -152,6 +158,7 @@ struct replica {
 
     /* View change */
     bool suspecting;
+    bool stall_forgiven;       /* TM-3: nobody was heard since */
     uint32_t failed_views;     /* in a row (V1) */
     uint64_t view_extended_ns; /* V12: what progress has added to this view's time */
     uint64_t primary_synced_op;
@@ -210,6 +217,7 @@ void on_prepare(struct replica *r, const struct message *m, uint32_t peer);
 void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer);
 void on_commit(struct replica *r, const struct message *m, uint32_t peer);
 void on_goodbye(struct replica *r, const struct message *m, uint32_t peer);
+void count_as_heard(struct peer *peer, uint64_t heard_ns); /* V1: by the quorum's check */
 void note_progress(struct replica *r, uint32_t peer, uint64_t synced_op);
 bool is_serving(const struct replica *r); /* acting primary that knows of no reason to stop */
 void commit_up_to(struct replica *r, uint64_t commit_number);
@@ -233,6 +241,7 @@ void ask_view(struct replica *r, uint32_t peer, uint64_t view_number); /* V8 */
 void send_start_view(struct replica *r, uint32_t mask);
 void send_do_view_change(struct replica *r);
 void try_start_view(struct replica *r);                        /* V6 */
+void choose_anew(struct replica *r);                           /* V6: a sync that does not get on */
 void note_later_view(struct replica *r, uint64_t view_number); /* V9 */
 void view_change_tick(struct replica *r);
 uint64_t view_change_timeout(struct replica *r);

@@ -42,6 +42,14 @@ static inline void timeout_set_at_latest(struct timeouts *t, enum timeout_kind k
     }
 }
 
+/* Sets it unless it is due later anyway. */
+static inline void timeout_set_at_least(struct timeouts *t, enum timeout_kind kind, uint64_t at_ns)
+{
+    if (t->at_ns[kind] == TIMEOUT_NEVER || at_ns > t->at_ns[kind]) {
+        t->at_ns[kind] = at_ns;
+    }
+}
+
 static inline void timeout_stop(struct timeouts *t, enum timeout_kind kind)
 {
     t->at_ns[kind] = TIMEOUT_NEVER;

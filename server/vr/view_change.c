@@ -19,15 +19,22 @@ uint64_t view_change_timeout(struct replica *r)
     if (timeout > r->options.view_change_max_ns) {
         timeout = r->options.view_change_max_ns;
     }
-    return r->failed_views == 0 ? timeout : timeout + prng_below(&r->prng, timeout / 2);
+    if (r->failed_views == 0) {
+        return timeout;
+    }
+    const uint64_t jittered = timeout - prng_below(&r->prng, timeout / 4);
+    return jittered > r->options.view_change_ns ? jittered : r->options.view_change_ns;
 }
 
 void hear_primary(struct replica *r)
 {
     r->suspecting = false;
     timeout_stop(&r->timeouts, TIMEOUT_VOTE);
+    r->stall_forgiven = false;
     if (!r->acting_primary) {
-        timeout_set(&r->timeouts, TIMEOUT_SUSPECT, r->received_ns + r->options.view_change_ns);
+        /* In view_change the view has all the time that failed views before it have won (V1). */
+        timeout_set_at_least(&r->timeouts, TIMEOUT_SUSPECT,
+                             r->received_ns + r->options.view_change_ns);
     }
 }
 
@@ -94,7 +101,7 @@ void on_start_view_change(struct replica *r, const struct message *m, uint32_t p
         return;
     }
     peer->vote_view = view_number;
-    peer->vote_ns = r->received_ns;
+    peer->vote_ns = r->time.now_ns; /* from when it is counted: it may have waited in a queue */
     count_votes(r);
 }
 
@@ -112,6 +119,7 @@ static void leave_view(struct replica *r)
     r->suspecting = false;
     r->hint_commit = 0;
     r->ack_owed = false;
+    r->ack_round = 0;
     r->primary_synced_op = 0;
     r->view_extended_ns = 0;
     for (uint32_t i = 0; i < r->member_count; i++) {
@@ -124,7 +132,8 @@ void enter_view_change(struct replica *r, uint64_t view_number)
 {
     INVARIANT(view_number > r->view_number);
     INVARIANT(r->status != STATUS_RECOVERING);
-    if (r->status == STATUS_VIEW_CHANGE) {
+    /* V1: a view failed that did not become normal, or did and committed nothing. */
+    if (r->status == STATUS_VIEW_CHANGE || r->timeouts.at_ns[TIMEOUT_STABLE] != TIMEOUT_NEVER) {
         r->failed_views++;
     }
     leave_view(r);
@@ -337,6 +346,23 @@ void try_start_view(struct replica *r)
         return;
     }
     sync_begin(r, &chosen, r->view_number, best, sources_of(r, best));
+}
+
+/* Keeps what is staged as long as the choice stays the same; there may be more sources by now. */
+void choose_anew(struct replica *r)
+{
+    const uint32_t best = best_log(r);
+    if (best == REPLICAS_MAX) {
+        return;
+    }
+    const struct log_descriptor *chosen = &r->peers[best].do_view_change;
+    if (chosen->last_normal_view == r->sync.target.last_normal_view &&
+        checksum_equal(chosen->head_checksum, r->sync.target.head_checksum)) {
+        r->sync.sources = sources_of(r, best) & others_mask(r);
+        return;
+    }
+    sync_drop(r);
+    try_start_view(r);
 }
 
 void send_start_view(struct replica *r, uint32_t mask)
