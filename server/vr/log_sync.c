@@ -10,7 +10,10 @@
 #include "common/base/invariant.h"
 #include "server/vr/replica.h"
 
-enum { RANGE_FIRST = 8 }; /* ops asked for at once before entry sizes are known */
+enum {
+    RANGE_FIRST = 8,  /* ops asked for at once before entry sizes are known */
+    BACK_OFF_MAX = 6, /* doublings */
+};
 
 bool sync_running(const struct replica *r, uint64_t entering)
 {
@@ -278,6 +281,7 @@ static void fill_window(struct replica *r)
         }
         slot->from_op = from_op;
         slot->to_op = to_op;
+        slot->repeats = 0;
         ask(r, slot);
     }
 }
@@ -374,6 +378,7 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
     r->sync.range = RANGE_FIRST;
     r->sync.window = SYNC_WINDOW_MAX;
     r->sync.mismatches = 0;
+    r->sync.stalls = 0;
     r->sync.progress_ns = r->time.now_ns;
     r->sync.source_ns = r->time.now_ns;
     r->sync.active = true;
@@ -493,6 +498,7 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
         return;
     }
     r->sync.progress_ns = r->time.now_ns;
+    r->sync.stalls = 0;
     fit_slot(r, slot, response->entry_count);
     if (response->first_op != r->staging.op_number + 1) {
         hold(r, slot, response);
@@ -522,16 +528,28 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
     }
 }
 
+/* An answer of a megabyte takes its time in small datagrams, and its lost parts are sent again
+ * anyway (M6): asking at a constant rate would bury it under copies of itself (PITFALLS ST-9). */
+static uint64_t backed_off(uint64_t interval_ns, uint32_t times)
+{
+    return interval_ns << (times < BACK_OFF_MAX ? times : BACK_OFF_MAX);
+}
+
 /* G5: nothing came for a while from this source. */
 static void stall(struct replica *r)
 {
     const uint64_t since =
         r->sync.progress_ns > r->sync.source_ns ? r->sync.progress_ns : r->sync.source_ns;
-    if (r->time.now_ns - since < 4 * r->options.resend_ns) {
+    if (r->time.now_ns - since < backed_off(4 * r->options.resend_ns, r->sync.stalls)) {
         return;
     }
+    r->sync.stalls++;
     r->sync.source_ns = r->time.now_ns;
     next_source(r);
+    for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
+        r->sync_slots[i].repeats = 0; /* nobody has asked this one yet */
+        r->sync_slots[i].asked_ns = 0;
+    }
     if (r->status == STATUS_VIEW_CHANGE && primary_of(r, r->view_number) == r->self) {
         choose_anew(r); /* V6: from what it has received by now */
     }
@@ -550,7 +568,8 @@ void sync_tick(struct replica *r)
     for (uint32_t i = 0; r->sync.active && i < SYNC_WINDOW_MAX; i++) {
         struct sync_slot *slot = &r->sync_slots[i];
         if (slot->from_op != 0 && !slot->held && outputs_have_room(r, SYNC_WINDOW_MAX) &&
-            r->time.now_ns - slot->asked_ns >= r->options.resend_ns) {
+            r->time.now_ns - slot->asked_ns >= backed_off(r->options.resend_ns, slot->repeats)) {
+            slot->repeats++;
             ask(r, slot);
         }
     }

@@ -57,7 +57,8 @@ struct sync_slot {
     uint64_t from_op; /* 0: free */
     uint64_t to_op;
     uint64_t asked_ns;
-    bool held; /* bytes below are the answer, waiting for what lies before it */
+    uint32_t repeats; /* of this question; the time until the next one doubles */
+    bool held;        /* bytes below are the answer, waiting for what lies before it */
     struct checksum parent_checksum;
     uint32_t entry_count;
     uint32_t entries_size;
@@ -77,6 +78,7 @@ struct log_sync {
     uint32_t sources;     /* mask of those that may serve */
     uint64_t progress_ns; /* last time that entries were staged */
     uint64_t source_ns;   /* since when this source is asked */
+    uint32_t stalls;      /* sources given up since the last progress; backs off */
     uint32_t mismatches;  /* sources whose answers did not lead to the target */
     uint32_t window;      /* slots to use: one where an answer is too large to hold */
     uint32_t range;       /* ops asked for at once: about one message's worth */
