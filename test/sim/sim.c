@@ -384,8 +384,16 @@ static void check_applications(struct sim *sim)
     }
 }
 
+/* I10 of the whole: what the group has under way, timers and datagrams, is bounded. */
+enum { WAITING_EVENTS_MAX = 20000 };
+
 static void end(struct sim *sim)
 {
+    const struct sim_bound bound = {"events under way", sim->schedule.count_max,
+                                    WAITING_EVENTS_MAX};
+    if (!sim->failed) {
+        sim_expect(sim, sim_check_bounds(0, &bound, 1, &sim->report));
+    }
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         sim_host_count(&sim->hosts[i]);
     }
