@@ -284,7 +284,8 @@ void sim_nemesis_restart(struct sim *sim, uint32_t index)
     if (host->running || (sim->nemesis.silenced & (1u << index)) != 0) {
         return;
     }
-    if (sim->options.lose_disk && !sim->nemesis.disk_lost && !sim->healing &&
+    const bool started_before = host->disk.incarnation > 0;
+    if (sim->options.lose_disk && started_before && !sim->nemesis.disk_lost && !sim->healing &&
         is_known_to_all(sim, index)) {
         sim->nemesis.disk_lost = true;
         sim->nemesis.silenced |= 1u << index; /* the others go on without it, for ever */
