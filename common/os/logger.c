@@ -133,8 +133,8 @@ struct repeat_filter {
 static void filter_report(struct repeat_filter *filter, int fd)
 {
     if (filter->repeats > 0) {
-        write_note(fd, filter->last.wall_ns,
-                   "the line before this one came %" PRIu64 " times more", filter->repeats);
+        write_note(fd, filter->last.wall_ns, "the line before this one came %" PRIu64 " times more",
+                   filter->repeats);
         filter->repeats = 0;
     }
 }
