@@ -136,6 +136,11 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed)
     if (options->value_size_max > 20000) {
         options->log_memory_size = 64 * 1024 * 1024;
         options->operation_count = options->operation_count / 16;
+        /* One value is hundreds of datagrams: a socket that holds 25 would never see a whole one.
+         */
+        options->inbox_max = 1024;
+        options->drain_max = 64;
+        options->drain_delay_ns = 5 * SIM_US;
     } else if (options->value_size_max > 1000) {
         options->log_memory_size = 16 * 1024 * 1024;
         options->operation_count = options->operation_count / 4;
