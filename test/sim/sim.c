@@ -384,8 +384,10 @@ static void check_applications(struct sim *sim)
     }
 }
 
-/* I10 of the whole: what the group has under way, timers and datagrams, is bounded. */
-enum { WAITING_EVENTS_MAX = 20000 };
+/* I10 of the whole: what the group has under way, timers and datagrams, is bounded. Most of it are
+ * parts of large messages that a link holds back, asked for again and again at the sender's pace.
+ */
+enum { WAITING_EVENTS_MAX = 500000 };
 
 static void end(struct sim *sim)
 {
