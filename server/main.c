@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/version.h"
 #include "common/os/clock.h"
 #include "common/os/logger.h"
+#include "common/os/process.h"
 #include "common/os/random.h"
 #include "server/app/kv.h"
 #include "server/runtime/server.h"
-#include "server/runtime/version.h"
 
 enum option_key {
     KEY_DATA_DIR = 256, /* no short options: what is scripted should be readable */
@@ -303,6 +304,7 @@ static const char usage[] =
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
+    process_prepare();
     argp_err_exit_status = VR_SERVER_USAGE;
     if (strcmp(command, "--version") == 0) {
         puts("vr-server " VERSION_TEXT);

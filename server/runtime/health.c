@@ -116,13 +116,19 @@ static void say_sync(struct health *health, const struct vr_snapshot *now, uint6
 static void say_conditions(const struct health *health, const struct vr_snapshot *now)
 {
     const struct health_said *said = &health->said;
-    if (now->suspecting && !said->suspecting) {
+    if (now->suspecting && !said->suspecting && now->acting_primary) {
+        say(health, LOG_LEVEL_WARNING,
+            "hears from no quorum: serves nothing in view %" PRIu64 " and votes for the next",
+            view_within_epoch(now->view_number));
+    } else if (now->suspecting && !said->suspecting) {
         say(health, LOG_LEVEL_INFO,
             "suspects the primary of view %" PRIu64 " and votes for the next",
             view_within_epoch(now->view_number));
     } else if (!now->suspecting && said->suspecting && now->view_number == said->view_number &&
                now->status == STATUS_NORMAL) {
-        say(health, LOG_LEVEL_INFO, "suspects the primary of view %" PRIu64 " no more",
+        say(health, LOG_LEVEL_INFO,
+            now->acting_primary ? "hears from a quorum in view %" PRIu64 " again"
+                                : "suspects the primary of view %" PRIu64 " no more",
             view_within_epoch(now->view_number));
     }
     if (now->log_full && !said->log_full) {
@@ -327,6 +333,10 @@ const char *health_note(const struct health *health, const struct health_publish
                        "DIVERGED from the group and left service: see its log");
     } else if (now->group_lost) {
         say_group_lost(health, now, note);
+    } else if (now->log_full && now->status != STATUS_NORMAL) {
+        (void)snprintf(note, HEALTH_NOTE_MAX,
+                       "the group's log does not fit: give this replica a larger "
+                       "--log-memory-max");
     } else if (now->log_full) {
         (void)snprintf(note, HEALTH_NOTE_MAX, "the log in memory is full: writes are refused");
     } else if (now->sync_target != 0) {
@@ -334,7 +344,9 @@ const char *health_note(const struct health *health, const struct health_publish
     } else if (now->status == STATUS_RECOVERING) {
         (void)snprintf(note, HEALTH_NOTE_MAX, "waiting for a primary to get the log from");
     } else if (now->suspecting) {
-        (void)snprintf(note, HEALTH_NOTE_MAX, "suspects the primary");
+        (void)snprintf(note, HEALTH_NOTE_MAX,
+                       now->acting_primary ? "hears from no quorum: serves nothing until it does"
+                                           : "suspects the primary");
     }
     return note;
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/version.h"
 #include "common/os/clock.h"
 #include "common/os/endpoint.h"
 #include "common/os/logger.h"
@@ -28,7 +29,6 @@
 #include "server/runtime/server_error.h"
 #include "server/runtime/status.h"
 #include "server/runtime/timer.h"
-#include "server/runtime/version.h"
 
 enum {
     /* A process that was killed has its data directory until its memory is given back. */

@@ -50,10 +50,10 @@ static enum vr_server_exit read_configuration(const struct vr_server_init_option
     struct endpoint_error why;
     size_t count;
     if (!endpoint_list_parse(options->cluster, endpoints, REPLICAS_MAX, &count, &why)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION, "--cluster: %s", why.text);
+        return server_error_set(error, VR_SERVER_USAGE, "--cluster: %s", why.text);
     }
     if (options->replica_id >= count) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
+        return server_error_set(error, VR_SERVER_USAGE,
                                 "--replica %" PRIu32
                                 " is not in --cluster, which has replicas 0 to "
                                 "%zu: a replica's number is its place in that list",

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
+#include "common/base/version.h"
 #include "common/os/clock.h"
 #include "common/os/logger.h"
-#include "server/runtime/version.h"
 
 /* Counters that never moved are left out: an answer is as short as it can be. */
 static void add(struct status_answer *answer, const char *name, uint64_t value)

@@ -374,7 +374,10 @@ int state_file_create(const struct file_ops *ops, const char *directory,
     }
     status = create_in(ops, directory, image, error);
     if (status != 0) {
-        return status;
+        return storage_error_set(error, status,
+                                 "cannot make the state file in %s: %s; nothing is initialised: "
+                                 "when that is mended remove the directory and run init again",
+                                 directory, strerror(-status));
     }
     status = ops->sync_directory(ops->disk, parent);
     return status == 0 ? 0 : storage_error_system(error, status, "sync the directory", parent);
