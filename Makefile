@@ -45,7 +45,7 @@ TEST_LIBRARIES := check
 
 # Goals that compile need the libraries; the others must work without them. `test` and `check`
 # install first and then call make again.
-WITHOUT_LIBRARIES := help deps clean format format-check shellcheck lint test check check-rest asan tsan
+WITHOUT_LIBRARIES := help deps clean format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan
 ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell tools/deps.sh --missing build)
 ifneq ($(MISSING),)
@@ -239,6 +239,16 @@ bench: $(PROGRAMS) $(BUILD)/floor
 bench-wire: $(BUILD)/bench_wire
 	@$<
 
+# Breaks the core on purpose, one patch at a time: MUTANTS="v6-longest-log ..." for some of them.
+.PHONY: mutants mutants-apply
+mutants:
+	@test/sim/mutants/run.sh $(MUTANTS)
+
+# A patch that no longer applies proves nothing: CI asks that all do.
+mutants-apply:
+	@for p in test/sim/mutants/*.patch; do patch -p1 -s -f --dry-run <$$p >/dev/null || \
+	    { echo "$$p does not apply any more"; exit 1; }; done
+
 # --- suites -------------------------------------------------------------------------------------
 
 # Another build beside this one, with its own programs: $(call variant,NAME,VARIABLES)
@@ -266,6 +276,7 @@ check-rest:
 	@tools/suites.sh \
 	    'format: $(MAKE) --no-print-directory format-check' \
 	    'shellcheck: $(MAKE) --no-print-directory shellcheck' \
+	    'mutants apply: $(MAKE) --no-print-directory mutants-apply' \
 	    'gcc -Werror: $(call variant,gcc,CC=gcc WERROR=1 -j$(JOBS) everything)' \
 	    'clang -Werror: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) everything)' \
 	    'purity, gcc: $(call variant,gcc,CC=gcc WERROR=1 purity)' \
@@ -351,6 +362,7 @@ help:
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
 	@echo 'make bench             throughput and latency, against the floor of this machine'
+	@echo 'make mutants           breaks the core on purpose and counts the seeds until that is noticed'
 	@echo 'make asan | tsan       tests under address and undefined-behaviour, or thread sanitizer'
 	@echo 'make purity            proves that the pure folders import nothing that looks at the world'
 	@echo 'make format | lint     clang-format, cppcheck'

@@ -30,6 +30,7 @@ needs() {
         ;;
     check)
         echo 'git                  command git'
+        echo 'patch                command patch'
         echo 'clang-14             command clang-14'
         echo 'clang-format-14      command clang-format-14'
         echo 'shellcheck           command shellcheck'
