@@ -256,6 +256,32 @@ static int run_scan(struct shell *shell, const struct words *words)
 
 /* ---- help ---- */
 
+static void add_help_json(json_t *commands, const struct command *command)
+{
+    json_t *object = json_object();
+    json_set_text(object, "name", command->name);
+    json_set_text(object, "arguments", command->arguments);
+    json_set_text(object, "summary", command->summary);
+    json_set_text(object, "details", command->details);
+    json_set_text(object, "example", command->example);
+    (void)json_array_append_new(commands, object);
+}
+
+/* One command, or all if NULL: {"ok":true,"commands":[...]} */
+static void print_help_json(const struct command *only)
+{
+    json_t *commands = json_array();
+    for (const struct command *command = command_table; command->name != NULL; command++) {
+        if (only == NULL || command == only) {
+            add_help_json(commands, command);
+        }
+    }
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "ok", json_true());
+    (void)json_object_set_new(object, "commands", commands);
+    json_print_line(object);
+}
+
 static void print_help(const struct command *command)
 {
     (void)printf("%s %s\n    %s\n", command->name, command->arguments, command->summary);
@@ -273,7 +299,15 @@ static int run_help(struct shell *shell, const struct words *words)
             return report_error(shell, EXIT_USAGE, "usage", "there is no command \"%s\"",
                                 words->items[1].bytes);
         }
-        print_help(command);
+        if (shell->options->json) {
+            print_help_json(command);
+        } else {
+            print_help(command);
+        }
+        return EXIT_DONE;
+    }
+    if (shell->options->json) {
+        print_help_json(NULL);
         return EXIT_DONE;
     }
     for (const struct command *command = command_table; command->name != NULL; command++) {
@@ -291,7 +325,7 @@ static int run_help(struct shell *shell, const struct words *words)
 const struct command command_table[] = {
     {"get", "KEY", "Prints the value of a key.", "Exit code 1 if there is no such key.",
      "get greeting", 1, 1, run_get},
-    {"set", "KEY VALUE", "Sets a key.", "- as VALUE reads the value from stdin.",
+    {"set", "KEY VALUE", "Sets a key.", "- as VALUE reads the value from stdin; -- - is a dash.",
      "set greeting \"hello world\"", 2, 2, run_set},
     {"del", "KEY", "Deletes a key.", "Exit code 1 if there is no such key.", "del greeting", 1, 1,
      run_del},
@@ -327,17 +361,10 @@ static bool needs_session(const struct command *command)
     return command->run != run_help && command->run != status_run && command->run != flood_run;
 }
 
-int command_run(struct shell *shell, const struct words *words)
+/* Runs a command whose words are what they mean. */
+static int run_checked(struct shell *shell, const struct command *command,
+                       const struct words *words)
 {
-    if (words->count == 0) {
-        return EXIT_DONE;
-    }
-    const struct command *command = command_find(&words->items[0]);
-    if (command == NULL) {
-        return report_error(shell, EXIT_USAGE, "usage",
-                            "there is no command \"%s\"; \"help\" lists them",
-                            words->items[0].bytes);
-    }
     const size_t arguments = words->count - 1;
     if (arguments < command->arguments_min || arguments > command->arguments_max) {
         return report_error(shell, EXIT_USAGE, "usage",
@@ -353,4 +380,39 @@ int command_run(struct shell *shell, const struct words *words)
         }
     }
     return command->run(shell, words);
+}
+
+/* Leaves out the first "--": what follows means itself, as if it were quoted. The bytes stay those
+ * of `words`; the caller frees only the items. */
+static struct words end_options(const struct words *words)
+{
+    struct words plain = {.items = must_calloc(words->count, sizeof *words->items)};
+    bool ended = false;
+    for (size_t i = 0; i < words->count; i++) {
+        const struct word *word = &words->items[i];
+        if (!ended && !word->quoted && word_is(word, "--")) {
+            ended = true;
+            continue;
+        }
+        plain.items[plain.count] = *word;
+        plain.items[plain.count++].quoted = word->quoted || ended;
+    }
+    return plain;
+}
+
+int command_run(struct shell *shell, const struct words *words)
+{
+    if (words->count == 0) {
+        return EXIT_DONE;
+    }
+    const struct command *command = command_find(&words->items[0]);
+    if (command == NULL) {
+        return report_error(shell, EXIT_USAGE, "usage",
+                            "there is no command \"%s\"; \"help\" lists them",
+                            words->items[0].bytes);
+    }
+    struct words plain = end_options(words);
+    const int code = run_checked(shell, command, &plain);
+    free(plain.items);
+    return code;
 }

@@ -134,6 +134,7 @@ static void explain_unavailable(const struct survey *survey, const struct tally 
     const char *note = note_of_recovering(survey);
     if (tally->recovering > survey->target_count - quorum && note != NULL) {
         because(report, "%s", note);
+        report->reason_is_note = true;
     } else if (tally->answered < quorum) {
         because(report, "%" PRIu32 " of %" PRIu32 " replicas answer, %" PRIu32 " are needed",
                 tally->answered, survey->target_count, quorum);

@@ -19,6 +19,7 @@ struct health_report {
     uint64_t head_commit; /* the largest commit number of all */
     uint32_t may_fail;    /* more replicas that may fail before writes stop */
     char reason[1024];    /* "" if healthy */
+    bool reason_is_note;  /* the words of the replicas that are recovering */
 };
 
 void health_judge(const struct survey *survey, struct health_report *report);

@@ -31,6 +31,20 @@ static int run_line(struct shell *shell, const char *line, size_t size)
     return code;
 }
 
+static bool is_blank_line(const char *line, size_t size)
+{
+    return strspn(line, " \t\r\n") == size;
+}
+
+/* "quit" or "exit", with blanks around it. */
+static bool wants_to_leave(const char *line, size_t size)
+{
+    const size_t begin = strspn(line, " \t");
+    const size_t length = strcspn(line + begin, " \t\r\n");
+    return length == 4 && is_blank_line(line + begin + length, size - begin - length) &&
+           (memcmp(line + begin, "quit", 4) == 0 || memcmp(line + begin, "exit", 4) == 0);
+}
+
 int repl_run_pipe(struct shell *shell)
 {
     char *line = NULL;
@@ -38,6 +52,9 @@ int repl_run_pipe(struct shell *shell)
     ssize_t size;
     int code = EXIT_DONE;
     while (!shell->stdin_used && (size = getline(&line, &capacity, stdin)) >= 0) {
+        if (wants_to_leave(line, (size_t)size)) {
+            break;
+        }
         const int line_code = run_line(shell, line, (size_t)size);
         code = line_code != EXIT_DONE ? line_code : code;
         if ((code != EXIT_DONE && !shell->options->keep_going) || ferror(stdout)) {
@@ -76,26 +93,16 @@ static char *make_prompt(EditLine *editor)
     return terminal->prompt;
 }
 
-static bool is_blank_line(const char *line, int size)
-{
-    return (int)strspn(line, " \t\r\n") == size;
-}
-
-static bool wants_to_leave(const char *line)
-{
-    return strcmp(line, "quit\n") == 0 || strcmp(line, "exit\n") == 0;
-}
-
 static void read_lines(struct terminal *terminal, EditLine *editor, History *lines)
 {
     HistEvent event;
     int size;
     const char *line;
     while ((line = el_gets(editor, &size)) != NULL && size > 0) {
-        if (is_blank_line(line, size)) {
+        if (is_blank_line(line, (size_t)size)) {
             continue;
         }
-        if (wants_to_leave(line)) {
+        if (wants_to_leave(line, (size_t)size)) {
             return;
         }
         (void)history(lines, &event, H_ENTER, line);

@@ -39,13 +39,55 @@ static const char *role_of(const struct survey *survey, const struct health_repo
     return target == health->primary ? "primary" : "backup";
 }
 
+/* ---- a replica's row ---- */
+
+enum {
+    EXECUTION_BEHIND_MAX = 1000, /* operations committed and not executed that need no note */
+    COMMIT_WIDTH_MIN = 7,
+};
+
+/* How far what was committed is executed here: witnesses execute nothing. */
+static uint64_t executed_op(const struct survey *survey, uint32_t target)
+{
+    const struct survey_report *report = &survey->targets[target].report;
+    const bool witness = survey->configuration.members[target].role == MEMBER_WITNESS;
+    return witness || report->executed_op > report->commit_number ? report->commit_number
+                                                                  : report->executed_op;
+}
+
+static uint64_t lag_of(const struct survey *survey, const struct health_report *health,
+                       uint32_t target)
+{
+    return health->head_commit - executed_op(survey, target);
+}
+
+struct row_note {
+    char text[STATUS_TEXT_MAX];
+};
+
+/* What the replica says of itself, but for what the summary has said already. */
+static const char *note_of(const struct survey *survey, const struct health_report *health,
+                           uint32_t target, struct row_note *note)
+{
+    const struct survey_report *report = &survey->targets[target].report;
+    if (health->reason_is_note && report->status == STATUS_RECOVERING) {
+        return vr_status_name(STATUS_RECOVERING);
+    }
+    const uint64_t behind = report->commit_number - executed_op(survey, target);
+    if (report->note[0] != '\0' || behind <= EXECUTION_BEHIND_MAX) {
+        return report->note;
+    }
+    (void)snprintf(note->text, sizeof note->text, "executing, %" PRIu64 " behind", behind);
+    return note->text;
+}
+
 /* ---- JSON ---- */
 
 static void json_replica_silent(json_t *object)
 {
-    static const char *const names[] = {"op",       "commit",   "rtt_us",     "durability",
-                                        "version",  "uptime_s", "disk_bytes", "state_digest",
-                                        "counters", "note"};
+    static const char *const names[] = {"op",           "commit",   "lag",      "rtt_us",
+                                        "durability",   "version",  "uptime_s", "disk_bytes",
+                                        "state_digest", "counters", "note"};
     json_set_text(object, "status", "no answer");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         json_set_text(object, names[i], NULL);
@@ -63,12 +105,16 @@ static json_t *json_digest(const struct survey_report *report)
     return digest;
 }
 
-static void json_replica_answer(json_t *object, const struct survey_report *report)
+static void json_replica_answer(json_t *object, const struct survey *survey,
+                                const struct health_report *health, uint32_t target)
 {
+    const struct survey_report *report = &survey->targets[target].report;
+    struct row_note note;
     json_set_text(object, "status", vr_status_name(report->status));
     json_set_u64(object, "view", view_within_epoch(report->view_number));
     json_set_u64(object, "op", report->op_number);
     json_set_u64(object, "commit", report->commit_number);
+    json_set_u64(object, "lag", lag_of(survey, health, target));
     json_set_u64(object, "rtt_us", report->rtt_ns / NANOSECONDS_PER_MICROSECOND);
     json_set_text(object, "durability", durability_name(report->durability));
     json_set_text(object, "version", report->version);
@@ -80,7 +126,7 @@ static void json_replica_answer(json_t *object, const struct survey_report *repo
         json_set_u64(counters, report->counters[i].name, report->counters[i].value);
     }
     (void)json_object_set_new(object, "counters", counters);
-    json_set_text(object, "note", report->note);
+    json_set_text(object, "note", note_of(survey, health, target, &note));
 }
 
 json_t *status_json(const struct survey *survey, const struct health_report *health)
@@ -113,7 +159,7 @@ json_t *status_json(const struct survey *survey, const struct health_report *hea
         json_set_text(replica, "address", target->name);
         json_set_text(replica, "role", role_of(survey, health, i));
         if (target->answered) {
-            json_replica_answer(replica, &target->report);
+            json_replica_answer(replica, survey, health, i);
         } else {
             json_replica_silent(replica);
         }
@@ -147,8 +193,26 @@ static void print_summary(const struct survey *survey, const struct health_repor
                  health->reason);
 }
 
+/* Widths of the columns that grow with what is in them. */
+struct widths {
+    int address;
+    int commit;
+};
+
+static struct widths measure(const struct survey *survey, const struct health_report *health)
+{
+    struct widths widths = {.address = (int)strlen("address"),
+                            .commit = snprintf(NULL, 0, "%" PRIu64, health->head_commit)};
+    widths.commit = widths.commit > COMMIT_WIDTH_MIN ? widths.commit : COMMIT_WIDTH_MIN;
+    for (uint32_t i = 0; i < survey->target_count; i++) {
+        const int length = (int)strlen(survey->targets[i].name);
+        widths.address = length > widths.address ? length : widths.address;
+    }
+    return widths;
+}
+
 static void print_replica(const struct survey *survey, const struct health_report *health,
-                          uint32_t index, int address_width)
+                          uint32_t index, const struct widths *widths)
 {
     const struct survey_target *target = &survey->targets[index];
     const struct survey_report *report = &target->report;
@@ -157,7 +221,7 @@ static void print_replica(const struct survey *survey, const struct health_repor
     if (survey->has_configuration) {
         (void)snprintf(id, sizeof id, "%" PRIu32, survey->configuration.members[index].replica_id);
     }
-    (void)printf("%3s  %-*s  %-8s ", id, address_width, target->name, role != NULL ? role : "?");
+    (void)printf("%2s  %-*s  %-8s ", id, widths->address, target->name, role != NULL ? role : "?");
     if (!target->answered) {
         (void)printf("no answer\n");
         return;
@@ -165,25 +229,24 @@ static void print_replica(const struct survey *survey, const struct health_repor
     char rtt[32];
     (void)snprintf(rtt, sizeof rtt, "%.2fms",
                    (double)report->rtt_ns / (double)NANOSECONDS_PER_MILLISECOND);
-    const bool has_note = report->note[0] != '\0';
-    (void)printf("%-12s %-9" PRIu64 " %-9" PRIu64 " %5" PRIu64 "  %-7s %*s%s%s\n",
-                 vr_status_name(report->status), report->op_number, report->commit_number,
-                 health->head_commit - report->commit_number, rtt, has_note ? -10 : 0,
-                 durability_name(report->durability), has_note ? " " : "", report->note);
+    struct row_note buffer;
+    const char *note = note_of(survey, health, index, &buffer);
+    const bool has_note = note[0] != '\0';
+    (void)printf("%-12s %-9" PRIu64 " %-*" PRIu64 " %5" PRIu64 "  %-7s %*s%s%s\n",
+                 vr_status_name(report->status), report->op_number, widths->commit,
+                 report->commit_number, lag_of(survey, health, index), rtt, has_note ? -10 : 0,
+                 durability_name(report->durability), has_note ? " " : "", note);
 }
 
 static void print_table(const struct survey *survey, const struct health_report *health)
 {
-    int width = (int)strlen("address");
-    for (uint32_t i = 0; i < survey->target_count; i++) {
-        const int length = (int)strlen(survey->targets[i].name);
-        width = length > width ? length : width;
-    }
+    const struct widths widths = measure(survey, health);
     print_summary(survey, health);
-    (void)printf("%3s  %-*s  %-8s %-12s %-9s %-9s %5s  %-7s %-10s %s\n", "id", width, "address",
-                 "role", "status", "op", "commit", "lag", "rtt", "durability", "note");
+    (void)printf("%3s %-*s  %-8s %-12s %-9s %-*s %5s  %-7s %-10s %s\n", "id", widths.address,
+                 "address", "role", "status", "op", widths.commit, "commit", "lag", "rtt",
+                 "durability", "note");
     for (uint32_t i = 0; i < survey->target_count; i++) {
-        print_replica(survey, health, i, width);
+        print_replica(survey, health, i, &widths);
     }
     if (health->health == HEALTH_HEALTHY || health->health == HEALTH_DEGRADED) {
         (void)printf("%" PRIu32 " more replica%s may fail before writes stop.\n", health->may_fail,

@@ -32,6 +32,9 @@ struct surveyor {
     struct asking asking[PROXY_SEEDS_MAX];
     uint64_t nonce; /* of the first request to any target; the following count up */
     uint64_t rest_deadline_ns;
+    const struct net_address *seeds;
+    uint32_t seed_count;
+    uint32_t seeds_heard; /* bit i: seed i answered, whatever it said */
 };
 
 static uint32_t find_address(const struct surveyor *surveyor, const struct net_address *address)
@@ -128,6 +131,7 @@ static void copy_report(const struct status_report *from, struct survey_report *
         .acting_primary = from->acting_primary,
         .op_number = from->op_number,
         .commit_number = from->commit_number,
+        .executed_op = from->executed_op,
         .uptime_s = from->uptime_s,
         .disk_bytes = from->disk_bytes,
         .durability = from->durability,
@@ -203,9 +207,19 @@ static bool heard_cluster(void *context, uint64_t cluster_id)
     return false;
 }
 
+static void hear_seed(struct surveyor *surveyor, const struct net_address *address)
+{
+    for (uint32_t i = 0; i < surveyor->seed_count; i++) {
+        if (net_address_equal(&surveyor->seeds[i], address)) {
+            surveyor->seeds_heard |= 1u << i;
+        }
+    }
+}
+
 static void take_message(void *context, const struct message *message, uint64_t now_ns)
 {
     struct surveyor *surveyor = context;
+    hear_seed(surveyor, &message->address);
     switch (message->type) {
     case MESSAGE_STATUS:
         on_status(surveyor, message, now_ns);
@@ -230,8 +244,15 @@ static uint64_t token_of(void *context, const struct net_address *address)
 
 /* ---- running ---- */
 
-static bool all_answered(const struct survey *survey)
+/* Every member, and every seed: one that is no member may be of another cluster. */
+static bool all_answered(const struct surveyor *surveyor)
 {
+    const struct survey *survey = surveyor->survey;
+    for (uint32_t i = 0; i < surveyor->seed_count; i++) {
+        if ((surveyor->seeds_heard & (1u << i)) == 0) {
+            return false;
+        }
+    }
     for (uint32_t i = 0; i < survey->target_count; i++) {
         if (!survey->targets[i].answered) {
             return false;
@@ -255,7 +276,7 @@ static void run(struct surveyor *surveyor, uint64_t deadline_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
     while (now_ns < deadline_ns && now_ns < surveyor->rest_deadline_ns &&
-           !all_answered(surveyor->survey)) {
+           surveyor->survey->refusal.reason != REFUSED_CLUSTER && !all_answered(surveyor)) {
         channel_set_cluster(&surveyor->channel, surveyor->survey->cluster_id);
         ask_who_is_due(surveyor, now_ns);
         channel_flush(&surveyor->channel);
@@ -273,6 +294,8 @@ int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t 
     surveyor->survey = survey;
     surveyor->nonce = random_nonzero_u64();
     surveyor->rest_deadline_ns = UINT64_MAX;
+    surveyor->seeds = seeds;
+    surveyor->seed_count = seed_count;
     survey->target_count = seed_count;
     for (uint32_t i = 0; i < seed_count; i++) {
         survey->targets[i].address = seeds[i];

@@ -21,6 +21,7 @@ struct survey_report {
     bool acting_primary;
     uint64_t op_number;
     uint64_t commit_number;
+    uint64_t executed_op;
     uint64_t uptime_s;
     uint64_t disk_bytes;
     enum durability durability;

@@ -70,6 +70,16 @@ static uint32_t count_answered(const struct proxy_view *view, uint64_t since_ns)
     return count;
 }
 
+static uint32_t count_recovering(const struct proxy_view *view, uint64_t since_ns)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < view->target_count; i++) {
+        const bool recovering = view->targets[i].status == STATUS_RECOVERING;
+        count += recovering && answered_since(view, i, since_ns) ? 1u : 0u;
+    }
+    return count;
+}
+
 static void add_asked(struct text *text, const struct proxy_view *view)
 {
     add(text, "asked ");
@@ -99,6 +109,37 @@ static void add_answered(struct text *text, const struct proxy_view *view, uint6
     }
 }
 
+/* How many answered: too few for a quorum, or enough, of which none serves. */
+static void add_answered_count(struct text *text, const struct proxy_view *view, uint32_t answered)
+{
+    if (view->configuration == NULL) {
+        add(text, "; answered: ");
+        return;
+    }
+    const uint32_t quorum = configuration_quorum(view->configuration);
+    if (answered < quorum) {
+        add(text, "; %" PRIu32 " of the %" PRIu32 " needed answered: ", answered, quorum);
+    } else if (answered == view->target_count) {
+        add(text, "; all %" PRIu32 " replicas answered, none is primary: ", answered);
+    } else {
+        add(text, "; %" PRIu32 " of %" PRIu32 " replicas answered, none is primary: ", answered,
+            view->target_count);
+    }
+}
+
+/* More recovering than the group can lose: perhaps nobody is left to recover from. Perhaps only: a
+ * replica says so too while it starts. */
+static void add_memory_lost(struct text *text, const struct proxy_view *view, uint64_t since_ns)
+{
+    const uint32_t recovering = count_recovering(view, since_ns);
+    if (view->configuration != NULL && recovering > configuration_faults_max(view->configuration)) {
+        add(text,
+            "; %" PRIu32 " of %" PRIu32
+            " are recovering: the group may have lost its memory, status tells",
+            recovering, view->configuration->member_count);
+    }
+}
+
 static void add_silence(struct text *text, const struct proxy_view *view, uint64_t since_ns,
                         uint64_t now_ns)
 {
@@ -114,15 +155,13 @@ static void add_silence(struct text *text, const struct proxy_view *view, uint64
     if (view->view_number != VIEW_NONE) {
         add(text, " (the last view known is %" PRIu64 ")", view_within_epoch(view->view_number));
     }
-    if (view->configuration != NULL) {
-        add(text, "; %" PRIu32 " of %" PRIu32 " needed answered: ", answered,
-            configuration_quorum(view->configuration));
-    } else {
-        add(text, "; answered: ");
-    }
+    add_answered_count(text, view, answered);
     add_answered(text, view, since_ns);
-    add(text, "; ");
-    add_asked(text, view);
+    add_memory_lost(text, view, since_ns);
+    if (answered < view->target_count) {
+        add(text, "; ");
+        add_asked(text, view);
+    }
 }
 
 void explain_silence(const struct proxy_view *view, uint64_t since_ns, uint64_t now_ns, char *text,

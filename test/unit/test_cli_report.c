@@ -277,10 +277,40 @@ START_TEST(answers_without_a_primary_are_named)
                                             .now_ns = 1000 + UINT64_C(1200000000)};
     char text[512];
     explain_failure(&view, &request, text, sizeof text);
-    ck_assert_str_eq(text, "no primary for 1.2 s (the last view known is 6); 1 of 2 needed "
+    ck_assert_str_eq(text, "no primary for 1.2 s (the last view known is 6); 1 of the 2 needed "
                            "answered: replica 0 (view change); asked 127.0.0.1:8000, "
                            "127.0.0.1:8001, 127.0.0.1:8002; it may have been executed, or may yet "
                            "be");
+}
+END_TEST
+
+START_TEST(a_quorum_without_a_primary_is_told_from_too_few)
+{
+    struct proxy_view view = view_of(3);
+    struct configuration configuration = {.member_count = 3};
+    view.configuration = &configuration;
+    view.view_number = VIEW_NONE;
+    for (uint32_t i = 0; i < 3; i++) {
+        view.targets[i].heard_ns = 2000;
+        view.targets[i].replica_id = i;
+        view.targets[i].status = i == 0 ? STATUS_RECOVERING : STATUS_NORMAL;
+    }
+    const struct explain_request request = {.outcome = PROXY_FAILED,
+                                            .error = PROXY_ERROR_TIMEOUT,
+                                            .submitted_ns = 1000,
+                                            .now_ns = 1000 + UINT64_C(5000000000)};
+    char text[512];
+    explain_failure(&view, &request, text, sizeof text);
+    ck_assert_str_eq(text, "no primary for 5.0 s; all 3 replicas answered, none is primary: "
+                           "replica 0 (recovering), replica 1 (normal), replica 2 (normal); it "
+                           "was not executed");
+    view.targets[1].heard_ns = 0;
+    view.targets[2].status = STATUS_RECOVERING;
+    explain_failure(&view, &request, text, sizeof text);
+    ck_assert_str_eq(text, "no primary for 5.0 s; 2 of 3 replicas answered, none is primary: "
+                           "replica 0 (recovering), replica 2 (recovering); 2 of 3 are recovering: "
+                           "the group may have lost its memory, status tells; asked "
+                           "127.0.0.1:8000, 127.0.0.1:8001, 127.0.0.1:8002; it was not executed");
 }
 END_TEST
 
@@ -327,6 +357,7 @@ int main(void)
     tcase_add_test(tests, sizes_have_separators);
     tcase_add_test(tests, silence_names_whom_it_asked);
     tcase_add_test(tests, answers_without_a_primary_are_named);
+    tcase_add_test(tests, a_quorum_without_a_primary_is_told_from_too_few);
     tcase_add_test(tests, wrong_groups_are_named);
     tcase_add_test(tests, messages_are_cut_not_overrun);
     suite_add_tcase(suite, tests);

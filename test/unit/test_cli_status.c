@@ -40,6 +40,7 @@ static void all_normal(uint32_t n)
                                                 .acting_primary = i == 2,
                                                 .op_number = 100,
                                                 .commit_number = 100,
+                                                .executed_op = 100,
                                                 .durability = DURABILITY_MEMORY,
                                                 .version = "0.1.0",
                                                 .rtt_ns = 210000};
@@ -190,6 +191,51 @@ static const char *text_of(const json_t *object, const char *name)
     return text;
 }
 
+static const json_t *replica_of(const json_t *json, size_t index)
+{
+    return json_array_get(json_object_get(json, "replicas"), index);
+}
+
+/* The summary has said it: rows are short. */
+START_TEST(rows_do_not_repeat_the_reason)
+{
+    all_normal(3);
+    set_status(0, STATUS_RECOVERING, "2 of 3 replicas lost their memory");
+    set_status(2, STATUS_RECOVERING, "2 of 3 replicas lost their memory");
+    expect(HEALTH_UNAVAILABLE, 0);
+    json_t *json = status_json(&survey, &health);
+    ck_assert_str_eq(text_of(json, "reason"), "2 of 3 replicas lost their memory");
+    ck_assert_str_eq(text_of(replica_of(json, 0), "note"), "recovering");
+    ck_assert_str_eq(text_of(replica_of(json, 1), "note"), "");
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(lag_counts_what_is_not_executed)
+{
+    all_normal(3);
+    for (uint32_t i = 0; i < 3; i++) {
+        survey.targets[i].report.commit_number = 5000;
+        survey.targets[i].report.executed_op = 5000;
+    }
+    survey.targets[0].report.executed_op = 3999;
+    survey.targets[1].report.executed_op = 4000;
+    survey.targets[1].report.commit_number = 4500;
+    expect(HEALTH_HEALTHY, 1);
+    json_t *json = status_json(&survey, &health);
+    ck_assert_int_eq(json_integer_value(json_object_get(replica_of(json, 0), "lag")), 1001);
+    ck_assert_str_eq(text_of(replica_of(json, 0), "note"), "executing, 1001 behind");
+    ck_assert_int_eq(json_integer_value(json_object_get(replica_of(json, 1), "lag")), 1000);
+    ck_assert_str_eq(text_of(replica_of(json, 1), "note"), "");
+    ck_assert_int_eq(json_integer_value(json_object_get(replica_of(json, 2), "lag")), 0);
+    json_decref(json);
+    survey.configuration.members[0].role = MEMBER_WITNESS;
+    json = status_json(&survey, &health);
+    ck_assert_int_eq(json_integer_value(json_object_get(replica_of(json, 0), "lag")), 0);
+    json_decref(json);
+}
+END_TEST
+
 /* Programs read this: names and types are a promise. */
 START_TEST(json_has_the_promised_shape)
 {
@@ -254,6 +300,8 @@ int main(void)
     tcase_add_test(tests, a_view_change_is_unavailable);
     tcase_add_test(tests, a_lost_group_says_so);
     tcase_add_test(tests, nobody_is_unknown);
+    tcase_add_test(tests, rows_do_not_repeat_the_reason);
+    tcase_add_test(tests, lag_counts_what_is_not_executed);
     tcase_add_test(tests, json_has_the_promised_shape);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
