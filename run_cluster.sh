@@ -8,6 +8,7 @@
 #   replica-I.pid       who runs it; believed only if /proc says that it is this very server
 #   replica-I.log, .1   what it logged, bounded by tools/log_pump.sh
 #   lock                held while a verb changes something
+# A first start that fails takes back all of this but the logs.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -36,7 +37,8 @@ usage() {
     cat <<TEXT
 usage: $self                        install what is missing, build, start 5 replicas, open the REPL
        $self start [-n N] [-p FIRST_PORT] [-d DIR] [--durability sync|async|memory] [-- SERVER FLAGS]
-       $self status                 who is primary, how are the replicas (exit 0, 3 degraded, 4 unavailable)
+       $self status                 who is primary, how are the replicas
+                                    (exit 0 healthy, 3 degraded, 4 unavailable, 5 unknown)
        $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
        $self kill I                 SIGKILL replica I
        $self pause I | resume I     SIGSTOP, SIGCONT
@@ -111,6 +113,21 @@ need_cluster() {
     load_cluster || die "$CONFIGURATION" "there is no cluster in $dir: $(hint start) makes one"
 }
 
+replicas_in_words() { # "1 replica", "3 replicas"
+    printf '%s replica' "$replicas"
+    [[ $replicas -eq 1 ]] || printf 's'
+}
+
+ports_from() { # "9700", "9700-9702"
+    printf '%s' "$1"
+    [[ $replicas -eq 1 ]] || printf -- '-%s' "$(($1 + replicas - 1))"
+}
+
+# No replica was ever initialised: whatever else lies in DIR is the rest of a start that was killed.
+never_started() {
+    [[ -z $complete ]] && ! compgen -G "$dir/replica-[0-9]" >/dev/null
+}
+
 need_programs() {
     [[ -x $server && -x $client ]] ||
         die "$FAILED" "$bin/vr-server and vr-client are not built yet: $(hint start) builds them"
@@ -124,8 +141,12 @@ need_replica() { # words that must be one replica number
 
 # Two of these at once would start a replica twice, or stop one half started.
 take_lock() {
-    exec 9>"$dir/lock" || die "$FAILED" "cannot write $dir/lock: check the permissions of $dir"
-    flock -w 120 9 || die "$FAILED" "another $self works on $dir since two minutes: wait for it, or end it"
+    while :; do
+        exec 9>"$dir/lock" || die "$FAILED" "cannot write $dir/lock: check the permissions of $dir"
+        flock -w 120 9 || die "$FAILED" "another $self works on $dir since two minutes: wait for it, or end it"
+        # Who held it may have removed it at the end: then this lock is nobody's.
+        [[ ! $dir/lock -ef /proc/self/fd/9 ]] || return 0
+    done
 }
 
 # --- processes ----------------------------------------------------------------------------------
@@ -169,27 +190,43 @@ wait_until_gone() { # replica, seconds; false if it is still there
 }
 
 start_replica() {
-    local flags=() data pid
+    local flags=() data pid deadline=$((SECONDS + STOP_SECONDS))
     data=$(data_of "$1")
     [[ -d $data ]] ||
         die "$CONFIGURATION" "the data directory of replica $1, $data, is missing. A lost directory is" \
             "never made again silently: put it back, or give the whole cluster up with: $(hint destroy)"
-    if [[ -f $dir/server-flags ]]; then
+    if [[ -f $dir/server-flags.new ]]; then
+        mapfile -t flags <"$dir/server-flags.new"
+    elif [[ -f $dir/server-flags ]]; then
         mapfile -t flags <"$dir/server-flags"
     fi
-    # A session of its own each: Ctrl-C at a REPL must not reach the servers or their logs. And a
-    # subshell in between, so that they are nobody's children who will not wait for them.
-    (
-        setsid "$server" start --data-dir "$data" "${flags[@]}" </dev/null 9>&- \
-            > >(exec setsid "$root/tools/log_pump.sh" "$dir/replica-$1.log" >/dev/null 2>&1 9>&-) 2>&1 &
-        printf '%s\n' "$!" >"$dir/replica-$1.pid"
-    )
-    pid=$(cat "$dir/replica-$1.pid")
-    for _ in {1..200}; do # until it is vr-server, no longer the shell that became it
+    # A session of its own each: Ctrl-C at a REPL must not reach the servers or their logs. They are
+    # children of this shell, so that exit_as_ended knows how one ended.
+    setsid "$server" start --data-dir "$data" "${flags[@]}" </dev/null 9>&- \
+        > >(exec setsid "$root/tools/log_pump.sh" "$dir/replica-$1.log" >/dev/null 2>&1 9>&-) 2>&1 &
+    pid=$!
+    printf '%s\n' "$pid" >"$dir/replica-$1.pid"
+    while [[ -d /proc/$pid && $SECONDS -lt $deadline ]]; do # until it is vr-server, no longer this shell
         ! pid_of "$1" >/dev/null || break
-        [[ -d /proc/$pid ]] || break
         sleep 0.01
     done
+}
+
+# Says how replica I, which was just started and runs no more, ended; exits as it did.
+exit_as_ended() {
+    local pid code=0
+    pid=$(cat "$dir/replica-$1.pid" 2>/dev/null) || pid=
+    rm -f "$dir/replica-$1.pid"
+    # Not a child of this shell if it was started earlier: `wait` says 127 then.
+    if [[ $pid =~ ^[0-9]+$ ]]; then
+        wait "$pid" 2>/dev/null || code=$?
+    fi
+    # Its last words pass through log_pump, which may still be writing them.
+    sleep 0.1
+    say "replica $1 ended right after its start. The end of its log, $dir/replica-$1.log:"
+    tail -n 5 "$dir/replica-$1.log" 2>/dev/null | sed 's/^/    /'
+    [[ $code -ne 0 && $code -lt 126 ]] || code=$FAILED
+    exit "$code"
 }
 
 stop_replica() { # gracefully, and after STOP_SECONDS by force
@@ -205,15 +242,45 @@ stop_replica() { # gracefully, and after STOP_SECONDS by force
     fi
 }
 
+# All at once, so that nobody starts a view change for those who went first.
+stop_replicas() {
+    local i pid
+    for ((i = 0; i < replicas; i++)); do
+        if pid=$(pid_of "$i"); then
+            kill -TERM "$pid" 2>/dev/null || true
+            kill -CONT "$pid" 2>/dev/null || true
+        fi
+    done
+    for ((i = 0; i < replicas; i++)); do
+        stop_replica "$i"
+        rm -f "$dir/replica-$i.pid"
+    done
+}
+
 # --- what the group says of itself --------------------------------------------------------------
 
 status_json() {
     "$client" --cluster "$cluster_of" --timeout 1000 --json status 2>/dev/null
 }
 
-# "normal", "recovering", ... or "no answer"; stdin: status --json
-status_of() {
-    tr '{' '\n' | sed -nE "/\"id\": ?$1,/{s/.*\"status\": ?\"([^\"]*)\".*/\1/p;q}"
+# What status --json (stdin) says of replica I, on one line.
+report_of() {
+    sed -E 's/\{"id": ?/\n&/g' | sed -nE "/^\{\"id\": ?$1,/p"
+}
+
+# "normal", "recovering", ...; nothing if it did not answer. stdin: what report_of prints
+status_in() {
+    sed -nE 's/.*"status": ?"([^"]*)".*/\1/p'
+}
+
+# The number of the last operation that the replica executed. stdin: what report_of prints
+executed_in() {
+    sed -nE 's/.*"state_digest": ?\{"op": ?([0-9]+).*/\1/p'
+}
+
+# The highest commit number that any replica knows of. stdin: status --json
+committed_in() {
+    { grep -oE '"commit": ?[0-9]+' || true; } | grep -oE '[0-9]+' | sort -n | tail -n 1
 }
 
 # D9: what was in memory is gone when more replicas lost it than may fail. The lost ones are those
@@ -258,12 +325,7 @@ wait_for_primary() {
         json=$(status_json) || code=$?
         [[ $code -ne 0 && $code -ne 3 ]] || return 0
         for ((i = 0; i < replicas; i++)); do
-            if ! pid_of "$i" >/dev/null; then
-                say "replica $i ended right after its start. The end of its log, $dir/replica-$i.log:"
-                tail -n 5 "$dir/replica-$i.log" 2>/dev/null | sed 's/^/    /'
-                rm -f "$dir/replica-$i.pid"
-                exit "$FAILED"
-            fi
+            pid_of "$i" >/dev/null || exit_as_ended "$i"
         done
         exit_if_lost "$json"
         [[ $SECONDS -lt $deadline ]] || break
@@ -294,12 +356,14 @@ make_cluster() { # replicas, first port
     mkdir -p "$dir" || die "$FAILED" "cannot make $dir: check the permissions above it, or use -d"
     make_dir_absolute
     take_lock
-    if load_cluster; then # somebody else was quicker
+    if load_cluster && ! never_started; then # somebody else was quicker
         return
     fi
     id=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
     printf 'replicas=%s\nfirst_port=%s\ncluster_id=%s\n' "$1" "$2" "$id" >"$dir/cluster.new"
     mv "$dir/cluster.new" "$dir/cluster"
+    rm -f "$dir/server-flags"
+    trap undo_first_start EXIT
     load_cluster
 }
 
@@ -310,15 +374,48 @@ initialise_replicas() {
         [[ ! -d $(data_of "$i") ]] || continue
         "$server" init --data-dir "$(data_of "$i")" --replica "$i" --cluster "$cluster_of" \
             --cluster-id "$cluster_id" >/dev/null ||
-            die "$FAILED" "replica $i could not be initialised; what vr-server printed above says why"
+            die "$?" "replica $i could not be initialised; what vr-server printed above says why"
     done
     say 'complete=1' >>"$dir/cluster"
     complete=1
 }
 
+# A port that this cluster needs and another process has, or nothing.
+taken_port() {
+    local first i
+    for first in "$first_port" "$((first_port + PEER_PORT_OFFSET))"; do
+        for ((i = first; i < first + replicas; i++)); do
+            if grep -qsE "^ *[0-9]+: [0-9A-F]+:$(printf '%04X' "$i") " /proc/net/udp /proc/net/udp6; then
+                printf '%s' "$i"
+                return 0 # said, for in an exit trap a bare return is that of the code before
+            fi
+        done
+    done
+}
+
+# On the exit of a start that failed: what was never in use must not be in the way of the next one.
+undo_first_start() {
+    local i port
+    rm -f "$dir/server-flags.new"
+    load_cluster || return 0
+    stop_replicas
+    for ((i = 0; i < replicas; i++)); do
+        rm -rf "$(data_of "$i")"
+    done
+    rm -f "$dir/cluster" "$dir/server-flags"
+    port=$(taken_port)
+    if [[ -n $port ]]; then
+        say "UDP port $port is taken. Replicas use the ports $(ports_from "$first_port") for clients and, for" \
+            "each other, these + $PEER_PORT_OFFSET: $(ports_from "$((first_port + PEER_PORT_OFFSET))")." \
+            "Choose others with -p, or stop what runs there." >&2
+    fi
+    rm -f "$dir/lock"
+    rmdir "$dir" 2>/dev/null || true
+}
+
 check_choice() { # what was asked for, what the cluster has, the option
     [[ -z $1 || $1 == "$2" ]] ||
-        die "$CONFIGURATION" "$dir holds a cluster of $replicas replicas from port $first_port on, and is" \
+        die "$CONFIGURATION" "$dir holds a cluster of $(replicas_in_words) from port $first_port on, and is" \
             "resumed as it is; $3 $1 does not fit. Leave $3 out, use another -d DIR, or remove this" \
             "cluster's data first with: $(hint destroy)"
 }
@@ -352,8 +449,9 @@ verb_start() {
     esac
 
     build
-    if load_cluster; then
+    if load_cluster && ! never_started; then
         take_lock
+        trap 'rm -f "$dir/server-flags.new"' EXIT
     else
         make_cluster "${count:-$REPLICAS_DEFAULT}" "${port:-$FIRST_PORT_DEFAULT}"
     fi
@@ -363,7 +461,7 @@ verb_start() {
         flags+=(--durability "$durability")
         flags_given=1
     fi
-    [[ -z $flags_given ]] || printf '%s\n' "${flags[@]}" | sed '/^$/d' >"$dir/server-flags"
+    [[ -z $flags_given ]] || printf '%s\n' "${flags[@]}" | sed '/^$/d' >"$dir/server-flags.new"
 
     [[ -n $complete ]] || initialise_replicas
     for ((i = 0; i < replicas; i++)); do
@@ -373,16 +471,20 @@ verb_start() {
         fi
     done
     wait_for_primary
+    [[ -z $flags_given ]] || mv "$dir/server-flags.new" "$dir/server-flags"
+    trap - EXIT
     if [[ $started -eq 0 ]]; then
-        say "all $replicas replicas run already: 127.0.0.1:$first_port-$((first_port + replicas - 1))"
+        say "$(replicas_in_words) already running: 127.0.0.1:$(ports_from "$first_port")"
     else
-        say "started $started of $replicas replicas on 127.0.0.1:$first_port-$((first_port + replicas - 1)), data and logs in $dir"
+        say "started $started of $(replicas_in_words) on 127.0.0.1:$(ports_from "$first_port"), data and logs in $dir"
     fi
     exec 9>&-
 }
 
 verb_up() {
-    verb_start "$@"
+    # In a subshell, so that the servers are nobody's children who will not wait for them.
+    (verb_start "$@")
+    need_cluster
     if [[ -t 0 ]]; then
         exec "$client" --cluster "$cluster_of"
     fi
@@ -390,23 +492,13 @@ verb_up() {
 }
 
 verb_stop() {
-    local i pid json='' was
+    local json='' was
     need_cluster
     take_lock
     was=$(running_count)
     [[ ! -x $client || $was -eq 0 ]] || json=$(status_json) || true
-    # All at once, so that nobody starts a view change for those who went first.
-    for ((i = 0; i < replicas; i++)); do
-        if pid=$(pid_of "$i"); then
-            kill -TERM "$pid" 2>/dev/null || true
-            kill -CONT "$pid" 2>/dev/null || true
-        fi
-    done
-    for ((i = 0; i < replicas; i++)); do
-        stop_replica "$i"
-        rm -f "$dir/replica-$i.pid"
-    done
-    say "stopped $was of $replicas replicas; data and logs stay in $dir"
+    stop_replicas
+    say "stopped $was of $(replicas_in_words); data and logs stay in $dir"
     if [[ $json =~ \"durability\":\ ?\"memory\" ]]; then
         say "Its data was in memory (durability memory) and went with the last replica: before a new" \
             "start, remove the remains with: $(hint destroy)"
@@ -455,8 +547,10 @@ verb_signal() { # signal, word, replica
     say "replica $1 (pid $pid) $word"
 }
 
+# Again of use: its status is normal, and it executed what was committed when it became so. Under load
+# the others are ahead of that by then, as they are ahead of any backup.
 verb_restart() {
-    local deadline json='' status='' pid
+    local deadline json report status='' executed='' committed='' pid
     need_cluster
     need_programs
     need_replica "$@"
@@ -465,20 +559,27 @@ verb_restart() {
     start_replica "$1"
     deadline=$((SECONDS + STOP_SECONDS))
     while [[ $SECONDS -lt $deadline ]]; do
-        if ! pid=$(pid_of "$1"); then
-            tail -n 5 "$dir/replica-$1.log" 2>/dev/null | sed 's/^/    /'
-            rm -f "$dir/replica-$1.pid"
-            die "$FAILED" "replica $1 ended right after its start; the end of its log is above"
-        fi
+        pid=$(pid_of "$1") || exit_as_ended "$1"
         json=$(status_json) || true
-        status=$(status_of "$1" <<<"$json")
+        report=$(report_of "$1" <<<"$json")
+        status=$(status_in <<<"$report")
+        executed=$(executed_in <<<"$report")
         if [[ $status == normal ]]; then
-            say "replica $1 (pid $pid) runs again, status normal"
-            return
+            [[ -n $committed ]] || committed=$(committed_in <<<"$json")
+            if [[ -n $executed && $executed -ge $committed ]]; then
+                say "replica $1 (pid $pid) runs again, status normal, executed up to op $executed"
+                return
+            fi
+        else
+            committed=''
         fi
         exit_if_lost "$json"
         sleep 0.05
     done
+    if [[ $status == normal ]]; then
+        die "$UNAVAILABLE" "replica $1 (pid $pid) runs again, but after $STOP_SECONDS s it still catches up:" \
+            "it executed ${executed:-0} of $committed committed operations. Look with: $(hint status)"
+    fi
     die "$UNAVAILABLE" "replica $1 (pid $pid) runs again, but after $STOP_SECONDS s its status is" \
         "'${status:-no answer}': it needs a primary to catch up from. Look with: $(hint status)"
 }
@@ -509,24 +610,22 @@ verb_logs() {
 }
 
 verb_destroy() {
-    local i pid
+    local i
     if ! load_cluster; then
         say "there is no cluster in $dir: nothing to remove"
         return
     fi
     take_lock
-    say "removing cluster $cluster_id: $replicas replicas from port $first_port on," \
+    say "removing cluster $cluster_id: $(replicas_in_words) from port $first_port on," \
         "$(du -sh "$dir" 2>/dev/null | cut -f1) in $dir"
+    stop_replicas
     for ((i = 0; i < replicas; i++)); do
-        ! pid=$(pid_of "$i") || kill -TERM "$pid" 2>/dev/null || true
-    done
-    for ((i = 0; i < replicas; i++)); do
-        stop_replica "$i"
         rm -rf "$(data_of "$i")"
-        rm -f "$dir/replica-$i.pid" "$dir/replica-$i.log" "$dir/replica-$i.log.1"
     done
+    # Logs may be of more replicas: of a first start that failed and chose otherwise.
+    rm -f "$dir"/replica-[0-9].{pid,log,log.1}
     # Only what this script made; whatever else lies in DIR is somebody else's.
-    rm -f "$dir/cluster" "$dir/cluster.new" "$dir/server-flags" "$dir/lock"
+    rm -f "$dir/cluster" "$dir/cluster.new" "$dir/server-flags" "$dir/server-flags.new" "$dir/lock"
     rmdir "$dir" 2>/dev/null || say "$dir itself stays: it holds other files"
 }
 

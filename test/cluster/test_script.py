@@ -5,10 +5,10 @@ import pathlib
 import signal
 import subprocess
 
-from harness import (EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT, ClusterTest, environment,
-                     wait_until)
+from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT, ClusterTest,
+                     environment, wait_until)
 
-EXIT_CONFIGURATION = 78
+EXIT_IO, EXIT_CONFIGURATION = 74, 78
 
 
 def processes_with(argument):
@@ -30,8 +30,59 @@ class Script(ClusterTest):
         self.assertIn("3 replicas", refused.stderr)
         self.assertIn("destroy", refused.stderr)
         c.run("start", "-p", str(c.first_port + 1), code=EXIT_CONFIGURATION)
-        self.assertIn("run already", c.run("start").stdout)
-        self.assertIn("run already", c.run("start", "-n", "3").stdout)
+        self.assertIn("already running", c.run("start").stdout)
+        self.assertIn("already running", c.run("start", "-n", "3").stdout)
+
+    def test_failed_first_start_leaves_nothing_in_the_way(self):
+        c = self.script_cluster(3)
+        c.run("destroy")
+        ports = ("-n", "3", "-p", str(c.first_port))
+        refused = c.run("start", *ports, "--", "--bogus", code=None)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("--bogus", refused.stdout)
+        self.assertEqual([n for n in os.listdir(c.directory) if ".log" not in n], [])
+        # Another number of replicas than those that never were, and without their flags.
+        c.run("start", "-n", "1", "-p", str(c.first_port))
+        self.assertFalse(os.path.exists(os.path.join(c.directory, "server-flags")))
+
+    def test_failed_later_start_keeps_the_flags(self):
+        c = self.script_cluster(1)
+        flags = pathlib.Path(c.directory, "server-flags")
+        before = flags.read_text()
+        c.run("stop")
+        refused = c.run("start", "--", "--bogus", code=None)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertEqual(flags.read_text(), before)
+        self.assertTrue(os.path.isdir(os.path.join(c.directory, "replica-0")))
+
+    def test_exits_as_the_server_does(self):
+        c = self.script_cluster(1)
+        c.run("destroy")
+        said = c.run("start", "-n", "1", "-p", str(c.first_port), "--durability", "sync", code=None)
+        if said.returncode != EXIT_OK:  # a server without a log on disk
+            self.assertEqual(said.returncode, EXIT_CONFIGURATION, said.stdout + said.stderr)
+            self.assertFalse(os.path.exists(os.path.join(c.directory, "cluster")))
+
+    def test_taken_peer_port_is_explained(self):
+        c = self.script_cluster(1)
+        other = os.path.join(c.parent, "other")
+        refused = subprocess.run(
+            [SCRIPT, "start", "-d", other, "-n", "1", "-p", str(c.first_port + 100)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment())
+        self.assertEqual(refused.returncode, EXIT_IO, refused.stdout + refused.stderr)
+        self.assertIn("+ 100", refused.stderr)
+        self.assertFalse(os.path.exists(os.path.join(other, "cluster")))
+
+    def test_restarted_replica_has_caught_up(self):
+        c = self.script_cluster(3)
+        backup = (c.primary() + 1) % 3
+        c.kill(backup)
+        for _ in range(20):
+            last = c.value("incr", "n")
+        self.assertEqual(last, "20")
+        said = c.run("restart", str(backup)).stdout
+        self.assertIn("status normal, executed up to op ", said)
+        self.assertGreaterEqual(int(said.split()[-1]), 20)
 
     def test_refuses_what_it_does_not_know(self):
         c = self.script_cluster(1)
