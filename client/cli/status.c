@@ -270,7 +270,7 @@ static int report_refusal(const struct shell *shell, const struct refused *refus
                         refusal->yours, refusal->own, shell->options->cluster);
 }
 
-static int show(const struct shell *shell, const struct survey *survey, bool as_json)
+static int show(const struct shell *shell, const struct survey *survey)
 {
     const enum refused_reason reason = survey->refusal.reason;
     if (reason == REFUSED_CLUSTER || (reason == REFUSED_VERSION && !survey->has_configuration)) {
@@ -278,7 +278,7 @@ static int show(const struct shell *shell, const struct survey *survey, bool as_
     }
     struct health_report health;
     health_judge(survey, &health);
-    if (as_json) {
+    if (shell->options->json) {
         json_print_line(status_json(survey, &health));
     } else {
         print_table(survey, &health);
@@ -286,16 +286,19 @@ static int show(const struct shell *shell, const struct survey *survey, bool as_
     return exit_code_of(health.health);
 }
 
-int status_run(struct shell *shell, const struct words *words)
+int status_run(struct shell *caller, const struct words *words)
 {
-    bool as_json = shell->options->json;
+    /* --json is taken after the command, too, and then errors are JSON as well. */
+    struct options options = *caller->options;
+    const struct shell asked = {.options = &options, .source = caller->source};
+    const struct shell *shell = &asked;
     for (size_t i = 1; i < words->count; i++) {
         if (!word_is(&words->items[i], "--json")) {
             return report_error(shell, EXIT_USAGE, "usage",
                                 "status: \"%s\" is not known; usage: status [--json]",
                                 words->items[i].bytes);
         }
-        as_json = true;
+        options.json = true;
     }
     struct cluster_list list;
     char message[VR_MESSAGE_MAX];
@@ -305,7 +308,7 @@ int status_run(struct shell *shell, const struct words *words)
     struct survey *survey = must_calloc(1, sizeof *survey);
     const int error = survey_run(survey, list.addresses, list.count, shell->options->timeout_ms,
                                  shell->options->datagram_size);
-    const int code = error == 0 ? show(shell, survey, as_json)
+    const int code = error == 0 ? show(shell, survey)
                                 : report_error(shell, EXIT_INTERNAL, "internal",
                                                "cannot open a socket: %s", strerror(-error));
     survey_free(survey);

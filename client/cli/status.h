@@ -7,7 +7,7 @@
 #include "client/cli/json_text.h"
 
 /* The command. Returns 0 healthy, 3 degraded, 4 unavailable, 5 unknown; 7 if two groups answer. */
-int status_run(struct shell *shell, const struct words *words);
+int status_run(struct shell *caller, const struct words *words);
 
 /* What --json prints. */
 json_t *status_json(const struct survey *survey, const struct health_report *health);

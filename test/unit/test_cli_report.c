@@ -284,6 +284,31 @@ START_TEST(answers_without_a_primary_are_named)
 }
 END_TEST
 
+/* "-" is stdin, but after "--" it is a dash. Nobody listens: what was read tells. */
+static bool reads_stdin(const char *line)
+{
+    const struct options options = {.cluster = "127.0.0.1:1", .timeout_ms = 20, .quiet = true};
+    struct shell shell = {.options = &options, .source = SOURCE_PIPE};
+    struct words words;
+    ck_assert(words_parse(line, strlen(line), &words));
+    ck_assert_int_eq(command_run(&shell, &words), EXIT_UNAVAILABLE);
+    words_free(&words);
+    shell_close(&shell);
+    return shell.stdin_used;
+}
+
+START_TEST(two_dashes_end_options)
+{
+    ck_assert_ptr_nonnull(freopen("/dev/null", "r", stdin));
+    ck_assert(reads_stdin("set dash -"));
+    ck_assert(!reads_stdin("set dash -- -"));
+    ck_assert(!reads_stdin("set -- dash -"));
+    ck_assert(!reads_stdin("set dash -- --"));
+    ck_assert(reads_stdin("cas dash --absent -"));
+    ck_assert(!reads_stdin("cas dash --absent -- -"));
+}
+END_TEST
+
 START_TEST(a_quorum_without_a_primary_is_told_from_too_few)
 {
     struct proxy_view view = view_of(3);
@@ -357,6 +382,7 @@ int main(void)
     tcase_add_test(tests, sizes_have_separators);
     tcase_add_test(tests, silence_names_whom_it_asked);
     tcase_add_test(tests, answers_without_a_primary_are_named);
+    tcase_add_test(tests, two_dashes_end_options);
     tcase_add_test(tests, a_quorum_without_a_primary_is_told_from_too_few);
     tcase_add_test(tests, wrong_groups_are_named);
     tcase_add_test(tests, messages_are_cut_not_overrun);
