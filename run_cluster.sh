@@ -297,8 +297,8 @@ group_is_lost() {
 say_group_is_lost() { # stdin: status --json
     local gone
     gone=$(($(grep -oE '"status": ?"recovering"' | wc -l) + replicas - $(running_count)))
-    say "This group is gone: it kept its data in memory (durability memory), and $gone of its $replicas" \
-        "replicas stopped at the same time or too soon one after the other. No replica that is left has" \
+    say "This group is gone: it kept its data in memory (durability memory), and $gone of its" \
+        "$(replicas_in_words) stopped at the same time or too soon one after the other. No replica that is left has" \
         "what was lost. Remove the remains with: $(hint destroy)" \
         "- then $(hint start) makes a new, empty group."
 }
