@@ -44,6 +44,18 @@ static uint32_t pick_primary(struct sim *sim, struct prng *prng)
     return primary;
 }
 
+/* The primary falls silent for a while, so that another view begins. */
+static void provoke_view_change(struct sim *sim, uint32_t victim)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    const uint32_t primary = pick_primary(sim, prng);
+    struct sim_host *host = &sim->hosts[primary];
+    if (primary != victim && host->running && !host->paused && host->crash_after == 0) {
+        const uint64_t length = prng_between(prng, 1, 5) * sim->options.view_change_ns;
+        sim_host_pause(host, sim->schedule.now_ns + length);
+    }
+}
+
 /* ---- partitions ---- */
 
 enum cut_direction {
@@ -214,18 +226,6 @@ static uint32_t forgotten_count(const struct sim *sim)
     return count;
 }
 
-/* A view change makes everybody write the state file: the primary falls silent for a while. */
-static void provoke_view_change(struct sim *sim, uint32_t victim)
-{
-    struct prng *prng = &sim->nemesis.machine_prng;
-    const uint32_t primary = pick_primary(sim, prng);
-    struct sim_host *host = &sim->hosts[primary];
-    if (primary != victim && host->running && !host->paused && host->crash_after == 0) {
-        const uint64_t length = prng_between(prng, 1, 5) * sim->options.view_change_ns;
-        sim_host_pause(host, sim->schedule.now_ns + length);
-    }
-}
-
 static void crash(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
@@ -251,7 +251,7 @@ static void crash(struct sim *sim)
     if (inside) {
         host->crash_at_write = at_write;
         if (at_write) {
-            provoke_view_change(sim, index);
+            provoke_view_change(sim, index); /* everybody writes the state file then */
         }
         host->crash_after = at_write ? 0 : after; /* in the middle of some step to come */
         sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
@@ -366,6 +366,10 @@ void sim_nemesis_event(struct sim *sim, const struct sim_event *event)
     case NEMESIS_PARTITION_END:
         uncut_all(sim);
         trace_node(sim, 0, "partition ends");
+        if (prng_chance(&n->network_prng, 1, 4)) {
+            /* Who was cut off, with entries that nobody else has, is heard in the next choice. */
+            provoke_view_change(sim, SIM_NODES_MAX);
+        }
         plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
         break;
     case NEMESIS_HOLD:

@@ -83,8 +83,8 @@ static void draw_network(struct sim_options *o, struct prng *p)
     o->hold_mean_ns = percent(p, 40) ? 0 : draw_scale(p, 1, 10) * SIM_S;
     o->hold_max_ns = draw_scale(p, 1, 20) * SIM_S;
     o->black_hole_mean_ns = percent(p, 90) ? 0 : draw_scale(p, 2, 20) * SIM_S;
-    o->partition_mean_ns = percent(p, 40) ? 0 : draw_scale(p, 2, 20) * SIM_S;
-    o->partition_max_ns = draw_scale(p, 1, 20) * SIM_S;
+    o->partition_mean_ns = percent(p, 40) ? 0 : draw_scale(p, 1000, 20000) * SIM_MS;
+    o->partition_max_ns = draw_scale(p, 300, 20000) * SIM_MS;
 }
 
 static void draw_machines(struct sim_options *o, struct prng *p)
