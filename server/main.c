@@ -304,7 +304,10 @@ static const char usage[] =
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
-    process_prepare();
+    if (!process_open_standard()) {
+        return VR_SERVER_INTERNAL;
+    }
+    process_ignore_signals();
     argp_err_exit_status = VR_SERVER_USAGE;
     if (strcmp(command, "--version") == 0) {
         puts("vr-server " VERSION_TEXT);

@@ -1,6 +1,5 @@
 /* vr-client: one command, or commands that are read. */
 #include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <sodium.h>
@@ -11,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/repl.h"
+#include "common/os/process.h"
 
 static int run(struct shell *shell)
 {
@@ -37,22 +37,9 @@ static int finish_stdout(int code)
     return code != EXIT_DONE ? code : EXIT_IO;
 }
 
-/* A standard descriptor that is closed would be the number of the next socket. /dev/null takes its
- * place, opened the wrong way round: using it is the error that it would have been. */
-static bool open_standard_descriptors(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        const int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd) {
-            return false;
-        }
-    }
-    return true;
-}
-
 int main(int argc, char **argv)
 {
-    if (!open_standard_descriptors()) {
+    if (!process_open_standard()) {
         return EXIT_INTERNAL;
     }
     (void)setlocale(LC_CTYPE, "");  /* line editing knows what a character is; "C" will do, too */

@@ -4,17 +4,19 @@
 #include <signal.h>
 #include <unistd.h>
 
-void process_prepare(void)
+bool process_open_standard(void)
 {
-    /* open() takes the lowest descriptor that is free; the loop ends with the first above stderr.
-     */
-    int descriptor;
-    do {
-        descriptor = open("/dev/null", O_RDWR);
-    } while (descriptor >= 0 && descriptor <= STDERR_FILENO);
-    if (descriptor > STDERR_FILENO) {
-        (void)close(descriptor);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        const int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd) {
+            return false;
+        }
     }
+    return true;
+}
+
+void process_ignore_signals(void)
+{
     (void)signal(SIGPIPE, SIG_IGN); /* neither can fail: both signals exist and may be ignored */
     (void)signal(SIGXFSZ, SIG_IGN);
 }

@@ -1,10 +1,16 @@
-/* process.h - what a program puts in order before it opens anything of its own. */
+/* process.h - what a program puts in order first, before it opens anything and before threads. */
 #ifndef VR_OS_PROCESS_H
 #define VR_OS_PROCESS_H
 
-/* Opens /dev/null in place of standard descriptors that the parent closed, so that no socket or
- * file becomes stdin, stdout or stderr; and makes writes to closed pipes, or beyond a file size
- * limit, errors instead of deadly signals. Called first in main(), before there are threads. */
-void process_prepare(void);
+#include <stdbool.h>
+
+/* A standard descriptor that the parent closed would be the number of the next file or socket.
+ * /dev/null takes its place, opened the wrong way round: using it is the error that it would have
+ * been. False if that cannot be done. */
+bool process_open_standard(void);
+
+/* Writes to a closed pipe, or beyond a limit on file sizes, become errors instead of deadly
+ * signals. */
+void process_ignore_signals(void);
 
 #endif
