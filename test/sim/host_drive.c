@@ -91,8 +91,8 @@ static void write_log(struct sim_host *host, const struct vr_output *output)
     const uint64_t number = host->log_write_number++;
     host->log_writes[number % SIM_LOG_WRITES].generation = durable.log_durable.generation;
     host->log_writes[number % SIM_LOG_WRITES].op_number = durable.log_durable.op_number;
-    uint64_t at_ns =
-        host_now_ns(host) + sim_exponential(&sim->machine_prng, sim->options.log_latency_ns);
+    const uint64_t latency = sim_exponential(&sim->machine_prng, sim->options.log_latency_ns);
+    uint64_t at_ns = host_now_ns(host) + (sim->healing ? latency % (2 * SIM_MS) : latency);
     at_ns = at_ns > host->log_last_ns ? at_ns : host->log_last_ns;
     host->log_last_ns = at_ns;
     host_schedule(host, SIM_EVENT_LOG_DURABLE, at_ns, number);

@@ -99,6 +99,9 @@ static void draw_machines(struct sim_options *o, struct prng *p)
     o->wall_jump_mean_ns = percent(p, 60) ? 0 : draw_scale(p, 1, 20) * SIM_S;
     o->state_latency_ns = percent(p, 30) ? 0 : draw_scale(p, 100, 50000) * SIM_US;
     o->log_latency_ns = percent(p, 50) ? 0 : draw_scale(p, 20, 10000) * SIM_US;
+    if (percent(p, 10)) {
+        o->log_latency_ns = draw(p, 20, 200) * SIM_MS; /* installs take as long as views do */
+    }
     o->execute_delay_ns = percent(p, 50) ? 10 * SIM_US : draw_scale(p, 50, 50000) * SIM_US;
 }
 
