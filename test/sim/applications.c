@@ -104,7 +104,9 @@ static struct kv_operation draw_operation(const struct sim_options *options, str
     if (kind < 99) {
         /* One draw after the other: the order within an initialiser is the compiler's. */
         const size_t prefix_size = prng_below(prng, key.size);
-        const uint32_t limit = (uint32_t)prng_between(prng, 1, 8);
+        /* The model knows no pages, so what is asked for fits one. */
+        const uint64_t fitting = options->value_size_max > 100000 ? 3 : 8;
+        const uint32_t limit = (uint32_t)prng_between(prng, 1, fitting);
         const bool has_after = prng_chance(prng, 1, 2);
         return (struct kv_operation){
             .kind = KV_SCAN,
@@ -123,6 +125,7 @@ static size_t make_kv(const struct sim_options *options, struct prng *prng, uint
     char key[16];
     static uint8_t value[2][SIM_VALUE_MAX]; /* too large for a stack */
     INVARIANT(options->value_size_max <= SIM_VALUE_MAX);
+    _Static_assert(3 * (SIM_VALUE_MAX + 64) <= RESULT_SIZE_MAX, "three of the largest fit a page");
     const struct kv_bytes name = make_key(key, prng_below(prng, options->key_count));
     struct kv_operation operation = draw_operation(options, prng, unique, name, value);
     if (operation.kind == KV_SCAN && !operation.has_after) {
