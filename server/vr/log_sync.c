@@ -497,6 +497,7 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
         }
         return;
     }
+    r->peers[peer].unreachable = false;
     r->sync.progress_ns = r->time.now_ns;
     r->sync.stalls = 0;
     fit_slot(r, slot, response->entry_count);
@@ -545,6 +546,7 @@ static void stall(struct replica *r)
     }
     r->sync.stalls++;
     r->sync.source_ns = r->time.now_ns;
+    r->peers[r->sync.source].unreachable = r->sync.source != r->self;
     next_source(r);
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         r->sync_slots[i].repeats = 0; /* nobody has asked this one yet */

@@ -167,8 +167,9 @@ void watch_group(struct replica *r)
 {
     const bool pulls =
         r->sync.active && r->time.now_ns - r->sync.progress_ns < 10 * r->options.view_change_ns;
-    const bool lost =
-        r->status != STATUS_NORMAL && recovering_count(r) > r->member_count - r->quorum && !pulls;
+    /* An acting primary gives them back what they lost. */
+    const bool led = r->acting_primary || (r->status == STATUS_NORMAL && !r->suspecting);
+    const bool lost = !led && recovering_count(r) > r->member_count - r->quorum && !pulls;
     if (!lost) {
         r->lost_since_ns = 0;
     } else if (r->lost_since_ns == 0) {

@@ -36,6 +36,7 @@ struct peer {
     /* V4: counts only while present */
     bool do_view_change_present;
     struct log_descriptor do_view_change;
+    bool unreachable; /* V6: did not answer when it was asked for its log */
 
     /* N5, N10: as the acting primary sees a backup in this view */
     bool acked_in_view;

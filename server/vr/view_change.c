@@ -31,6 +31,7 @@ void hear_primary(struct replica *r)
     r->suspecting = false;
     timeout_stop(&r->timeouts, TIMEOUT_VOTE);
     r->stall_forgiven = false;
+    r->lost_since_ns = 0;
     if (!r->acting_primary) {
         /* In view_change the view has all the time that failed views before it have won (V1). */
         timeout_set_at_least(&r->timeouts, TIMEOUT_SUSPECT,
@@ -124,6 +125,7 @@ static void leave_view(struct replica *r)
     r->view_extended_ns = 0;
     for (uint32_t i = 0; i < r->member_count; i++) {
         r->peers[i].do_view_change_present = false;
+        r->peers[i].unreachable = false;
     }
     timeouts_stop_all(&r->timeouts);
 }
@@ -203,17 +205,14 @@ void send_do_view_change(struct replica *r)
 
 /* ---- V12: a primary that is far behind what it would have to adopt ---- */
 
-/* Index of the largest (last_normal_view, op_number), own first among equals; REPLICAS_MAX: there
- * are DoViewChanges from less than a quorum, or none of the own. */
-static uint32_t best_log(const struct replica *r)
+/* The best of those that said DoViewChange, or of those among them that can be reached;
+ * REPLICAS_MAX: they are less than a quorum. */
+static uint32_t best_log_of(const struct replica *r, bool reachable_only)
 {
     uint32_t best = r->self;
     uint32_t count = 0;
-    if (!r->peers[r->self].do_view_change_present) {
-        return REPLICAS_MAX;
-    }
     for (uint32_t i = 0; i < r->member_count; i++) {
-        if (!r->peers[i].do_view_change_present) {
+        if (!r->peers[i].do_view_change_present || (reachable_only && r->peers[i].unreachable)) {
             continue;
         }
         count++;
@@ -225,6 +224,18 @@ static uint32_t best_log(const struct replica *r)
         }
     }
     return count >= r->quorum ? best : REPLICAS_MAX;
+}
+
+/* Index of the largest (last_normal_view, op_number), own first among equals; REPLICAS_MAX: there
+ * are DoViewChanges from less than a quorum, or none of the own. Any quorum's choice holds all that
+ * is committed, so a log that cannot be got hold of is left out where a quorum remains (VC-15). */
+static uint32_t best_log(const struct replica *r)
+{
+    if (!r->peers[r->self].do_view_change_present) {
+        return REPLICAS_MAX;
+    }
+    const uint32_t best = best_log_of(r, true);
+    return best != REPLICAS_MAX ? best : best_log_of(r, false);
 }
 
 static uint64_t entries_behind(const struct log_descriptor *log, const struct log_descriptor *best)

@@ -428,6 +428,7 @@ START_TEST(rc_7_majority_that_forgot_is_stuck_and_says_so)
     ck_assert_int_eq((int)status_of(A), STATUS_RECOVERING);
     ck_assert(core_see(&f, A)->group_lost);
     ck_assert(core_see(&f, primary_of(v + 1))->group_lost);
+    ck_assert(core_see(&f, primary_of(v + 2))->group_lost); /* the one that remembers, too */
     ck_assert(core_holds(&f, primary_of(v + 2), 1, "x"));
 }
 END_TEST

@@ -673,6 +673,24 @@ START_TEST(vc_15_black_hole_for_prepares_is_noticed)
 }
 END_TEST
 
+/* PITFALLS VC-15, V6: the same, and nothing of its log arrives that way either. What it says of its
+ * log does, and would win; but any quorum's choice is valid, so the others go on without it. */
+START_TEST(vc_15_best_log_behind_a_black_hole_is_left_out)
+{
+    const uint32_t primary = core_form(&f);
+    const uint64_t v = core_view(&f, primary);
+    core_drop(&f, MESSAGE_PREPARE, (int)primary, CORE_ANY);
+    core_drop(&f, MESSAGE_CATCHUP_RESPONSE, (int)primary, CORE_ANY);
+    core_request(&f, primary, "x");
+    const uint32_t leader = core_run_until_primary_above(&f, v, 3000);
+    ck_assert_uint_eq(leader, primary_of(v + 1));
+    core_request(&f, leader, "y");
+    core_run(&f, 200);
+    ck_assert_uint_eq(commit_of(leader), 1);
+    ck_assert(core_holds(&f, leader, 1, "y"));
+}
+END_TEST
+
 /* PITFALLS VC-16, V9: a primary that cannot send is replaced, and obeys what it hears. */
 START_TEST(vc_16_mute_primary_is_replaced_and_obeys)
 {
@@ -903,6 +921,7 @@ int main(void)
     tcase_add_test(tests, vc_14_deaf_replica_topples_nobody);
     tcase_add_test(tests, vc_15_deaf_primary_is_replaced);
     tcase_add_test(tests, vc_15_black_hole_for_prepares_is_noticed);
+    tcase_add_test(tests, vc_15_best_log_behind_a_black_hole_is_left_out);
     tcase_add_test(tests, vc_16_mute_primary_is_replaced_and_obeys);
     tcase_add_test(tests, vc_17_chain_keeps_its_primary);
     tcase_add_test(tests, vc_18_dead_next_primaries_are_skipped);
