@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -97,17 +98,26 @@ class Readme(unittest.TestCase):
             os.execvpe(command.split()[0], command.split(), dict(self.env, TERM="dumb"))
         seen = ""
 
-        def read_until(pattern, seconds):
+        def read_more(deadline, what):
+            """False once the other side has closed the terminal, which it does by ending."""
             nonlocal seen
+            self.assertLess(time.monotonic(), deadline, f"no {what} in {seen!r}")
+            if select.select([terminal], [], [], 0.1)[0]:
+                try:
+                    some = os.read(terminal, 4096)
+                except OSError:
+                    return False
+                seen += some.decode(errors="replace")
+                return bool(some)
+            return True
+
+        def read_until(pattern, seconds):
             deadline = time.monotonic() + seconds
             while not re.search(pattern, seen):
-                self.assertLess(time.monotonic(), deadline, f"no {pattern!r} in {seen!r}")
-                if select.select([terminal], [], [], 0.1)[0]:
-                    try:
-                        seen += os.read(terminal, 4096).decode(errors="replace")
-                    except OSError:
-                        self.fail(f"ended before {pattern!r}: {seen!r}")
+                if not read_more(deadline, repr(pattern)):
+                    self.fail(f"ended before {pattern!r}: {seen!r}")
 
+        status = None
         try:
             for line in lines:
                 typed = PROMPT.match(line)
@@ -120,8 +130,14 @@ class Readme(unittest.TestCase):
                     read_until(re.escape(words), BUILD_SECONDS)
             read_until(r"view \d+, primary \d+> ", PATIENCE_SECONDS)
             os.write(terminal, b"\x04")
-            read_until(r"\n|$", PATIENCE_SECONDS)
-        finally:
-            os.close(terminal)
+            # Closing the terminal before it ends would be a hang-up, not a Ctrl-D.
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while read_more(deadline, "end of the session"):
+                pass
             status = os.waitpid(pid, 0)[1]
+        finally:
+            if status is None:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            os.close(terminal)
         self.assertEqual(os.waitstatus_to_exitcode(status), 0)
