@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # viewstamp: how it is built and tested. `make help` lists the targets.
 #
 # Each folder of source is one static archive, $(BUILD)/<folder>.a, so that a program's link line

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # A whole replica group on this machine. `./run_cluster.sh help` says how to use it.
 #
 # What lies in DIR (./run beside this script, unless -d says otherwise):

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - vr-server: one replica of the key-value store.
  *
  *     vr-server init  --data-dir DIR --replica I --cluster LIST --cluster-id HEX [parameters]

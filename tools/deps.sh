@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Debian packages that viewstamp needs, and how each is recognised.
 #
 #   tools/deps.sh build|test|check|bench ...    installs what is missing, and says what (NO_DEPS=1: only says)

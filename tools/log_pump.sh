@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Copies stdin to a log file and keeps it bounded: at most two files of LOG_BYTES_MAX, FILE and the
 # older FILE.1. Ends with its input. If the disk refuses the bytes they are thrown away, so that the
 # program that logs is never blocked by its log.

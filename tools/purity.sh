@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Proves with nm that the pure folders are pure: their objects import nothing but a short allow-list
 # and what the rooms they may use define, and hold no variable that changes.
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs SEEDS simulated clusters from seed START on, on all cores; ends with
 # "simulator: N passed, N failed".
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs test suites one after the other, all of them even if one fails, then prints each suite's own
 # closing line again and the sum: "N passed, N failed".
 #

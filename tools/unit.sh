@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs unit-test programs one after the other, prints Check's closing line of each, the whole output
 # of those that failed, and "unit: N passed, N failed".
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* commands.h - the commands, one table for the command line, the REPL and pipes.
  *
  * Threads: main's alone. */

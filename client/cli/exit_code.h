@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* exit_code.h - what programs that call vr-client rely on. */
 #ifndef VR_CLI_EXIT_CODE_H
 #define VR_CLI_EXIT_CODE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* flood.h - `flood`: the benchmark. A closed loop: every session has one request in flight, and
  * makes the next as soon as that is answered. */
 #ifndef VR_CLI_FLOOD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* flood_lane.h - one thread of `flood`: a driver with many sessions, one request in flight each.
  *
  * Threads:   `mutex` guards driver, slots and stats while the lane runs; the lane holds it for one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* flood_options.h - the options of `flood`. */
 #ifndef VR_CLI_FLOOD_OPTIONS_H
 #define VR_CLI_FLOOD_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* flood_stats.h - what `flood` counts, and how it prints that. */
 #ifndef VR_CLI_FLOOD_STATS_H
 #define VR_CLI_FLOOD_STATS_H

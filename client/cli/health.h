@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* health.h - what a survey of the replicas adds up to: four words, a reason, and how many more may
  * fail. */
 #ifndef VR_CLI_HEALTH_H

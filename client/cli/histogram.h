@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* histogram.h - counts of times, log-linear: buckets that are HISTOGRAM_PRECISION times narrower
  * than their value, from 1 ns to over an hour, so that a percentile is right to 1/64 at any
  * magnitude.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json_text.h - bytes in JSON, and one object a line on stdout. */
 #ifndef VR_CLI_JSON_TEXT_H
 #define VR_CLI_JSON_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vr-client: one command, or commands that are read. */
 #include <errno.h>
 #include <locale.h>

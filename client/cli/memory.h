@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* memory.h - allocation for a command-line program, which has nothing better to do than to stop
  * where memory is short. */
 #ifndef VR_CLI_MEMORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* options.h - the command line: what comes before the command. */
 #ifndef VR_CLI_OPTIONS_H
 #define VR_CLI_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* repl.h - commands that are read: from a terminal with line editing, or from a pipe one a line. */
 #ifndef VR_CLI_REPL_H
 #define VR_CLI_REPL_H

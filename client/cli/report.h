@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* report.h - how a command tells what came of it: as text or as JSON, and as an exit code. */
 #ifndef VR_CLI_REPORT_H
 #define VR_CLI_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* status.h - `status`: the group and every replica in it, for people and for programs. */
 #ifndef VR_CLI_STATUS_H
 #define VR_CLI_STATUS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* survey.h - what every replica says of itself: one StatusRequest each, answered in parallel (M7).
  *
  * Threads: the caller's. Memory: one allocation per answer; survey_free() releases them. */

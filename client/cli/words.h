@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* words.h - a command line of the REPL, or of a pipe, split into words of bytes.
  *
  *     set greeting "hello \"world\""      double quotes; \" \\ \n \r \t \xNN inside

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* workload.h - what one session of `flood` does, and whether what it reads may be.
  *
  * With `verify` a session is the only one that writes its keys. Its values say (run, session, key,

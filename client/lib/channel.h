@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* channel.h - a client's socket with everything between datagrams and messages: coalescing,
  * splitting, reassembly, counting what is dropped.
  *

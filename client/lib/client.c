@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The library's clients and sessions (vr/client.h): a driver behind a lock, and a thread that runs
  * it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cluster_list.h - where to look for a group: host:port[:peerport],... where a port may be a range,
  * as in 127.0.0.1:8000-8004. */
 #ifndef VR_CLIENT_CLUSTER_LIST_H

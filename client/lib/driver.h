@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* driver.h - a proxy with a socket: one thread's worth of client. The library runs one behind a
  * lock; the benchmark runs one in each of its threads, without any.
  *

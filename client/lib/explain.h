@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* explain.h - why a request did not succeed, in words for a person: who was asked, who answered,
  * for how long it waited, and whether the operation may have been executed. */
 #ifndef VR_CLIENT_EXPLAIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The key-value half of vr/client.h: operations encoded, results decoded, sizes checked before
  * anything is sent. */
 #include <stdlib.h>

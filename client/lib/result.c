@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a request's end becomes a struct vr_result. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* session.h - what a session of the library is; within client/lib only. */
 #ifndef VR_CLIENT_SESSION_H
 #define VR_CLIENT_SESSION_H

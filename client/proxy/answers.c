@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What replicas answer, and what it means: who is primary (C6), and what became of a request. */
 #include "client/proxy/requests.h"
 

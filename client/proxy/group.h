@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* group.h - what a proxy knows of the group: where its replicas are, who they said they are, the
  * latest normal view, and so who is primary (C6). All of it is hints, but for the cluster id.
  *

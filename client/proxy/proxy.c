@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The calls of proxy.h but proxy_receive() (answers.c); requests.c holds how requests are sent. */
 #include "client/proxy/proxy.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* proxy.h - the client side of VR (VRR section 4.1; rules C1-C6): sessions, request numbers,
  * retries, and who is primary. One proxy serves many sessions over one socket.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How one request goes out, waits, is sent again and ends (C2, C5). */
 #include "client/proxy/requests.h"
 

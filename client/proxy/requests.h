@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* requests.h - the proxy's own state, and the steps of a request that its files share.
  *
  * A session in flight is on one list: LIST_SEND until proxy_next_output() sent it, LIST_WAITING

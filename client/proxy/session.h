@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* session.h - the sessions of a proxy: found by client_id, kept in lists by what they wait for,
  * woken by one heap of timers. Nothing here knows the protocol; proxy.c does.
  *

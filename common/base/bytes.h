@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bytes.h - little-endian integers in byte strings. */
 #ifndef VR_BASE_BYTES_H
 #define VR_BASE_BYTES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* configuration.h - who is in the group, and what must be the same everywhere (E0, E2).
  *
  * A configuration is data: no code knows a number of replicas or an address. It is made by

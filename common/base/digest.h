@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* digest.h - digests of sets: the sum, mod 2^128, of the checksums of the members.
  *
  * A sum does not depend on order, and a member is added, taken out or changed in constant time, so

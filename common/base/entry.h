@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* entry.h - a log entry has one byte form, made once by the primary (PROTOCOL section 0).
  *
  * A fixed little-endian header of ENTRY_HEADER_SIZE bytes, then the body:

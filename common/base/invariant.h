@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* invariant.h - what we promise ourselves, checked in every build, NDEBUG or not.
  *
  * An INVARIANT guards facts that only our own code can break. Whatever comes from the network, a

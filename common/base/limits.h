@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* limits.h - every bound of the system, by name, and how they relate.
  *
  * Sizes are bytes. A cluster may be initialised with smaller limits (configuration.h, E0), never

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* message.c - what a message can tell by itself. Everything here may come from a stranger: nothing
  * is asserted, and a field is read only after those that say whether it may be. */
 #include "common/base/message.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* message.h - every message, decoded. Names are the paper's; fields and bounds are
  * proto/vr.proto's.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* xoshiro256** 1.0 (Blackman and Vigna), written from its published description. */
 #include "common/base/prng.h"
 

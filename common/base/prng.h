@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* prng.h - xoshiro256**, seeded through splitmix64: the same seed gives the same numbers on every
  * machine. For jitter, workloads and the simulator; nonces come from the operating system. */
 #ifndef VR_BASE_PRNG_H

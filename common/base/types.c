@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/types.h"
 
 const char *vr_status_name(enum vr_status status)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* types.h - the small nouns that every folder shares. Plain data, compared and copied by value. */
 #ifndef VR_BASE_TYPES_H
 #define VR_BASE_TYPES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* clock.h - what time it is, in nanoseconds.
  *
  * Threads: all of these are safe anywhere and never block. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datagram_socket.h - one UDP socket, many datagrams a system call.
  *
  * Receiving blocks, but for at most the socket's timeout, so that a thread that only receives can

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* endpoint.h - addresses as people write them, and as sockets use them.
  *
  *     127.0.0.1:8000    example.org:8000    [::1]:8000    host:8000:9000 (with a port for peers)

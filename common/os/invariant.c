@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* invariant.c - how a broken promise ends the process: loudly, at once, with a core to look at. */
 #include "common/base/invariant.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* logger.c - see logger.h.
  *
  * One ring for the process, like the stderr that it feeds. The mutex guards all of it and is held

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* logger.h - one line an event, on stderr, that never makes the caller wait (TH-6).
  *
  * A line is put into a bounded ring and written by a thread of its own, so a stuck pipe or a slow

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* memory.h - large regions that cost nothing until they are touched. */
 #ifndef VR_OS_MEMORY_H
 #define VR_OS_MEMORY_H

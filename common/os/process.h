@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* process.h - what a program puts in order first, before it opens anything and before threads. */
 #ifndef VR_OS_PROCESS_H
 #define VR_OS_PROCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* queue.h - bounded FIFO of fixed-size items, shared between threads.
  *
  * Threads:   any number of producers and consumers. `mutex` guards every field below it and is held

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* random.h - numbers nobody can guess: identities, nonces, token keys, cluster and client ids. */
 #ifndef VR_OS_RANDOM_H
 #define VR_OS_RANDOM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* service.h - the machine around a daemon: who supervises it, and which boot this is.
  *
  * Threads: safe anywhere. */

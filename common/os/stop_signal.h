@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stop_signal.h - waiting for the end: SIGTERM, SIGINT, or one of our own threads.
  *
  * Threads: stop_signal_tell() from any thread; the rest from the one that is main. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* thread.h - pthreads with the choices made once: errors are ours, condition variables run on the
  * monotonic clock, threads have names and take no signals (main waits for those).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* arena.h - memory for what one datagram decodes into: taken in order, given back all at once.
  *
  * Not shared between threads. The memory is the caller's; an exhausted arena says no, and whoever

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* codec.c - one pair of functions per message, encode_x and decode_x, each a list of assignments in
  * the order of proto/vr.proto.
  *

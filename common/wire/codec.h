@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* codec.h - messages to and from protobuf; within common/wire only, which alone knows protobuf.
  *
  * Encoding takes two steps, so that a frame's body is packed right where it leaves from:

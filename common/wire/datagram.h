@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datagram.h - writing what wire.h describes; within common/wire only. */
 #ifndef VR_WIRE_DATAGRAM_H
 #define VR_WIRE_DATAGRAM_H

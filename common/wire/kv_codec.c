@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "common/wire/kv_codec.h"
 
 #include "common/base/invariant.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kv_codec.h - operations and results of the key-value store, and their bytes (proto/kv.proto).
  *
  * Shared by the store and its clients, which check an operation before they send it. Pure; every

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reassembler.c - tables of sources and of their unfinished messages, and pages that hold bytes.
  *
  * Every table has a fixed number of slots. A slot's number is its name in the lists, NONE is no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reassembler.h - messages that came in parts, made whole again (M6).
  *
  * Parts come in any order and any number of times. A message that made no progress for a short

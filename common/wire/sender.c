@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sender.c - two halves: datagrams that are being filled, and split messages that are kept.
  *
  * Datagrams. Buffers are used in order, from the first one again after each flush; so the order of

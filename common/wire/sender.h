@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sender.h - messages out: coalesced by destination (M1), split where too large (M6).
  *
  *     wire_send(), wire_send() ...   collect messages in one open datagram per destination

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* wire.c - the datagram's header and its frames. */
 #include "common/wire/wire.h"
 

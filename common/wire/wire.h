@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* wire.h - datagrams: a fixed header, then frames, each the protobuf form of one message (M1).
  *
  * Three parts, all pure, all deterministic, none of them allocating:

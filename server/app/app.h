@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* app.h - the door to any application that VR replicates (the paper's "service code").
  *
  * An application is a deterministic state machine: the same operations in the same order give the

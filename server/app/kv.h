@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kv.h - the key-value store: an application behind app.h. It knows nothing of the protocol.
  *
  * Operations and results are common/wire/kv_codec.h's. Every operation, however malformed, has a

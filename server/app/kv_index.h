@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kv_index.h - the store's index: keys in order, each with a record.
  *
  * Judy (JudySL), chosen by measurement (test/bench/bench_index.c; a million keys "user:N" inserted,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "server/executor/client_table.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* client_table.h - VRR's client-table: who opened which session, what it asked last, what it was
  * answered (C3, C4).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* executor.h - committed entries, executed in op order, once each (N6); the client table (C3, C4).
  *
  * Pure: works in memory that it is given. The client table is application-side state: it changes

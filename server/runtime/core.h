@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* core.h - the protocol core among threads: one lock, and whoever has something for it drives it.
  *
  * Nobody waits for the lock. Who put events into the inbox tries it; who gets it drains:

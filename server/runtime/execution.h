@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* execution.h - the executor's thread: committed entries in, replies out (N6).
  *
  * Apart from the core, so that a slow operation never delays a heartbeat or an ack (N9).

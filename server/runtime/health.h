@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* health.h - what the core says of itself after each drain: published for status (M7), and told to
  * people in log lines, one on entering a state and one on leaving it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* inbox.h - what waits for the core: two lanes of messages, peers before clients (M5), and slots
  * for what must never be lost or wait in a line: ticks, completions, the stop.
  *

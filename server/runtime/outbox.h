@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* outbox.h - a wire_sender that sends through a socket: messages in, datagrams out.
  *
  * Several outboxes may share a socket; each has one owner, and its number says whose split message

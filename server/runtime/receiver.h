@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* receiver.h - one socket's thread: datagrams in, messages into its lane of the inbox (M5).
  *
  * Everything that arrives is untrusted (M3). What is wrong is counted by reason and dropped. On the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server.c - wiring: what a replica consists of, in which order it is made, and how it stops.
  *
  * Start: data directory, addresses, sockets, memory; then the start itself becomes durable (S1, D3:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server.h - a replica as a process: VR as a wrapper around any application.
  *
  *     vr_server_init()    once: makes the data directory (D10)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server_error.h - how the server's calls say what went wrong. */
 #ifndef VR_RUNTIME_SERVER_ERROR_H
 #define VR_RUNTIME_SERVER_ERROR_H

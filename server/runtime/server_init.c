@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server_init.c - `init`: who a replica is, written once (D10, E0).
  *
  * The group may already know this replica: then its data directory was lost, and a new one would

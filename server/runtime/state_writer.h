@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* state_writer.h - the thread that writes the state file, so that no fsync happens under the core
  * lock (S4, TH-3).
  *

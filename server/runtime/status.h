@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* status.h - what one replica says of itself when it is asked (M7): from what was published last,
  * so that it answers in every status and even while the core is busy.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* timer.h - the thread that sleeps until the core's next deadline, and then puts one tick into the
  * inbox. After a stall that is one tick, not one for each missed (TH-4).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* trace.h - protocol messages as lines for people (--trace-messages).
  *
  * Threads: pure; safe anywhere. */

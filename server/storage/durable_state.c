@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* durable_state.c - what the durable state says and how a start changes it; no file in sight. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* file_ops.h - the little that storage needs of a file system.
  *
  * Storage reaches the disk through these functions only, so that the simulated disk of the tests

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* file_ops_posix.c - storage's view of the operating system's files. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* log_store.h - the seam between the core's log and a disk (S4).
  *
  * The core says "cut to, then append first..last" (VR_OUT_WRITE_LOG) and goes on; some time later

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/log_store.h"
 
 static int memory_write(void *state, const struct log_write *write)

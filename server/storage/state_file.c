@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* state_file.c - see state_file.h for the format and why it is laid out so. */
 #include "server/storage/state_file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* state_file.h - what a replica must never forget, in every durability mode (PROTOCOL section 1).
  *
  * The data directory holds one file, `state`: four slots of STATE_SLOT_SIZE bytes. State number

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* storage_error.h - what went wrong with a file, for a person: what happened, why it matters, what
  * to do. Beside it every function of storage returns a negative errno for code to decide by. */
 #ifndef VR_STORAGE_ERROR_H

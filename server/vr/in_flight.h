@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* in_flight.h - what an acting primary knows of sessions (N2): the requests that became entries,
  * where to send their replies, and the latest one of each session.
  *

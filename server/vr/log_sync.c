@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* log_sync.c - the one way a log is repaired (rules G1 to G7; VRR sections 4.3, 5.2).
  *
  * The difference to a target is pulled, staged beside the own log and verified along the chain.

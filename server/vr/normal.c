@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* normal.c - normal operation (VRR section 4.1; rules N1 to N10, and V1's check of the quorum).
  *
  * Requests become entries as they arrive; vr_flush() turns all that arrived since the last one into

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "server/vr/quorum.h"
 
 #include "common/base/invariant.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* quorum.h - what a quorum agrees on, over arrays indexed by member: one slot a replica, so that a
  * repeated message proves nothing (N5, V3, V4; PITFALLS NC-1, VC-3). */
 #ifndef VR_QUORUM_H

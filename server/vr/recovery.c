@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* recovery.c - who may speak at all (identities, incarnations: D10, section 1), and the way back of
  * a replica whose log may have lost what it acked (VRR section 4.3; D6 to D9). */
 #include "common/base/invariant.h"

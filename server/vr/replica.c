@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* replica.c - a replica's life between its parts: how it is made, how events are dispatched, what
  * of its state is durable (S1, S4), and what it shows of itself. */
 #include "server/vr/replica.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* replica.h - the state of the core, and what its parts may ask of each other. For server/vr and
  * its tests; everybody else uses vr.h.
  *

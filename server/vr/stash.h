@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stash.h - Prepares that arrived behind a gap (N4) or during a log sync (V7), until what lies
  * before them is there. Bounded: what does not fit is fetched later. Emptied whenever view or
  * status change (PITFALLS ST-7). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* timeout.h - the core's timers: one deadline a kind, in the nanoseconds of vr_time.now_ns. */
 #ifndef VR_TIMEOUT_H
 #define VR_TIMEOUT_H

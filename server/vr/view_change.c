@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* view_change.c - suspicion, votes and view changes (VRR section 4.2; rules V1 to V12).
  *
  * Unlike VRR a StartViewChange is a vote and moves nobody (V2); a view is entered when a quorum

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vr.h - the protocol core: (replica, event) -> (replica, outputs). VR Revisited, made practical as
  * docs/protocol.md says; rule numbers (N4, V3, ...) are that text's.
  *

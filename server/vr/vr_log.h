@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vr_log.h - the log: entries base_op + 1 .. op_number in their one byte form, one behind the
  * other, in one region of memory, each with its chain checksum.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bench_index.c - which ordered index for the key-value store?
  *
  *     gcc -O2 -I. test/bench/bench_index.c $(pkg-config --cflags --libs glib-2.0 libbsd) -lJudy

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bench_wire.c - what a message costs on its way to and from bytes: nanoseconds each, one thread.
  *
  *   bench_wire [SECONDS]      per row; default 0.2

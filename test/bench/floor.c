@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* floor.c - what the machine alone costs: the datagrams of normal operation without its logic.
  *
  * A client, a primary and two backups, one process of one thread each, on loopback. Requests are

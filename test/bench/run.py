@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Throughput and latency of flood on 3 replicas, and the floor of this machine, in the same run.
 
     test/bench/run.py [--seconds 5] [--value-size 64] [--clients 1,16,64,256]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real replica groups for tests: started, broken, watched and cleaned up.
 
 Every cluster has a directory, ports and processes of its own, and is gone when its test ends,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the tests with real processes; ends with "cluster: N passed, N failed".
 
     test/cluster/run.py [--quick] [NAME...]      NAME: test_operation, test_operation.FailOver, ...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random replicas killed, paused and restarted, never more than may fail, while a flood checks
 that every answer is right."""
 

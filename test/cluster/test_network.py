@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bad network between real replicas: the relay loses, delays, repeats and cuts one way."""
 
 import time

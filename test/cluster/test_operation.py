@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a user does first: set, get, a primary lost, an old one back, the next one lost."""
 
 import json

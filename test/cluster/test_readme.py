@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README.md's first tour, typed into a fresh clone: each command works and prints what it says."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """run_cluster.sh itself: what it refuses, what it says, what it leaves alone."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz - throws bytes at the ports of live replicas, from an address that is nobody's.
  *
  *     fuzz [--seconds N] [--rate PER_SECOND] [--seed N] [--cluster-id HEX]

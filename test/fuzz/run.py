@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random bytes and mutated real datagrams at both ports of live replicas, for N seconds: nothing may
 change but drop counters.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* applications.h - the applications that a simulated group may run, one instance a replica. */
 #ifndef VR_SIM_APPLICATIONS_H
 #define VR_SIM_APPLICATIONS_H

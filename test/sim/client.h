@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* client.h - one client process: a real proxy, its sessions, and what they ask for.
  *
  * Each session is a closed loop: think, submit, wait for the outcome. What it was told is checked

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* host.h - one replica's machine: what server/runtime and the operating system are to a real one.
  *
  * Memory mode: a crash takes the log and all volatile state; the state file keeps exactly what was

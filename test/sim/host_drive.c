@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Driving the core: steps, flushes, and its outputs carried out, as server/runtime does it. */
 #include <inttypes.h>
 #include <string.h>

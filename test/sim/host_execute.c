@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A replica's executor and application, some way behind its core (N9). */
 #include <inttypes.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the checkers see of a replica, after every step. */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* host_parts.h - what the files of one host ask of each other.
  *
  *     host.c          its clock and disk, its events, its life and death

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A replica's two sockets: datagrams out, and in as far as the core (M1, M3, M5, M6, M7). */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - runs simulated clusters by seed.
  *
  *     sim --seed N [--trace]         one run, its options first

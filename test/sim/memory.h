@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* memory.h - memory that is kept between runs and grows to what the hungriest needed. */
 #ifndef VR_SIM_MEMORY_H
 #define VR_SIM_MEMORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* model.h - what the order of the log must yield, worked out by other code than the replicas run:
  * the client table by the letter of C1 to C4, the applications by their description.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Accounts, from the description in test/support/accounts.h and by no code of it. */
 #include "common/base/bytes.h"
 #include "test/sim/model.h"

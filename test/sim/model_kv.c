@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The key-value store, from the description in proto/kv.proto and by no code of the store's: a
  * sorted array that is searched from the front. Only the codec is shared. */
 #include <inttypes.h>

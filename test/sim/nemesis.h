@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* nemesis.h - when which fault strikes whom. */
 #ifndef VR_SIM_NEMESIS_H
 #define VR_SIM_NEMESIS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* network.h - the simulated network: directed links between nodes, and the datagrams under way.
  *
  * Nodes are numbered: replicas first, then clients. What happens to a datagram is decided when it

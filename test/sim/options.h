@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* options.h - what one simulated run is made of; all of it follows from the seed.
  *
  * Each class of fault is switched off in a good part of the seeds, so that faults do not drown each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* schedule.h - virtual time: what happens next, in one heap.
  *
  * Events at the same nanosecond happen in the order in which they were added, so a run depends on

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sim.h - a whole cluster in one process and one thread.
  *
  *     options.h    what a run is made of, drawn from its seed

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* trace.h - what happened, one line each, to stdout while sim.trace is set:
  *
  *     time ms   who -> whom   message and key fields

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* accounts.h - a second application behind server/app/app.h: accounts with transfers.
  *
  * It proves that VR knows nothing of keys and values, and it has an invariant of its own: money

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* checkers.h - the invariants of PROTOCOL section 11, as functions over plain data.
  *
  * The simulator fills in what it observes of a replica after every step and asks. A checker returns

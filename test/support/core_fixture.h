@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* core_fixture.h - a group of real cores and a network moved by hand, for scripted schedules.
  *
  * Nothing happens by itself. Messages wait in one queue until they are delivered, dropped or, by a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* message_text.h - a message on one line, for traces: type and key fields. Views are shown without
  * their epoch. */
 #ifndef VR_SUPPORT_MESSAGE_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mutate.h - damaged copies of datagrams, for what attacks real replicas (test/fuzz, relay). */
 #ifndef VR_TEST_MUTATE_H
 #define VR_TEST_MUTATE_H

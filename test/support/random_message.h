@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* random_message.h - valid messages of every type, drawn from a seed with a liking for bounds. */
 #ifndef VR_SUPPORT_RANDOM_MESSAGE_H
 #define VR_SUPPORT_RANDOM_MESSAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* relay - a network between real replicas that loses, delays, repeats and cuts, one way if wanted.
  *
  * Every replica is configured with an address of the relay as every replica's peer address, and

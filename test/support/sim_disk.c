@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "test/support/sim_disk.h"
 
 #include <errno.h>

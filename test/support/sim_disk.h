@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sim_disk.h - a disk that forgets what was not synced, behind storage's file interface.
  *
  * Every file has two contents: what a reader sees now, and what is on the platter. sync() makes the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* common/base: the entry's byte form and chain, configurations, the prng. */
 #include <check.h>
 #include <stdlib.h>

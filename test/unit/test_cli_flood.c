@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* flood: percentiles, the operations it makes, and that --verify finds what it is for. */
 #include <check.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the command line is told and tells: options, exit codes, JSON lines, messages. */
 #include <check.h>
 #include <stdio.h>

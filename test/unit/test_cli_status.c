@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* status: what a survey of the replicas adds up to, and the shape of its JSON. */
 #include <check.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Words of a command line: quoting, escapes, what is wrong and where. */
 #include <check.h>
 #include <stdlib.h>

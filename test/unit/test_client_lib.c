@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The library over real sockets, against one replica that the test plays: a thread that registers
  * sessions, executes operations on the real key-value store, and misbehaves when told to. */
 #include <check.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The client table by itself: found by session and by client, evicted in log order (PITFALLS CT-3),
  * the same digest for the same content, against a table so naive that it cannot be wrong. */
 #include <check.h>

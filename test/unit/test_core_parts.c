@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server/vr, its nouns one by one: the log, the requests in flight, the stash, quorums. */
 #include <check.h>
 #include <signal.h>

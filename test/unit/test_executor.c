@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The executor: at most once (I3), the same on every replica (I8), whatever the log repeats
  * (PITFALLS CT-1 to CT-9, NC-7, NC-8). And the accounts application, which runs on it. */
 #include <check.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The key-value store: against a sorted array so naive that it cannot be wrong, and at each of its
  * bounds (PITFALLS NC-7, NC-8). */
 #include <check.h>

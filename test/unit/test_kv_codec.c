@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operations and results of the key-value store: what goes in comes out, and nothing else does. */
 #include <check.h>
 #include <stdlib.h>

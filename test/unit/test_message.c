@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* message_validate(): every field at its bound passes, one past it does not (UDP-9's last line of
  * defence). Random valid messages pass whatever their type. */
 #include <check.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* common/os/endpoint: addresses as people write them and as sockets use them. */
 #include <arpa/inet.h>
 #include <check.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* common/os/logger: lines that nobody waits for. */
 #include <check.h>
 #include <fcntl.h>

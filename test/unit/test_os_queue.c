@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* common/os/queue: FIFO, bounds, closing, and no wake-up lost among many threads. */
 #include <check.h>
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* common/os: signals, supervisors, clocks, random numbers and memory - the small doors to the
  * system. */
 #include <check.h>

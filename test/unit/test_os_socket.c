@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* common/os/datagram_socket: batches, and what UDP does to those who trust it. */
 #include <check.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The proxy in virtual time: what it sends, to whom, when, and what it says in the end. The group
  * is played by the tests: nothing answers unless a test makes it. */
 #include <check.h>

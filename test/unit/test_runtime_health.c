@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server/runtime: what a replica tells people - status notes, and messages as lines. */
 #include <check.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server/runtime/inbox: two lanes that lose nothing they took, and slots that cannot fill up. */
 #include <check.h>
 #include <stdlib.h>

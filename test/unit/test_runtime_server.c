@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* server/runtime: whole replicas in this process, on loopback, around an application that is not
  * the key-value store. */
 #include <check.h>

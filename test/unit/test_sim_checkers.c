@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Each checker of the simulator is fed exactly its fault and must reject it; and, beside it, the
  * nearest state that is right, which it must let pass. */
 #include <check.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The state file: what a replica must never forget, on a disk that forgets (PITFALLS PS-1, PS-3,
  * PS-5, PS-8), and on the real one. */
 #include <check.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Schedules in which the group could talk and yet did not get on. Each was met by the simulator or
  * by a hostile reader of the core; each fails without the words that it names. */
 #include <check.h>

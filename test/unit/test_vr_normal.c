@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Normal operation of the core, by scripted schedules: rules N1 to N10, P1's part in them, V1's
  * check of the quorum, and PITFALLS NC-*. */
 #include <check.h>

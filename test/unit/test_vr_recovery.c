@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Recovery of the core, by scripted schedules: rules D6 to D10, S1's and P1's part in them, and
  * PITFALLS RC-*. */
 #include <check.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Log sync of the core, by scripted schedules: rules G1 to G7, and PITFALLS ST-*. */
 #include <check.h>
 #include <stdlib.h>

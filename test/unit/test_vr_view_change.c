@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* View changes of the core, by scripted schedules: rules V1 to V9, V12, and PITFALLS VC-*. */
 #include <check.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Datagrams: what goes in comes out, and nothing else does. Most of it is PITFALLS section 10. */
 #include <check.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reassembler: any order, any loss, and nobody's patience or memory abused (M6). */
 #include <check.h>
 #include <stdlib.h>

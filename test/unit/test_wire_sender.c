@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sender: what shares a datagram, what is split, and how fast parts leave (M1, M2, M3, M6). */
 #include <check.h>
 #include <stdlib.h>

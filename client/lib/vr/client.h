@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vr/client.h - libvrclient: the client side of a viewstamp group, for C and C++.
  *
  *     struct vr_client *client;

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Breaks the product on purpose, one patch at a time, and counts the seeds that the simulator needs to
 # notice. A mutant that survives is a fault that the generator does not make, a checker that is
 # missing, or a change that changes nothing.
