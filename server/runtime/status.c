@@ -189,7 +189,8 @@ static void fill_masks(const struct status_source *source, uint64_t now_ns,
             heard_ns != 0 && (heard_ns >= now_ns || now_ns - heard_ns <= source->view_change_ns);
         report->silent_mask |= i != source->self && !heard ? bit : 0;
         report->bound_mask |= now->members[i].bound ? bit : 0;
-        report->suspect_mask |= now->members[i].vote_later ? bit : 0;
+        const bool suspects = i == source->self ? now->suspecting : now->members[i].vote_later;
+        report->suspect_mask |= suspects ? bit : 0;
     }
 }
 
