@@ -321,9 +321,10 @@ const struct command command_table[] = {
      "Signed 64 bit; a missing key counts as 0.", "incr visits 10", 1, 2, run_incr},
     {"scan", "[PREFIX] [LIMIT]", "Prints keys and values, in order of keys.", "", "scan user/ 10",
      0, 2, run_scan},
-    {"status", "", "Shows the group and every replica in it.",
-     "Exit codes: 0 healthy, 3 degraded, 4 unavailable, 5 unknown.", "status", 0, SIZE_MAX,
-     status_run},
+    {"status", "[OPTIONS]", "Shows the group and every replica in it.",
+     "--watch shows it again every second, or every --interval SECONDS; --json as an object. Exit "
+     "codes: 0 healthy, 3 degraded, 4 unavailable, 5 unknown.",
+     "status --watch", 0, SIZE_MAX, status_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
     {"timing", "on | off | COMMAND ...", "Tells how long each command takes, or this one.",

@@ -51,6 +51,20 @@ size_t terminal_width(const char *text, size_t size)
     return width;
 }
 
+size_t terminal_width_shown(const char *text, size_t size)
+{
+    size_t width = 0;
+    for (size_t at = 0; at < size;) {
+        const char *escape = memchr(text + at, '\033', size - at);
+        const size_t plain = escape != NULL ? (size_t)(escape - text) - at : size - at;
+        width += terminal_width(text + at, plain);
+        at += plain;
+        while (escape != NULL && at < size && text[at++] != 'm') {
+        }
+    }
+    return width;
+}
+
 const char *terminal_alarm(FILE *stream)
 {
     return terminal_has_color(stream) ? "\033[31m" : "";

@@ -22,6 +22,9 @@ size_t terminal_columns(FILE *stream);
 /* Columns that the text takes, in the locale's encoding; bytes that are no characters count one. */
 size_t terminal_width(const char *text, size_t size);
 
+/* The same, of a text that may hold escape sequences like those below, which take none. */
+size_t terminal_width_shown(const char *text, size_t size);
+
 /* What begins, and ends, text that is bad news; "" where there is no colour. */
 const char *terminal_alarm(FILE *stream);
 const char *terminal_plain(FILE *stream);

@@ -194,6 +194,22 @@ static void fill_masks(const struct status_source *source, uint64_t now_ns,
     }
 }
 
+/* For how long those in silent_mask have been silent, by member index; one that was never heard has
+ * no such time. */
+static void add_silent(struct status_answer *answer, uint64_t now_ns)
+{
+    static const char *const names[REPLICAS_MAX] = {"silent_ms_0", "silent_ms_1", "silent_ms_2",
+                                                    "silent_ms_3", "silent_ms_4", "silent_ms_5",
+                                                    "silent_ms_6", "silent_ms_7", "silent_ms_8"};
+    const struct vr_snapshot *now = &answer->published.snapshot;
+    for (uint32_t i = 0; i < now->member_count; i++) {
+        const uint64_t heard_ns = now->members[i].heard_ns;
+        if ((answer->report.silent_mask & UINT32_C(1) << i) != 0 && heard_ns != 0) {
+            add(answer, names[i], (now_ns - heard_ns) / NANOSECONDS_PER_MILLISECOND);
+        }
+    }
+}
+
 void status_answer(const struct status_source *source, uint64_t nonce, struct status_answer *answer)
 {
     health_published(source->health, &answer->published);
@@ -225,6 +241,7 @@ void status_answer(const struct status_source *source, uint64_t nonce, struct st
         .counters = answer->counters,
     };
     fill_masks(source, now_ns, now, report);
+    add_silent(answer, now_ns);
     add_core(answer, source);
     add_execution(answer, source);
     add_lane(answer, source, LANE_PEERS);

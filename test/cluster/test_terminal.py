@@ -292,6 +292,25 @@ class Editing(TerminalTest):
         t.resize(30)
         self.assertEqual(t.command("set short 1").splitlines()[-1], "ok")
 
+    def test_watch_draws_in_place_and_ctrl_c_ends_it(self):
+        # Too narrow: summary, head and the one replica take two rows each.
+        t = self.terminal(self.cluster, "status", "--watch", "--interval", "0.1", columns=80)
+        for _ in range(3):
+            t.expect("Ctrl-C ends")
+        t.type(CTRL_C)
+        self.assertEqual(t.end(), EXIT_OK)
+        # Up over these, the outlook and the clock.
+        self.assertEqual(set(re.findall(r"\x1b\[\d+A\r\x1b\[J", t.all)), {"\x1b[8A\r\x1b[J"})
+
+        t = self.terminal(self.cluster)
+        t.prompt()
+        t.type("status --watch --interval 0.1\n")
+        for _ in range(3):
+            t.expect("Ctrl-C ends")
+        t.type(CTRL_C)
+        t.prompt()
+        self.assertEqual(t.command("set after-watch 1"), "ok\n")
+
     def test_pipes_have_no_prompt(self):
         done = self.cluster.client(stdin=b"set piped 1\nget piped\ngte\nget piped\n")
         self.assertEqual(done.returncode, 2)
