@@ -50,12 +50,14 @@ int main(int argc, char **argv)
         return EXIT_INTERNAL;
     }
     struct options options;
-    const int code = options_parse(argc, argv, &options);
-    if (code != 0) {
-        return code;
+    int code = options_parse(argc, argv, &options);
+    if (code == 0 && options.print_config) {
+        settings_print(&options.settings, stdout);
+    } else if (code == 0) {
+        struct shell shell = {.options = &options};
+        code = run(&shell);
+        shell_close(&shell);
     }
-    struct shell shell = {.options = &options};
-    const int result = run(&shell);
-    shell_close(&shell);
-    return finish_stdout(result);
+    options_free(&options);
+    return finish_stdout(code);
 }

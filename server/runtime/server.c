@@ -27,6 +27,7 @@
 #include "common/os/stop_signal.h"
 #include "server/runtime/core.h"
 #include "server/runtime/receiver.h"
+#include "server/runtime/server_check.h"
 #include "server/runtime/server_error.h"
 #include "server/runtime/status.h"
 #include "server/runtime/timer.h"
@@ -71,11 +72,6 @@ struct vr_server {
 
     atomic_bool failed;
 };
-
-static const struct member *own_member(const struct vr_server *server)
-{
-    return &server->state.configuration.members[server->self];
-}
 
 /* Callbacks from the threads. */
 
@@ -150,76 +146,6 @@ static enum vr_server_exit store_start(struct vr_server *server, struct vr_serve
 
 /* Network. */
 
-static enum vr_server_exit resolve(const char *host, uint16_t port, struct net_address *address,
-                                   struct vr_server_error *error)
-{
-    struct endpoint_error why;
-    if (!endpoint_resolve(host, port, address, &why)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "%s. Names are looked up once, at start: check the name server, or "
-                                "use numeric addresses",
-                                why.text);
-    }
-    return VR_SERVER_OK;
-}
-
-/* TH-6: all names are looked up here, never again. */
-static enum vr_server_exit resolve_peers(struct vr_server *server, struct vr_server_error *error)
-{
-    const struct configuration *configuration = &server->state.configuration;
-    for (uint32_t i = 0; i < configuration->member_count; i++) {
-        const struct member *member = &configuration->members[i];
-        if (i == server->self) {
-            continue;
-        }
-        const enum vr_server_exit result =
-            resolve(member->host, member->peer_port, &server->peer_addresses[i], error);
-        if (result != VR_SERVER_OK) {
-            return result;
-        }
-    }
-    return VR_SERVER_OK;
-}
-
-static enum vr_server_exit own_endpoint(const struct vr_server *server, struct endpoint *endpoint,
-                                        struct vr_server_error *error)
-{
-    const struct member *member = own_member(server);
-    if (server->options.listen == NULL) {
-        memcpy(endpoint->host, member->host, sizeof endpoint->host);
-        endpoint->port = member->port;
-        endpoint->peer_port = member->peer_port;
-        return VR_SERVER_OK;
-    }
-    struct endpoint_error why;
-    if (!endpoint_parse(server->options.listen, endpoint, &why)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION, "--listen: %s", why.text);
-    }
-    return VR_SERVER_OK;
-}
-
-/* A socket of one family cannot reach the other: better said now than by silence. */
-static enum vr_server_exit check_families(const struct vr_server *server,
-                                          const struct net_address *own,
-                                          struct vr_server_error *error)
-{
-    const struct configuration *configuration = &server->state.configuration;
-    for (uint32_t i = 0; i < configuration->member_count; i++) {
-        const struct net_address *peer = &server->peer_addresses[i];
-        const bool reachable = net_address_is_ipv4(own) == net_address_is_ipv4(peer) ||
-                               (net_address_is_wildcard(own) && !net_address_is_ipv4(own));
-        if (i != server->self && !reachable) {
-            return server_error_set(
-                error, VR_SERVER_CONFIGURATION,
-                "replica %" PRIu32 " (%s) is reached by the other version of IP "
-                "than this replica listens on: give all of --cluster addresses "
-                "of one version, or --listen [::]:port",
-                configuration->members[i].replica_id, configuration->members[i].host);
-        }
-    }
-    return VR_SERVER_OK;
-}
-
 static enum vr_server_exit open_socket(struct vr_server *server, enum lane_kind kind,
                                        const struct net_address *address,
                                        struct vr_server_error *error)
@@ -241,34 +167,16 @@ static enum vr_server_exit open_socket(struct vr_server *server, enum lane_kind 
                             kind == LANE_PEERS ? "peers" : "clients", strerror(-status), advice);
 }
 
-static enum vr_server_exit open_sockets(struct vr_server *server, struct vr_server_error *error)
+static enum vr_server_exit open_sockets(struct vr_server *server,
+                                        const struct server_addresses *addresses,
+                                        struct vr_server_error *error)
 {
-    struct endpoint endpoint;
-    struct net_address clients;
-    enum vr_server_exit result = own_endpoint(server, &endpoint, error);
-    if (result == VR_SERVER_OK) {
-        result = resolve(endpoint.host, endpoint.port, &clients, error);
-    }
-    if (result == VR_SERVER_OK && !server->options.insecure && !net_address_is_loopback(&clients)) {
-        result = server_error_set(
-            error, VR_SERVER_CONFIGURATION,
-            "%s can be reached from other machines, and nothing proves yet who sends a datagram: "
-            "anybody there could read and change the data. Use a loopback address, or --insecure "
-            "where the network itself is trusted",
-            endpoint.host);
-    }
-    if (result == VR_SERVER_OK) {
-        result = check_families(server, &clients, error);
-    }
-    if (result == VR_SERVER_OK) {
-        result = open_socket(server, LANE_CLIENTS, &clients, error);
-    }
+    enum vr_server_exit result =
+        open_socket(server, LANE_CLIENTS, &addresses->own[LANE_CLIENTS], error);
     if (result != VR_SERVER_OK) {
         return result;
     }
-    struct net_address peers = clients;
-    peers.port = endpoint.peer_port;
-    result = open_socket(server, LANE_PEERS, &peers, error);
+    result = open_socket(server, LANE_PEERS, &addresses->own[LANE_PEERS], error);
     if (result != VR_SERVER_OK) {
         datagram_socket_close(&server->sockets[LANE_CLIENTS]);
     }
@@ -578,46 +486,6 @@ static void store_clean_end(struct vr_server *server)
 
 /* Entry points. */
 
-static void apply_defaults(struct vr_server_options *options)
-{
-    struct vr_options defaults;
-    vr_options_default(&defaults);
-    if (options->heartbeat_ns == 0) {
-        options->heartbeat_ns = defaults.heartbeat_ns;
-    }
-    if (options->view_change_ns == 0) {
-        options->view_change_ns =
-            defaults.view_change_ns / defaults.heartbeat_ns * options->heartbeat_ns;
-    }
-    if (options->log_memory_max == 0) {
-        options->log_memory_max = LOG_MEMORY_MAX;
-    }
-}
-
-static enum vr_server_exit check_options(const struct vr_server_options *options,
-                                         struct vr_server_error *error)
-{
-    if (options->view_change_ns <= options->heartbeat_ns) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "--view-change-ms must be longer than --heartbeat-ms, or a healthy "
-                                "primary would be suspected between two heartbeats; six times as "
-                                "long is usual");
-    }
-    if (options->log_memory_max < LOG_MEMORY_MIN) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "--log-memory-max must be at least %d MiB, room for a few of the "
-                                "largest entries",
-                                LOG_MEMORY_MIN / (1024 * 1024));
-    }
-    if (options->datagram_size != 0 && (options->datagram_size < DATAGRAM_SIZE_MIN ||
-                                        options->datagram_size > DATAGRAM_SIZE_MAX)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "--datagram-size must be %d to %d bytes", DATAGRAM_SIZE_MIN,
-                                DATAGRAM_SIZE_MAX);
-    }
-    return VR_SERVER_OK;
-}
-
 static void say_banner(const struct vr_server *server)
 {
     const struct configuration *configuration = &server->state.configuration;
@@ -653,8 +521,9 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     }
     server->options = *options;
     server->started_ns = clock_monotonic_ns();
-    apply_defaults(&server->options);
-    enum vr_server_exit result = check_options(&server->options, error);
+    server_options_complete(&server->options);
+    struct server_addresses addresses;
+    enum vr_server_exit result = server_options_check(&server->options, error);
     if (result != VR_SERVER_OK) {
         goto free_server;
     }
@@ -662,11 +531,13 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     if (result != VR_SERVER_OK) {
         goto free_server;
     }
-    result = resolve_peers(server, error);
+    result = server_addresses_find(&server->options, &server->state.configuration, server->self,
+                                   &addresses, error);
     if (result != VR_SERVER_OK) {
         goto close_state;
     }
-    result = open_sockets(server, error);
+    memcpy(server->peer_addresses, addresses.peers, sizeof server->peer_addresses);
+    result = open_sockets(server, &addresses, error);
     if (result != VR_SERVER_OK) {
         goto close_state;
     }

@@ -67,6 +67,12 @@ struct vr_server_options {
 
 struct vr_server;
 
+/* Whether a start would get as far as its sockets: options, data directory, addresses. Changes
+ * nothing, and may be asked while a replica runs from that directory. VR_SERVER_CONFIGURATION if
+ * not. */
+enum vr_server_exit vr_server_check(const struct vr_server_options *options,
+                                    struct vr_server_error *error);
+
 /* Binds, makes this start durable, and begins to take part. */
 enum vr_server_exit vr_server_start(const struct vr_server_options *options, const struct app *app,
                                     struct vr_server **server, struct vr_server_error *error);
