@@ -175,7 +175,6 @@ static struct vr_server_options start_options(const struct settings *settings)
         .datagram_size = (uint32_t)settings_number(settings, SETTING_DATAGRAM_SIZE),
         .log_memory_max = settings_number(settings, SETTING_LOG_MEMORY_MAX),
         .insecure = settings_number(settings, SETTING_INSECURE) != 0,
-        .trace_messages = settings_number(settings, SETTING_TRACE_MESSAGES) != 0,
     };
 }
 
@@ -199,13 +198,20 @@ static int run_init(int argc, char **argv)
 static int serve(const struct settings *settings)
 {
     const struct vr_server_options server_options = start_options(settings);
-    enum log_level level = LOG_LEVEL_INFO;
+    static const enum log_format formats[] = {LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON,
+                                              LOG_FORMAT_JOURNALD}; /* as the table's words */
+    struct log_levels levels = log_levels_all(LOG_LEVEL_INFO);
     struct vr_server_error error;
-    (void)log_level_parse(settings_text(settings, SETTING_LOG_LEVEL), &level); /* checked */
+    (void)log_levels_parse(settings_text(settings, SETTING_LOG_LEVEL), &levels); /* checked */
+    if (settings_number(settings, SETTING_TRACE_MESSAGES) != 0) {
+        levels.of[LOG_NETWORK] = LOG_LEVEL_DEBUG;
+    }
     struct app app;
     struct kv *kv = kv_create();
-    if (kv == NULL || logger_start(level, fileno(stderr)) != 0) {
-        (void)snprintf(error.text, sizeof error.text, "there is no memory left");
+    if (kv == NULL || logger_start(&levels, formats[settings_number(settings, SETTING_LOG_FORMAT)],
+                                   fileno(stderr)) != 0) {
+        (void)snprintf(error.text, sizeof error.text, "there is no memory left [%s]",
+                       error_entry(ERROR_MEMORY)->id);
         return fail(VR_SERVER_INTERNAL, &error);
     }
     app = kv_app(kv);
@@ -218,7 +224,9 @@ static int serve(const struct settings *settings)
 /* What was asked for, once flags, environment and file have been read. */
 static int act(const struct settings *settings)
 {
-    if (settings_complain(settings, stderr, "vr-server: ", "")) {
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
+    if (settings_complain(settings, stderr, "vr-server: ", suffix)) {
         return VR_SERVER_CONFIGURATION;
     }
     if (settings_given(settings, SETTING_PRINT_CONFIG)) {

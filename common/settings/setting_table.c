@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "common/base/limits.h"
+#include "common/base/log_level.h"
 #include "common/os/endpoint.h"
-#include "common/os/logger.h"
 #include "common/settings/setting.h"
 
 #define LOG_MEMORY_MAX_TEXT "2147483648"
@@ -13,6 +13,8 @@
 const char *const setting_sections[] = {"replica", "timing", "network", "log", "client", NULL};
 
 static const char *const durability_words[] = {"memory", "async", "sync", NULL};
+
+static const char *const log_format_words[] = {"auto", "text", "json", "journald", NULL};
 
 static bool accepts_endpoint(const char *text, char why[SETTING_WHY_MAX])
 {
@@ -25,13 +27,19 @@ static bool accepts_endpoint(const char *text, char why[SETTING_WHY_MAX])
     return false;
 }
 
-static bool accepts_log_level(const char *text, char why[SETTING_WHY_MAX])
+static bool accepts_log_levels(const char *text, char why[SETTING_WHY_MAX])
 {
-    enum log_level level;
-    if (log_level_parse(text, &level)) {
+    struct log_levels levels = log_levels_all(LOG_LEVEL_INFO);
+    if (log_levels_parse(text, &levels)) {
         return true;
     }
-    (void)snprintf(why, SETTING_WHY_MAX, "must be error, warning, info or debug");
+    size_t used = (size_t)snprintf(why, SETTING_WHY_MAX,
+                                   "must be error, warning, info or debug, or that for a "
+                                   "subsystem, as in info,network=debug; subsystems are ");
+    for (size_t i = 0; i < LOG_SUBSYSTEM_COUNT; i++) {
+        used += (size_t)snprintf(why + used, SETTING_WHY_MAX - used, "%s%s", i == 0 ? "" : ", ",
+                                 log_subsystem_name((enum log_subsystem)i));
+    }
     return false;
 }
 
@@ -179,11 +187,27 @@ const struct setting setting_table[SETTING_COUNT] = {
             .section = "log",
             .variable = "VR_LOG_LEVEL",
             .kind = SETTING_TEXT,
-            .argument = "LEVEL",
+            .argument = "LEVELS",
             .fallback = "info",
-            .example = "info",
-            .accepts = accepts_log_level,
-            .help = "error, warning, info or debug (info)",
+            .example = "info,network=debug",
+            .accepts = accepts_log_levels,
+            .help =
+                "error, warning, info or debug, for all or a subsystem: info,network=debug (info)",
+        },
+    [SETTING_LOG_FORMAT] =
+        {
+            .name = "log-format",
+            .program = SETTING_SERVER,
+            .section = "log",
+            .variable = "VR_LOG_FORMAT",
+            .kind = SETTING_WORD,
+            .argument = "FORMAT",
+            .fallback = "auto",
+            .meaning = "journald if stderr leads to the journal, else text",
+            .example = "json",
+            .words = log_format_words,
+            .help = "text, json (an object a line), journald, or auto: journald if stderr leads "
+                    "to the journal, else text (auto)",
         },
     [SETTING_TRACE_MESSAGES] =
         {
@@ -194,7 +218,7 @@ const struct setting setting_table[SETTING_COUNT] = {
             .kind = SETTING_SWITCH,
             .fallback = "no",
             .example = "no",
-            .help = "A log line for each message",
+            .help = "A log line for each message: short for --log-level network=debug",
         },
     [SETTING_CLIENT_CONFIG] =
         {

@@ -84,8 +84,10 @@ static void say_foreign_cluster(struct receiver *receiver, const struct arrival 
         return;
     }
     receiver->foreign_cluster_said = true; /* the counters tell how often */
-    log_warning("%s at %s belongs to cluster %016" PRIx64 ", this replica to %016" PRIx64
-                ": one of the two has a wrong address",
+    log_problem(ERROR_FOREIGN_CLUSTER,
+                "%s at %s belongs to cluster %016" PRIx64 ", this replica to %016" PRIx64
+                ": it is refused, and asks in vain. One of the two has a wrong address: correct "
+                "its list of the cluster",
                 receiver->kind == LANE_PEERS ? "a replica" : "a client",
                 net_address_text(&arrival->datagram->address, address), cluster_id,
                 receiver->configuration.cluster_id);
@@ -107,6 +109,9 @@ static void challenge(struct receiver *receiver, struct arrival *arrival)
 static void answer_status(struct receiver *receiver, struct arrival *arrival,
                           const struct message *request)
 {
+    char address[NET_ADDRESS_TEXT_MAX];
+    log_debug(LOG_ADMIN, "status asked for by %s",
+              net_address_text(&arrival->datagram->address, address));
     struct status_answer status;
     status_answer(receiver->status, request->status_request.nonce, &status);
     const struct message message = {.type = MESSAGE_STATUS, .status = &status.report};

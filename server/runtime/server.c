@@ -78,6 +78,7 @@ struct vr_server {
 static void on_state_durable(void *context, uint64_t number)
 {
     struct vr_server *server = context;
+    log_debug(LOG_STORAGE, "state %" PRIu64 " of this start is durable", number);
     inbox_post_state_durable(&server->inbox, number);
     core_run(&server->core);
 }
@@ -86,7 +87,8 @@ static void on_state_failed(void *context, int error, const char *text)
 {
     struct vr_server *server = context;
     (void)error; /* the text says it */
-    log_error("%s. This replica stops: what it cannot remember it must not promise", text);
+    log_problem(ERROR_STATE_UNWRITABLE,
+                "%s. This replica stops: what it cannot remember it must not promise", text);
     atomic_store(&server->failed, true);
     if (server->options.failed != NULL) {
         server->options.failed(server->options.context);
@@ -123,7 +125,7 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
                                  server->options.data_directory, &server->state, &why);
     }
     if (status != 0) {
-        return server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+        return server_error_storage(error, status, &why);
     }
     server->self = configuration_index(&server->state.configuration, server->state.replica_id);
     return VR_SERVER_OK;
@@ -140,8 +142,7 @@ static enum vr_server_exit store_start(struct vr_server *server, struct vr_serve
     if (status == 0) {
         status = state_file_store(&server->state_file, &server->state, &why);
     }
-    return status == 0 ? VR_SERVER_OK
-                       : server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+    return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
 }
 
 /* Network. */
@@ -162,7 +163,7 @@ static enum vr_server_exit open_socket(struct vr_server *server, enum lane_kind 
                              ? "this machine does not have that address: correct the cluster's "
                                "addresses, or give --listen"
                              : "choose another address or port";
-    return server_error_set(error, VR_SERVER_IO, "cannot bind %s for %s: %s; %s",
+    return server_error_set(error, VR_SERVER_IO, ERROR_BIND, "cannot bind %s for %s: %s; %s",
                             net_address_text(address, text),
                             kind == LANE_PEERS ? "peers" : "clients", strerror(-status), advice);
 }
@@ -201,7 +202,7 @@ static void release_memory(struct vr_server *server)
 
 static enum vr_server_exit no_memory(struct vr_server_error *error)
 {
-    return server_error_set(error, VR_SERVER_INTERNAL,
+    return server_error_set(error, VR_SERVER_INTERNAL, ERROR_MEMORY,
                             "there is no memory left for this replica: give it a smaller "
                             "--log-memory-max, or the machine more memory");
 }
@@ -384,7 +385,6 @@ static void wire_parts(struct vr_server *server, const struct app *app)
     core->configuration = server->state.configuration;
     core->self = server->self;
     memcpy(core->peer_addresses, server->peer_addresses, sizeof core->peer_addresses);
-    core->trace_messages = server->options.trace_messages;
     core->wake_timer = on_wake_timer;
     core->wake_context = server;
     core->log_store = log_store_memory_init(
@@ -479,7 +479,7 @@ static void store_clean_end(struct vr_server *server)
     struct storage_error why;
     server->state_writer.state.clean_shutdown = true;
     if (state_file_store(&server->state_file, &server->state_writer.state, &why) != 0) {
-        log_error("%s", why.text);
+        log_problem(ERROR_STATE_UNWRITABLE, "%s", why.text);
         atomic_store(&server->failed, true);
     }
 }
@@ -491,23 +491,26 @@ static void say_banner(const struct vr_server *server)
     const struct configuration *configuration = &server->state.configuration;
     char clients[NET_ADDRESS_TEXT_MAX];
     char peers[NET_ADDRESS_TEXT_MAX];
-    log_info("viewstamp %s, cluster %016" PRIx64 ", replica %" PRIu32 " of %" PRIu32
+    log_info(LOG_RUNTIME,
+             "viewstamp %s, cluster %016" PRIx64 ", replica %" PRIu32 " of %" PRIu32
              ", start %" PRIu64 ", durability %s",
              VERSION_TEXT, configuration->cluster_id, server->state.replica_id,
              configuration->member_count, server->state.incarnation,
              durability_name(server->options.durability));
-    log_info("clients at %s, peers at %s, data in %s",
+    log_info(LOG_RUNTIME, "clients at %s, peers at %s, data in %s",
              net_address_text(&server->sockets[LANE_CLIENTS].bound, clients),
              net_address_text(&server->sockets[LANE_PEERS].bound, peers),
              server->options.data_directory);
-    log_info("limits: operation %" PRIu32 " bytes, sessions %" PRIu32 ", stored reply %" PRIu32
+    log_info(LOG_RUNTIME,
+             "limits: operation %" PRIu32 " bytes, sessions %" PRIu32 ", stored reply %" PRIu32
              " bytes, log %zu MiB, heartbeat %" PRIu64 " ms, view change after %" PRIu64 " ms",
              configuration->parameters.operation_size_max, configuration->parameters.sessions_max,
              configuration->parameters.reply_stored_max, server->log_memory_size / (1024 * 1024),
              server->options.heartbeat_ns / NANOSECONDS_PER_MILLISECOND,
              server->options.view_change_ns / NANOSECONDS_PER_MILLISECOND);
     if (server->start == VR_START_RECOVER && configuration->member_count == 1) {
-        log_warning("the only copy of this group's log was in memory, and is gone with the process "
+        log_problem(ERROR_ONLY_COPY_GONE,
+                    "the only copy of this group's log was in memory, and is gone with the process "
                     "that held it: destroy the group and initialise it anew");
     }
 }
@@ -556,7 +559,7 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     wire_parts(server, app);
     say_banner(server);
     if (start_threads(server) != 0) {
-        result = server_error_set(error, VR_SERVER_INTERNAL,
+        result = server_error_set(error, VR_SERVER_INTERNAL, ERROR_THREADS,
                                   "cannot start the threads of this replica: raise the limit of "
                                   "processes or memory");
         goto destroy_parts;
@@ -609,7 +612,8 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
 {
     struct stop_signal stop;
     if (stop_signal_init(&stop) != 0) {
-        return server_error_set(error, VR_SERVER_INTERNAL, "cannot wait for signals: %s",
+        return server_error_set(error, VR_SERVER_INTERNAL, ERROR_SIGNALS,
+                                "cannot wait for signals: %s; raise the limit of open files",
                                 strerror(errno));
     }
     struct vr_server_options own = *options;
@@ -624,16 +628,16 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
         const int signal_number = stop_signal_wait(&stop);
         service_notify("STOPPING=1");
         if (signal_number != 0) {
-            log_info("stopping: %s", strsignal(signal_number));
+            log_info(LOG_RUNTIME, "stopping: %s", strsignal(signal_number));
         }
         result = vr_server_stop(server);
         if (result != VR_SERVER_OK) {
             (void)server_error_set(
-                error, result,
+                error, result, ERROR_STOPPED_UNWRITABLE,
                 "this replica could not write its state file and has stopped; the "
                 "log above says why");
         } else {
-            log_info("stopped");
+            log_info(LOG_RUNTIME, "stopped");
         }
     }
     stop_signal_destroy(&stop);

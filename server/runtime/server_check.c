@@ -31,27 +31,27 @@ enum vr_server_exit server_options_check(const struct vr_server_options *options
                                          struct vr_server_error *error)
 {
     if (options->durability != DURABILITY_MEMORY) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_DURABILITY,
                                 "--durability %s needs a log on disk, which this version does not "
                                 "have: use --durability memory, in which the group keeps its data "
                                 "as long as a majority of its replicas keeps running",
                                 durability_name(options->durability));
     }
     if (options->view_change_ns <= options->heartbeat_ns) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_SETTINGS_TOGETHER,
                                 "--view-change-ms must be longer than --heartbeat-ms, or a healthy "
                                 "primary would be suspected between two heartbeats; six times as "
                                 "long is usual");
     }
     if (options->log_memory_max < LOG_MEMORY_MIN) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_SETTING,
                                 "--log-memory-max must be at least %d MiB, room for a few of the "
                                 "largest entries",
                                 LOG_MEMORY_MIN / (1024 * 1024));
     }
     if (options->datagram_size != 0 && (options->datagram_size < DATAGRAM_SIZE_MIN ||
                                         options->datagram_size > DATAGRAM_SIZE_MAX)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_SETTING,
                                 "--datagram-size must be %d to %d bytes", DATAGRAM_SIZE_MIN,
                                 DATAGRAM_SIZE_MAX);
     }
@@ -65,7 +65,7 @@ static enum vr_server_exit resolve(const char *host, uint16_t port, struct net_a
 {
     struct endpoint_error why;
     if (!endpoint_resolve(host, port, address, &why)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_ADDRESS_UNKNOWN,
                                 "%s. Names are looked up once, at start: check the name server, or "
                                 "use numeric addresses",
                                 why.text);
@@ -103,7 +103,8 @@ static enum vr_server_exit own_endpoint(const char *listen, const struct member 
     }
     struct endpoint_error why;
     if (!endpoint_parse(listen, endpoint, &why)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION, "--listen: %s", why.text);
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_ADDRESS, "--listen: %s",
+                                why.text);
     }
     return VR_SERVER_OK;
 }
@@ -120,7 +121,7 @@ static enum vr_server_exit check_families(const struct configuration *configurat
                                (net_address_is_wildcard(own) && !net_address_is_ipv4(own));
         if (i != self && !reachable) {
             return server_error_set(
-                error, VR_SERVER_CONFIGURATION,
+                error, VR_SERVER_CONFIGURATION, ERROR_ADDRESS_FAMILY,
                 "replica %" PRIu32 " (%s) is reached by the other version of IP "
                 "than this replica listens on: give all of --cluster addresses "
                 "of one version, or --listen [::]:port",
@@ -152,7 +153,7 @@ enum vr_server_exit server_addresses_find(const struct vr_server_options *option
     addresses->own[LANE_PEERS].port = endpoint.peer_port;
     if (!options->insecure && !net_address_is_loopback(clients)) {
         return server_error_set(
-            error, VR_SERVER_CONFIGURATION,
+            error, VR_SERVER_CONFIGURATION, ERROR_INSECURE,
             "%s can be reached from other machines, and nothing proves yet who sends a datagram: "
             "anybody there could read and change the data. Use a loopback address, or --insecure "
             "where the network itself is trusted",
@@ -177,7 +178,8 @@ enum vr_server_exit vr_server_check(const struct vr_server_options *given,
     struct storage_error why;
     const int status = state_file_peek(&ops, options.data_directory, &state, &why);
     if (status != 0) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION, "%s", why.text);
+        (void)server_error_storage(error, status, &why);
+        return VR_SERVER_CONFIGURATION; /* whatever it is: such a start would fail */
     }
     struct server_addresses addresses;
     return server_addresses_find(&options, &state.configuration,
