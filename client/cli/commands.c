@@ -9,6 +9,7 @@
 
 #include "client/cli/exit_code.h"
 #include "client/cli/flood.h"
+#include "client/cli/log_level.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
@@ -340,6 +341,11 @@ const struct command command_table[] = {
     {"status", "", "Shows the group and every replica in it.",
      "Exit codes: 0 healthy, 3 degraded, 4 unavailable, 5 unknown.", "status", 0, SIZE_MAX,
      status_run},
+    {"log-level", "[--replica I] [LEVELS]", "Shows or changes how much replicas log.",
+     "LEVELS: error, warning, info or debug, for all or a subsystem, as in info,network=debug. "
+     "Only "
+     "from a replica's own machine. Exit codes: 0 all did, 4 one does not answer, 6 one refused.",
+     "log-level network=debug", 0, SIZE_MAX, log_level_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
     {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, run_help},
@@ -359,7 +365,8 @@ const struct command *command_find(const struct word *name)
 /* Commands that use the shell's session; the others find their own way to the group. */
 static bool needs_session(const struct command *command)
 {
-    return command->run != run_help && command->run != status_run && command->run != flood_run;
+    return command->run != run_help && command->run != status_run &&
+           command->run != log_level_run && command->run != flood_run;
 }
 
 /* Runs a command whose words are what they mean. */

@@ -298,48 +298,49 @@ static void take_line(const struct log_line *line)
     }
 }
 
-/* All but the text. */
-static void begin_line(struct log_line *line, const struct log_position *position)
+__attribute__((format(printf, 5, 0))) static void
+make_line(enum log_level level, enum log_subsystem subsystem, enum error_id id,
+          const struct log_position *position, const char *format, va_list arguments)
 {
-    line->wall_ns = clock_wall_ns();
-    line->positioned = position != NULL;
-    line->position = position != NULL ? *position : (struct log_position){0};
-    line->repeats = 0;
+    struct log_line line; /* member by member: its text is not worth clearing first */
+    line.wall_ns = clock_wall_ns();
+    line.level = level;
+    line.subsystem = subsystem;
+    line.id = id;
+    line.positioned = position != NULL;
+    line.position = position != NULL ? *position : (struct log_position){0};
+    line.repeats = 0;
+    (void)vsnprintf(line.text, sizeof line.text, format, arguments);
+    take_line(&line);
 }
 
 void logger_write(enum log_level level, enum log_subsystem subsystem,
                   const struct log_position *position, const char *format, ...)
 {
     INVARIANT(level >= LOG_LEVEL_INFO); /* what is worse has an id: logger_problem() */
-    if (!logger_enabled(level, subsystem)) {
-        return;
+    if (logger_enabled(level, subsystem)) {
+        va_list arguments;
+        va_start(arguments, format);
+        make_line(level, subsystem, ERROR_NONE, position, format, arguments);
+        va_end(arguments);
     }
-    struct log_line line; /* its text is not worth clearing first */
-    begin_line(&line, position);
-    line.level = level;
-    line.subsystem = subsystem;
-    line.id = ERROR_NONE;
+}
+
+void logger_announce(enum log_subsystem subsystem, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(line.text, sizeof line.text, format, arguments);
+    make_line(LOG_LEVEL_INFO, subsystem, ERROR_NONE, NULL, format, arguments);
     va_end(arguments);
-    take_line(&line);
 }
 
 void logger_problem(enum error_id id, const struct log_position *position, const char *format, ...)
 {
     const struct error_entry *entry = error_entry(id);
-    if (!logger_enabled(entry->level, entry->subsystem)) {
-        return;
+    if (logger_enabled(entry->level, entry->subsystem)) {
+        va_list arguments;
+        va_start(arguments, format);
+        make_line(entry->level, entry->subsystem, id, position, format, arguments);
+        va_end(arguments);
     }
-    struct log_line line;
-    begin_line(&line, position);
-    line.level = entry->level;
-    line.subsystem = entry->subsystem;
-    line.id = id;
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(line.text, sizeof line.text, format, arguments);
-    va_end(arguments);
-    take_line(&line);
 }

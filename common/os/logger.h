@@ -46,6 +46,10 @@ __attribute__((format(printf, 4, 5))) void logger_write(enum log_level level,
                                                         const struct log_position *position,
                                                         const char *format, ...);
 
+/* At LOG_LEVEL_INFO, whatever the levels are: what changes the log itself. */
+__attribute__((format(printf, 2, 3))) void logger_announce(enum log_subsystem subsystem,
+                                                           const char *format, ...);
+
 /* A warning or error: what happened, why it matters, what to do. Its level and subsystem are the
  * catalogue's (common/base/error_id.c); `position` may be NULL. */
 __attribute__((format(printf, 3, 4))) void

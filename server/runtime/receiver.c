@@ -11,6 +11,7 @@
 #include "common/os/logger.h"
 #include "common/os/memory.h"
 #include "common/os/thread.h"
+#include "server/runtime/log_control.h"
 #include "server/runtime/status.h"
 
 /* One datagram on its way through. */
@@ -123,6 +124,24 @@ static void answer_status(struct receiver *receiver, struct arrival *arrival,
     answer_counted(receiver, arrival, &message, &receiver->counters.status_answered);
 }
 
+static void answer_log_level(struct receiver *receiver, struct arrival *arrival,
+                             const struct message *request)
+{
+    char levels[LOG_LEVELS_TEXT_MAX];
+    const bool permitted =
+        receiver->insecure || net_address_is_loopback(&arrival->datagram->address);
+    const struct message message = {
+        .type = MESSAGE_LOG_LEVEL_REPORT,
+        .log_level_report = {
+            .nonce = request->log_level_request.nonce,
+            .replica_id = receiver->configuration.members[receiver->self].replica_id,
+            .outcome = log_control(request->log_level_request.levels, &arrival->datagram->address,
+                                   permitted, levels),
+            .levels = levels,
+        }};
+    (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
+}
+
 /* Messages. */
 
 /* Where a decoded message goes: `item` lies in the inbox's lane, or is NULL if that is full. */
@@ -166,7 +185,8 @@ static bool belongs_here(const struct receiver *receiver, enum message_type type
     if (receiver->kind == LANE_PEERS) {
         return message_is_from_replica(type) || type == MESSAGE_REFUSED;
     }
-    return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST;
+    return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
+           type == MESSAGE_LOG_LEVEL_REQUEST;
 }
 
 /* A frame was decoded into item->message, and what it borrows into *arena; `item` may be the
@@ -182,6 +202,8 @@ static void on_message(struct receiver *receiver, struct arrival *arrival, struc
         answer_status(receiver, arrival, message);
     } else if (!arrival->verified) {
         challenge(receiver, arrival);
+    } else if (message->type == MESSAGE_LOG_LEVEL_REQUEST) {
+        answer_log_level(receiver, arrival, message);
     } else if (message->type == MESSAGE_PART) {
         count(&receiver->counters.wire[WIRE_DROP_INVALID]); /* a part made whole of parts */
     } else if (message->type != MESSAGE_PARTS_MISSING ||

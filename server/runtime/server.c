@@ -329,6 +329,7 @@ static int make_receiver(struct vr_server *server, enum lane_kind kind)
     memcpy(receiver->peer_addresses, server->peer_addresses, sizeof receiver->peer_addresses);
     random_bytes(receiver->token_secret, sizeof receiver->token_secret);
     receiver->status = &server->status;
+    receiver->insecure = server->options.insecure;
     return receiver_init(receiver, &identity, server->options.datagram_size);
 }
 
