@@ -180,10 +180,23 @@ static struct vr_server_options start_options(const struct settings *settings)
 
 /* Commands. */
 
+/* For people as any program says it; where programs read the log, as its last line. */
 static int fail(enum vr_server_exit exit_code, const struct vr_server_error *error)
 {
-    fprintf(stderr, "vr-server: %s\n", error->text);
+    if (error->id == ERROR_NONE) {
+        fprintf(stderr, "vr-server: %s\n", error->text);
+    } else if (logger_format() == LOG_FORMAT_TEXT) {
+        fprintf(stderr, "vr-server: %s [%s]\n", error->text, error_entry(error->id)->id);
+    } else {
+        log_problem(error->id, "%s", error->text);
+    }
     return (int)exit_code;
+}
+
+static int fail_memory(void)
+{
+    const struct vr_server_error error = {ERROR_MEMORY, "there is no memory left"};
+    return fail(VR_SERVER_INTERNAL, &error);
 }
 
 static int run_init(int argc, char **argv)
@@ -195,27 +208,29 @@ static int run_init(int argc, char **argv)
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
 }
 
-static int serve(const struct settings *settings)
+static int start_logger(const struct settings *settings)
 {
-    const struct vr_server_options server_options = start_options(settings);
     static const enum log_format formats[] = {LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON,
                                               LOG_FORMAT_JOURNALD}; /* as the table's words */
     struct log_levels levels = log_levels_all(LOG_LEVEL_INFO);
-    struct vr_server_error error;
     (void)log_levels_parse(settings_text(settings, SETTING_LOG_LEVEL), &levels); /* checked */
     if (settings_number(settings, SETTING_TRACE_MESSAGES) != 0) {
         levels.of[LOG_NETWORK] = LOG_LEVEL_DEBUG;
     }
-    struct app app;
+    return logger_start(&levels, formats[settings_number(settings, SETTING_LOG_FORMAT)],
+                        fileno(stderr));
+}
+
+static int serve(const struct settings *settings)
+{
+    const struct vr_server_options options = start_options(settings);
+    struct vr_server_error error;
     struct kv *kv = kv_create();
-    if (kv == NULL || logger_start(&levels, formats[settings_number(settings, SETTING_LOG_FORMAT)],
-                                   fileno(stderr)) != 0) {
-        (void)snprintf(error.text, sizeof error.text, "there is no memory left [%s]",
-                       error_entry(ERROR_MEMORY)->id);
-        return fail(VR_SERVER_INTERNAL, &error);
+    if (kv == NULL || start_logger(settings) != 0) {
+        return fail_memory();
     }
-    app = kv_app(kv);
-    const enum vr_server_exit result = vr_server_run(&server_options, &app, &error);
+    const struct app app = kv_app(kv);
+    const enum vr_server_exit result = vr_server_run(&options, &app, &error);
     logger_stop();
     kv_destroy(kv);
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
@@ -240,9 +255,9 @@ static int act(const struct settings *settings)
         return VR_SERVER_USAGE;
     }
     if (settings_given(settings, SETTING_CHECK)) {
-        const struct vr_server_options server_options = start_options(settings);
+        const struct vr_server_options options = start_options(settings);
         struct vr_server_error error;
-        const enum vr_server_exit result = vr_server_check(&server_options, &error);
+        const enum vr_server_exit result = vr_server_check(&options, &error);
         return result == VR_SERVER_OK ? 0 : fail(result, &error);
     }
     return serve(settings);

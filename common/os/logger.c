@@ -39,7 +39,7 @@ static atomic_int logger_level[LOG_SUBSYSTEM_COUNT] = {
     LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
 };
 _Static_assert(LOG_SUBSYSTEM_COUNT == 6, "every subsystem begins at info");
-static atomic_int logger_format = LOG_FORMAT_TEXT;
+static atomic_int logger_form = LOG_FORMAT_TEXT;
 static atomic_uint_least64_t logger_lost_total;
 
 static void set_levels(const struct log_levels *levels)
@@ -75,6 +75,11 @@ bool logger_change_levels(const char *text, struct log_levels *levels)
     return changed;
 }
 
+enum log_format logger_format(void)
+{
+    return (enum log_format)atomic_load_explicit(&logger_form, memory_order_relaxed);
+}
+
 bool logger_enabled(enum log_level level, enum log_subsystem subsystem)
 {
     return (int)level <= atomic_load_explicit(&logger_level[subsystem], memory_order_relaxed);
@@ -103,8 +108,7 @@ static void write_all(int fd, const char *bytes, size_t size)
 static void write_line(int fd, const struct log_line *line)
 {
     char text[LOG_WRITTEN_MAX];
-    const size_t size = log_line_write(
-        line, (enum log_format)atomic_load_explicit(&logger_format, memory_order_relaxed), text);
+    const size_t size = log_line_write(line, logger_format(), text);
     write_all(fd, text, size);
 }
 
@@ -209,7 +213,7 @@ int logger_start(const struct log_levels *levels, enum log_format format, int fd
     int error = ring == NULL || filter == NULL ? -ENOMEM : 0;
     if (error == 0) {
         set_levels(levels);
-        atomic_store(&logger_format, (int)(format == LOG_FORMAT_AUTO ? log_format_of(fd) : format));
+        atomic_store(&logger_form, (int)(format == LOG_FORMAT_AUTO ? log_format_of(fd) : format));
         mutex_lock(&logger.mutex);
         condition_init(&logger.changed);
         logger.ring = ring;

@@ -37,6 +37,9 @@ bool logger_change_levels(const char *text, struct log_levels *levels);
 
 bool logger_enabled(enum log_level level, enum log_subsystem subsystem);
 
+/* The one in use: never LOG_FORMAT_AUTO. */
+enum log_format logger_format(void);
+
 /* Lines lost because the ring was full, since the start. */
 uint64_t logger_lost_count(void);
 

@@ -27,6 +27,68 @@ static void give_up(struct setting_file *file, const char *why)
     settings_problem(file->settings, "%s:%u: %s", file->path, file->line, why);
 }
 
+/* Sections. */
+
+static bool section_known(const char *section)
+{
+    for (size_t i = 0; setting_sections[i] != NULL; i++) {
+        if (strcmp(section, setting_sections[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *all_sections(char text[SETTING_WHY_MAX])
+{
+    size_t used = 0;
+    for (size_t i = 0; setting_sections[i] != NULL; i++) {
+        used += (size_t)snprintf(text + used, SETTING_WHY_MAX - used, "%s[%s]", i == 0 ? "" : ", ",
+                                 setting_sections[i]);
+    }
+    return text;
+}
+
+static void unknown_section(struct setting_file *file, const char *section)
+{
+    const char *meant = setting_did_you_mean(section, setting_sections);
+    char all[SETTING_WHY_MAX];
+    settings_problem(file->settings, "%s:%u: there is no section [%s].%s%s%s Sections are %s",
+                     file->path, file->line, section, meant != NULL ? " Did you mean [" : "",
+                     meant != NULL ? meant : "", meant != NULL ? "]?" : "", all_sections(all));
+}
+
+/* Lines. inih would tell of the first one only that makes no sense, and of no section that holds
+ * no key. False, having said why, if the line is none. */
+static bool check_line(struct setting_file *file, char *line)
+{
+    char *at = line;
+    if (file->line == 1 && strncmp(at, "\xef\xbb\xbf", 3) == 0) {
+        at += 3; /* a byte order mark */
+    }
+    at += strspn(at, " \t\r\n\v\f");
+    if (*at == '\0' || *at == ';' || *at == '#') {
+        return true;
+    }
+    if (*at != '[' && strpbrk(at, "=:") != NULL) {
+        return true;
+    }
+    char *end = *at == '[' ? strchr(at, ']') : NULL;
+    if (end == NULL) {
+        settings_problem(file->settings,
+                         "%s:%u: neither a section nor a key with a value; for example: "
+                         "heartbeat-ms = 20",
+                         file->path, file->line);
+        return false;
+    }
+    *end = '\0';
+    if (!section_known(at + 1)) {
+        unknown_section(file, at + 1);
+    }
+    *end = ']';
+    return true;
+}
+
 /* One line, with its newline; NULL at the end, or where it makes no sense to go on. */
 static char *read_line(char *line, int size_max, void *context)
 {
@@ -59,41 +121,16 @@ static char *read_line(char *line, int size_max, void *context)
         return NULL;
     }
     line[size] = '\0';
-    return size > 0 ? line : NULL;
+    if (size == 0) {
+        return NULL;
+    }
+    if (!check_line(file, line)) {
+        line[0] = '\0'; /* said, and nothing for inih */
+    }
+    return line;
 }
 
-/* Names. */
-
-static bool section_known(const char *section)
-{
-    for (size_t i = 0; setting_sections[i] != NULL; i++) {
-        if (strcmp(section, setting_sections[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void unknown_section(struct setting_file *file, const char *section, const char *key)
-{
-    const char *meant = setting_did_you_mean(section, setting_sections);
-    char all[SETTING_WHY_MAX];
-    size_t used = 0;
-    for (size_t i = 0; setting_sections[i] != NULL; i++) {
-        used += (size_t)snprintf(all + used, sizeof all - used, "%s[%s]", i == 0 ? "" : ", ",
-                                 setting_sections[i]);
-    }
-    if (section[0] == '\0') {
-        settings_problem(file->settings,
-                         "%s:%u: %s stands before any section; sections are %s, for example: "
-                         "[timing]",
-                         file->path, file->line, key, all);
-        return;
-    }
-    settings_problem(file->settings, "%s:%u: %s: there is no section [%s].%s%s%s Sections are %s",
-                     file->path, file->line, key, section, meant != NULL ? " Did you mean [" : "",
-                     meant != NULL ? meant : "", meant != NULL ? "]?" : "", all);
-}
+/* Keys. */
 
 /* Where else the key would be right, or NULL. */
 static const struct setting *key_elsewhere(const char *key)
@@ -175,9 +212,16 @@ static void take_value(struct setting_file *file, const struct setting *setting,
 static int on_value(void *context, const char *section, const char *key, const char *text)
 {
     struct setting_file *file = context;
-    if (!section_known(section)) {
-        unknown_section(file, section, key);
+    if (section[0] == '\0') {
+        char all[SETTING_WHY_MAX];
+        settings_problem(file->settings,
+                         "%s:%u: %s stands before any section; sections are %s, for example: "
+                         "[timing]",
+                         file->path, file->line, key, all_sections(all));
         return 1;
+    }
+    if (!section_known(section)) {
+        return 1; /* said where it begins */
     }
     const struct setting *setting = setting_by_key(section, key);
     if (setting == NULL) {
@@ -185,7 +229,7 @@ static int on_value(void *context, const char *section, const char *key, const c
         return 1;
     }
     take_value(file, setting, text);
-    return 1; /* so that inih's own result is about syntax only */
+    return 1; /* inih has nothing to judge */
 }
 
 void settings_read_file(struct settings *settings, const char *path)
@@ -206,12 +250,7 @@ void settings_read_file(struct settings *settings, const char *path)
     ini_allow_multiline = false; /* keys may be indented */
     const int result = ini_parse_stream(read_line, &file, on_value, &file);
     (void)fclose(file.stream); /* only read */
-    if (result > 0 && !file.broken) {
-        settings_problem(settings,
-                         "%s:%d: neither a section nor a key with a value; for example: "
-                         "heartbeat-ms = 20",
-                         path, result);
-    } else if (result < 0) {
+    if (result < 0) {
         settings_problem(settings, "%s: there is no memory left to read it", path);
     }
 }

@@ -224,7 +224,7 @@ static void say_accepted(struct health *health, const struct vr_snapshot *now)
     }
 }
 
-static void tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
+void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
 {
     const struct health_said *said = &health->said;
     health->view_number = now->view_number;
@@ -260,7 +260,7 @@ void health_observe(struct health *health, const struct replica *replica,
 {
     struct vr_snapshot snapshot;
     vr_snapshot(replica, &snapshot);
-    tell(health, &snapshot, now_ns);
+    health_tell(health, &snapshot, now_ns);
     mutex_lock(&health->mutex);
     health->published.published_ns = now_ns;
     health->published.sync_started_ns = health->sync_started_ns;

@@ -74,6 +74,9 @@ void health_destroy(struct health *health);
 void health_observe(struct health *health, const struct replica *replica,
                     const struct health_senders *senders, uint64_t now_ns);
 
+/* The part of it that writes log lines: what is different from what was said last. */
+void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns);
+
 /* N7 */
 void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
                      struct checksum theirs, uint32_t peer);

@@ -14,6 +14,7 @@
 #define VR_RUNTIME_SERVER_H
 
 #include "common/base/configuration.h"
+#include "common/base/error_id.h"
 #include "server/app/app.h"
 
 /* What a failed call returns: the process's exit code as well (sysexits' numbers). */
@@ -32,6 +33,7 @@ enum {
 
 /* What happened, why it matters, what to do: one line, NUL-terminated, cut if too long. */
 struct vr_server_error {
+    enum error_id id; /* docs/errors.md explains it; ERROR_NONE: a wrong flag */
     char text[VR_SERVER_ERROR_MAX];
 };
 

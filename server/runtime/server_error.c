@@ -4,20 +4,15 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 enum vr_server_exit server_error_set(struct vr_server_error *error, enum vr_server_exit exit_code,
                                      enum error_id id, const char *format, ...)
 {
-    enum { SUFFIX_MAX = ERROR_ID_MAX + 4 };
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(error->text, sizeof error->text - SUFFIX_MAX, format, arguments);
+    (void)vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
-    if (id != ERROR_NONE) {
-        const size_t size = strlen(error->text);
-        (void)snprintf(error->text + size, SUFFIX_MAX, " [%s]", error_entry(id)->id);
-    }
+    error->id = id;
     return exit_code;
 }
 

@@ -3,12 +3,10 @@
 #ifndef VR_RUNTIME_SERVER_ERROR_H
 #define VR_RUNTIME_SERVER_ERROR_H
 
-#include "common/base/error_id.h"
 #include "server/runtime/server.h"
 #include "server/storage/storage_error.h"
 
-/* Sets the text, with the id behind it (ERROR_NONE: a wrong flag has none); returns `exit_code`, so
- * that a caller can say it and return it in one line. */
+/* Sets id and text; returns `exit_code`, so that a caller can say it and return it in one line. */
 enum vr_server_exit server_error_set(struct vr_server_error *error, enum vr_server_exit exit_code,
                                      enum error_id id, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

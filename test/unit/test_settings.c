@@ -337,9 +337,13 @@ START_TEST(unknown_names_are_said_with_what_was_meant)
                          (const char *[]){"listen is no key of [timing], but of [network]", NULL});
     expect_one_complaint("[timing]\nsomething = 20\n", 2,
                          (const char *[]){"keys are heartbeat-ms, view-change-ms", NULL});
-    expect_one_complaint("\n[timming]\nheartbeat-ms = 20\n", 3,
+    expect_one_complaint("\n[timming]\nheartbeat-ms = 20\n", 2,
                          (const char *[]){"no section [timming]", "Did you mean [timing]?",
                                           "[replica], [timing]", NULL});
+    expect_one_complaint("[tim", 1, (const char *[]){"neither a section nor a key", NULL});
+    expect_one_complaint("[]\n", 1, (const char *[]){"no section []", NULL});
+    expect_one_complaint("[log]\n[client2]\n", 2,
+                         (const char *[]){"no section [client2]", "Did you mean [client]?", NULL});
     expect_one_complaint("heartbeat-ms = 20\n", 1,
                          (const char *[]){"before any section", "[timing]", NULL});
     expect_one_complaint("[log]\nlog-level=info\n[log]\nlog-level=debug\n", 4,
