@@ -41,7 +41,7 @@ endif
 # --- libraries, by their pkg-config names -------------------------------------------------------
 # What each is called by Debian is known to tools/deps.sh, which also installs it.
 
-LIBRARIES := libprotobuf-c libsodium libxxhash libedit jansson
+LIBRARIES := libprotobuf-c libsodium libxxhash libedit jansson inih
 TEST_LIBRARIES := check
 
 # Goals that compile need the libraries; the others must work without them. `test` and `check`
@@ -81,7 +81,7 @@ endif
 # --- the rooms ----------------------------------------------------------------------------------
 
 PURE_ROOMS := common/base common/wire server/vr server/executor client/proxy
-ROOMS := $(PURE_ROOMS) common/os server/app server/storage server/runtime client/lib client/cli \
+ROOMS := $(PURE_ROOMS) common/os common/settings server/app server/storage server/runtime client/lib client/cli \
          test/support
 
 # main() is kept out of the archives, so that tests can link all the rest of a program.
@@ -89,12 +89,12 @@ MAINS := server/main.c client/cli/main.c
 
 # Rooms a program may use, arrows downwards.
 SERVER_ROOMS := server/runtime server/storage server/executor server/app server/vr \
-                common/os common/wire common/base
-CLIENT_ROOMS := client/cli client/lib client/proxy common/os common/wire common/base
+                common/settings common/os common/wire common/base
+CLIENT_ROOMS := client/cli client/lib client/proxy common/settings common/os common/wire common/base
 SIM_ROOMS := test/support server/storage server/executor server/app server/vr client/proxy \
              common/wire common/base
 TEST_ROOMS := test/support client/cli client/lib client/proxy server/runtime server/storage \
-              server/executor server/app server/vr common/os common/wire common/base
+              server/executor server/app server/vr common/settings common/os common/wire common/base
 
 archives = $(patsubst %,$(BUILD)/%.a,$(1))
 # base and os use each other's symbols (os brings invariant_failed), hence the group.
@@ -170,7 +170,7 @@ $(BIN)/vr-client: $(BUILD)/client/cli/main.o $(call archives,$(CLIENT_ROOMS))
 
 # libvrclient: the rooms below client/lib as one archive, in which nothing is visible but what
 # vr/client.h declares.
-LIBRARY_ROOMS := $(filter-out client/cli,$(CLIENT_ROOMS))
+LIBRARY_ROOMS := $(filter-out client/cli common/settings,$(CLIENT_ROOMS))
 $(BUILD)/libvrclient.a: $(call archives,$(LIBRARY_ROOMS)) client/lib/vr/client.h
 	$(say) AR $@
 	@rm -f $@

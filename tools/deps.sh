@@ -23,6 +23,7 @@ needs() {
         echo 'libxxhash-dev        library libxxhash'
         echo 'libedit-dev          library libedit'
         echo 'libjansson-dev       library jansson'
+        echo 'libinih-dev          library inih'
         echo 'libjudy-dev          header Judy.h'
         ;;
     test)

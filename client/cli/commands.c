@@ -12,6 +12,7 @@
 #include "client/cli/flood.h"
 #include "client/cli/help.h"
 #include "client/cli/interrupt.h"
+#include "client/cli/log_level.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
@@ -325,6 +326,11 @@ const struct command command_table[] = {
      "--watch shows it again every second, or every --interval SECONDS; --json as an object. Exit "
      "codes: 0 healthy, 3 degraded, 4 unavailable, 5 unknown.",
      "status --watch", 0, SIZE_MAX, status_run},
+    {"log-level", "[--replica I] [LEVELS]", "Shows or changes how much replicas log.",
+     "LEVELS: error, warning, info or debug, for all or a subsystem, as in info,network=debug. "
+     "Only "
+     "from a replica's own machine. Exit codes: 0 all did, 4 one does not answer, 6 one refused.",
+     "log-level network=debug", 0, SIZE_MAX, log_level_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
     {"timing", "on | off | COMMAND ...", "Tells how long each command takes, or this one.",
@@ -381,7 +387,7 @@ int command_report_unknown(const struct shell *shell, const struct word *word)
 static bool needs_session(const struct command *command)
 {
     return command->run != help_run && command->run != status_run && command->run != flood_run &&
-           command->run != run_timing;
+           command->run != log_level_run && command->run != run_timing;
 }
 
 /* Points at the first argument that is one too many, or behind the last where one is missing. */

@@ -51,16 +51,18 @@ int main(int argc, char **argv)
         return EXIT_INTERNAL;
     }
     struct options options;
-    const int code = options_parse(argc, argv, &options);
-    if (code != 0) {
-        return code;
+    int code = options_parse(argc, argv, &options);
+    if (code == 0 && options.print_config) {
+        settings_print(&options.settings, stdout);
+    } else if (code == 0) {
+        const bool told = isatty(STDERR_FILENO) == 1 && !options.quiet && !options.json;
+        struct shell shell = {
+            .options = &options,
+            .waiting = {.shown_to_user = told, .in_place = terminal_has_cursor(stderr)},
+        };
+        code = run(&shell);
+        shell_close(&shell);
     }
-    const bool told = isatty(STDERR_FILENO) == 1 && !options.quiet && !options.json;
-    struct shell shell = {
-        .options = &options,
-        .waiting = {.shown_to_user = told, .in_place = terminal_has_cursor(stderr)},
-    };
-    const int result = run(&shell);
-    shell_close(&shell);
-    return finish_stdout(result);
+    options_free(&options);
+    return finish_stdout(code);
 }

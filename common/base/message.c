@@ -14,6 +14,8 @@ const char *message_type_name(enum message_type type)
         return "Request";
     case MESSAGE_STATUS_REQUEST:
         return "StatusRequest";
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        return "LogLevelRequest";
     case MESSAGE_REPLY:
         return "Reply";
     case MESSAGE_NOT_PRIMARY:
@@ -26,6 +28,8 @@ const char *message_type_name(enum message_type type)
         return "Refused";
     case MESSAGE_STATUS:
         return "Status";
+    case MESSAGE_LOG_LEVEL_REPORT:
+        return "LogLevelReport";
     case MESSAGE_PREPARE:
         return "Prepare";
     case MESSAGE_PREPARE_OK:
@@ -225,6 +229,12 @@ static bool status_report_valid(const struct status_report *m)
            text_valid(m->version, 0) && text_valid(m->note, 0) && counters_valid(m);
 }
 
+static bool log_level_report_valid(const struct log_level_report *m)
+{
+    return m->replica_id != REPLICA_NONE && m->outcome >= LOG_LEVELS_TOLD &&
+           m->outcome <= LOG_LEVELS_UNKNOWN && text_valid(m->levels, 1);
+}
+
 /* commit_number may lie anywhere: a Prepare that is sent again carries the newest. */
 static bool prepare_valid(const struct prepare *m)
 {
@@ -296,6 +306,8 @@ static bool body_valid(const struct message *m)
         return request_valid(&m->request);
     case MESSAGE_STATUS_REQUEST:
         return m->status_request.padding_size <= STATUS_PADDING_MAX;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        return text_valid(m->log_level_request.levels, 0);
     case MESSAGE_REPLY:
         return reply_valid(&m->reply);
     case MESSAGE_NOT_PRIMARY:
@@ -308,6 +320,8 @@ static bool body_valid(const struct message *m)
         return refused_valid(&m->refused);
     case MESSAGE_STATUS:
         return status_report_valid(m->status);
+    case MESSAGE_LOG_LEVEL_REPORT:
+        return log_level_report_valid(&m->log_level_report);
     case MESSAGE_PREPARE:
         return prepare_valid(&m->prepare);
     case MESSAGE_PREPARE_OK:

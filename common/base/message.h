@@ -19,6 +19,7 @@ enum message_type {
     /* client -> replica */
     MESSAGE_REQUEST = 1,
     MESSAGE_STATUS_REQUEST = 2,
+    MESSAGE_LOG_LEVEL_REQUEST = 4,
     /* replica -> client */
     MESSAGE_REPLY = 10,
     MESSAGE_NOT_PRIMARY = 11,
@@ -26,6 +27,7 @@ enum message_type {
     MESSAGE_CHALLENGE = 13,
     MESSAGE_REFUSED = 14, /* also replica -> replica */
     MESSAGE_STATUS = 15,
+    MESSAGE_LOG_LEVEL_REPORT = 17,
     /* replica -> replica: normal operation */
     MESSAGE_PREPARE = 20,
     MESSAGE_PREPARE_OK = 21,
@@ -287,6 +289,26 @@ struct status_report {
     const struct status_counter *counters;
 };
 
+/* M7: levels as log_levels_parse() reads them; "" only asks. */
+struct log_level_request {
+    uint64_t nonce;
+    const char *levels; /* NUL-terminated, < STATUS_TEXT_MAX bytes */
+};
+
+enum log_level_outcome {
+    LOG_LEVELS_TOLD = 1, /* nothing was to be changed */
+    LOG_LEVELS_CHANGED = 2,
+    LOG_LEVELS_NOT_PERMITTED = 3, /* not from where the request came */
+    LOG_LEVELS_UNKNOWN = 4,       /* no levels that this replica knows */
+};
+
+struct log_level_report {
+    uint64_t nonce;
+    uint32_t replica_id;
+    enum log_level_outcome outcome;
+    const char *levels; /* that hold now; as above */
+};
+
 /* The envelope: who said it, from the datagram's header, and what. */
 struct message {
     enum message_type type;
@@ -304,6 +326,8 @@ struct message {
         struct challenge challenge;
         struct status_request status_request;
         const struct status_report *status;
+        struct log_level_request log_level_request;
+        struct log_level_report log_level_report;
         struct prepare prepare;
         struct prepare_ok prepare_ok;
         struct commit commit;

@@ -38,6 +38,10 @@ SAME_NUMBER(VR__REFUSED_REASON__REFUSED_IDENTITY, REFUSED_IDENTITY);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_MEMORY, DURABILITY_MEMORY);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_ASYNC, DURABILITY_ASYNC);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_SYNC, DURABILITY_SYNC);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_TOLD, LOG_LEVELS_TOLD);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_CHANGED, LOG_LEVELS_CHANGED);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_NOT_PERMITTED, LOG_LEVELS_NOT_PERMITTED);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_UNKNOWN, LOG_LEVELS_UNKNOWN);
 
 enum {
     BODY_SMALL_MAX = 256, /* messages of a handful of numbers */
@@ -57,12 +61,15 @@ struct body_type {
 static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_REQUEST] = {&vr__request__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_STATUS_REQUEST] = {&vr__status_request__descriptor, STATUS_PADDING_MAX + BODY_EXTRA},
+    [MESSAGE_LOG_LEVEL_REQUEST] = {&vr__log_level_request__descriptor,
+                                   STATUS_TEXT_MAX + BODY_EXTRA},
     [MESSAGE_REPLY] = {&vr__reply__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_NOT_PRIMARY] = {&vr__not_primary__descriptor, BODY_SMALL_MAX},
     [MESSAGE_BUSY] = {&vr__busy__descriptor, BODY_SMALL_MAX},
     [MESSAGE_CHALLENGE] = {&vr__challenge__descriptor, BODY_SMALL_MAX},
     [MESSAGE_REFUSED] = {&vr__refused__descriptor, BODY_SMALL_MAX},
     [MESSAGE_STATUS] = {&vr__status_report__descriptor, BODY_STATUS_MAX},
+    [MESSAGE_LOG_LEVEL_REPORT] = {&vr__log_level_report__descriptor, STATUS_TEXT_MAX + BODY_EXTRA},
     [MESSAGE_PREPARE] = {&vr__prepare__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_PREPARE_OK] = {&vr__prepare_ok__descriptor, BODY_SMALL_MAX},
     [MESSAGE_COMMIT] = {&vr__commit__descriptor, BODY_SMALL_MAX},
@@ -249,6 +256,34 @@ static struct refused decode_refused(const Vr__Refused *f)
         .reason = (enum refused_reason)f->reason,
         .own = f->own,
         .yours = f->yours,
+    };
+}
+
+/* ---- Log levels ----------------------------------------------------------------------------- */
+
+static void encode_log_level_request(Vr__LogLevelRequest *f, const struct log_level_request *m)
+{
+    vr__log_level_request__init(f);
+    f->nonce = m->nonce;
+    f->levels = borrow_text(m->levels);
+}
+
+static void encode_log_level_report(Vr__LogLevelReport *f, const struct log_level_report *m)
+{
+    vr__log_level_report__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->outcome = (Vr__LogLevelOutcome)m->outcome;
+    f->levels = borrow_text(m->levels);
+}
+
+static struct log_level_report decode_log_level_report(const Vr__LogLevelReport *f)
+{
+    return (struct log_level_report){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .outcome = (enum log_level_outcome)f->outcome,
+        .levels = f->levels,
     };
 }
 
@@ -589,6 +624,9 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_STATUS_REQUEST:
         encode_status_request(&form->status_request, &message->status_request);
         break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        encode_log_level_request(&form->log_level_request, &message->log_level_request);
+        break;
     case MESSAGE_REPLY:
         encode_reply(&form->reply, &message->reply);
         break;
@@ -607,6 +645,9 @@ void codec_encode(struct codec_form *form, const struct message *message)
         break;
     case MESSAGE_STATUS:
         encode_status(form, message->status);
+        break;
+    case MESSAGE_LOG_LEVEL_REPORT:
+        encode_log_level_report(&form->log_level_report, &message->log_level_report);
         break;
     case MESSAGE_PREPARE:
         encode_prepare(&form->prepare, &message->prepare);
@@ -679,6 +720,11 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
     case MESSAGE_STATUS_REQUEST:
         message->status_request = decode_status_request(form);
         break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        message->log_level_request =
+            (struct log_level_request){((const Vr__LogLevelRequest *)form)->nonce,
+                                       ((const Vr__LogLevelRequest *)form)->levels};
+        break;
     case MESSAGE_REPLY:
         message->reply = decode_reply(form);
         break;
@@ -696,6 +742,9 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
         break;
     case MESSAGE_STATUS:
         return decode_status(form, arena, message);
+    case MESSAGE_LOG_LEVEL_REPORT:
+        message->log_level_report = decode_log_level_report(form);
+        break;
     case MESSAGE_PREPARE:
         message->prepare = decode_prepare(form);
         break;

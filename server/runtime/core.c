@@ -16,15 +16,16 @@ static struct vr_time time_now(void)
     return (struct vr_time){.now_ns = clock_monotonic_ns(), .wall_ns = clock_wall_ns()};
 }
 
-/* --trace-messages: one line a message. The names are the replicas' ids, as in status. */
+/* --log-level network=debug: one line a message. The names are the replicas' ids, as in status. */
 
 static void trace_sent(const struct core *core, const struct message *message, uint32_t mask)
 {
     char text[TRACE_TEXT_MAX];
     for (uint32_t i = 0; i < core->configuration.member_count; i++) {
         if ((mask & (UINT32_C(1) << i)) != 0) {
-            log_info("%u -> %u  %s", core->configuration.members[core->self].replica_id,
-                     core->configuration.members[i].replica_id, trace_message(message, text));
+            log_debug(LOG_NETWORK, "%u -> %u  %s",
+                      core->configuration.members[core->self].replica_id,
+                      core->configuration.members[i].replica_id, trace_message(message, text));
         }
     }
 }
@@ -33,8 +34,8 @@ static void trace_sent_to_client(const struct core *core, const struct message *
 {
     char text[TRACE_TEXT_MAX];
     char address[NET_ADDRESS_TEXT_MAX];
-    log_info("%u -> %s  %s", core->configuration.members[core->self].replica_id,
-             net_address_text(&message->address, address), trace_message(message, text));
+    log_debug(LOG_NETWORK, "%u -> %s  %s", core->configuration.members[core->self].replica_id,
+              net_address_text(&message->address, address), trace_message(message, text));
 }
 
 static void trace_stepped(const struct core *core, const struct message *message)
@@ -43,10 +44,10 @@ static void trace_stepped(const struct core *core, const struct message *message
     char address[NET_ADDRESS_TEXT_MAX];
     const uint32_t own = core->configuration.members[core->self].replica_id;
     if (message->from == REPLICA_NONE) {
-        log_info("%u <- %s  %s", own, net_address_text(&message->address, address),
-                 trace_message(message, text));
+        log_debug(LOG_NETWORK, "%u <- %s  %s", own, net_address_text(&message->address, address),
+                  trace_message(message, text));
     } else {
-        log_info("%u <- %u  %s", own, message->from, trace_message(message, text));
+        log_debug(LOG_NETWORK, "%u <- %u  %s", own, message->from, trace_message(message, text));
     }
 }
 
@@ -66,7 +67,7 @@ static void send_peers(struct core *core, const struct vr_output *output, uint64
     if (output->send.message.type == MESSAGE_REFUSED) {
         health_refused_peers(core->health, output->send.member_mask, &output->send.message.refused);
     }
-    if (core->trace_messages) {
+    if (logger_enabled(LOG_LEVEL_DEBUG, LOG_NETWORK)) {
         trace_sent(core, &output->send.message, output->send.member_mask);
     }
 }
@@ -74,7 +75,7 @@ static void send_peers(struct core *core, const struct vr_output *output, uint64
 static void send_client(struct core *core, const struct message *message, uint64_t now_ns)
 {
     outbox_send(&core->clients, &message->address, message, now_ns);
-    if (core->trace_messages) {
+    if (logger_enabled(LOG_LEVEL_DEBUG, LOG_NETWORK)) {
         trace_sent_to_client(core, message);
     }
 }
@@ -252,7 +253,7 @@ static void step_lane(struct core *core, enum lane_kind kind, uint64_t count, st
         if (item->message.type == MESSAGE_REFUSED) {
             health_refused_by(core->health, item->message.from, &item->message.refused);
         }
-        if (core->trace_messages) {
+        if (logger_enabled(LOG_LEVEL_DEBUG, LOG_NETWORK)) {
             trace_stepped(core, &item->message);
         }
         step(core, &(struct vr_event){

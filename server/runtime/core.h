@@ -45,7 +45,6 @@ struct core {
     struct configuration configuration;
     uint32_t self;                                   /* own member index */
     struct net_address peer_addresses[REPLICAS_MAX]; /* by member index, resolved at start */
-    bool trace_messages;
 
     struct vr_outputs outputs; /* of the call under way */
     uint64_t log_generation;   /* storage completed this during the last outputs: not stepped yet */

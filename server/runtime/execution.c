@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/runtime/execution.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/invariant.h"
 #include "common/os/clock.h"
+#include "common/os/logger.h"
 #include "common/os/thread.h"
 
 enum execution_kind {
@@ -132,6 +134,8 @@ static void *run(void *argument)
         outbox_flush(&execution->outbox);
         if (entries > 0) {
             publish(execution);
+            log_debug(LOG_EXECUTION, "executed up to op %" PRIu64 ", %zu entries at once",
+                      executor_executed_op(execution->executor), entries);
             execution->executed(execution->context, executor_executed_op(execution->executor),
                                 urgent);
         }

@@ -55,6 +55,7 @@ struct receiver {
     struct net_address peer_addresses[REPLICAS_MAX];
     uint8_t token_secret[WIRE_TOKEN_SECRET_SIZE];
     struct status_source *status;
+    bool insecure; /* whoever has proven an address may change log levels, not only this machine */
 
     struct outbox outbox; /* this socket, number OUTBOX_RECEIVER */
     struct datagram_receiver receiver;

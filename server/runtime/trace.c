@@ -92,9 +92,11 @@ const char *trace_message(const struct message *m, char text[TRACE_TEXT_MAX])
         break;
     case MESSAGE_NONE:
     case MESSAGE_STATUS_REQUEST:
+    case MESSAGE_LOG_LEVEL_REQUEST:
     case MESSAGE_CHALLENGE:
     case MESSAGE_REFUSED:
     case MESSAGE_STATUS:
+    case MESSAGE_LOG_LEVEL_REPORT:
     case MESSAGE_PART:
     case MESSAGE_PARTS_MISSING:
         say(text, "%s", name);

@@ -446,6 +446,32 @@ unlock:
     return status;
 }
 
+int state_file_peek(const struct file_ops *ops, const char *directory, struct durable_state *state,
+                    struct storage_error *error)
+{
+    char path[STATE_PATH_MAX];
+    int status = path_join(path, directory, state_name, error);
+    if (status != 0) {
+        return status;
+    }
+    struct state_file file = {.ops = ops};
+    memcpy(file.directory, directory, strlen(directory) + 1); /* path_join() found it short */
+    file.file = ops->open(ops->disk, path, false);
+    if (file.file == -ENOENT) { /* or is the directory missing? Nobody can be using that. */
+        const int lock = ops->lock_directory(ops->disk, directory);
+        if (lock < 0) {
+            return lock_failed(lock, directory, error);
+        }
+        ops->close(ops->disk, lock);
+    }
+    if (file.file < 0) {
+        return open_failed(file.file, directory, error);
+    }
+    status = image_read(&file, state, error);
+    ops->close(ops->disk, file.file);
+    return status >= 0 ? 0 : status;
+}
+
 int state_file_store(struct state_file *file, const struct durable_state *state,
                      struct storage_error *error)
 {

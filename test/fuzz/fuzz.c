@@ -135,6 +135,7 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
     static const enum message_type types[] = {
         MESSAGE_REQUEST,
         MESSAGE_STATUS_REQUEST,
+        MESSAGE_LOG_LEVEL_REQUEST,
         MESSAGE_REPLY,
         MESSAGE_NOT_PRIMARY,
         MESSAGE_BUSY,
@@ -170,6 +171,10 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
     case MESSAGE_STATUS_REQUEST:
         m->status_request = (struct status_request){
             some_number(fuzz), (uint32_t)prng_below(&fuzz->prng, DATAGRAM_SIZE_DEFAULT)};
+        break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        m->log_level_request = (struct log_level_request){
+            some_number(fuzz), prng_chance(&fuzz->prng, 1, 2) ? "info,network=info" : "loud"};
         break;
     case MESSAGE_REPLY:
         m->reply = (struct reply){

@@ -6,12 +6,14 @@
 const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_REQUEST,
     MESSAGE_STATUS_REQUEST,
+    MESSAGE_LOG_LEVEL_REQUEST,
     MESSAGE_REPLY,
     MESSAGE_NOT_PRIMARY,
     MESSAGE_BUSY,
     MESSAGE_CHALLENGE,
     MESSAGE_REFUSED,
     MESSAGE_STATUS,
+    MESSAGE_LOG_LEVEL_REPORT,
     MESSAGE_PREPARE,
     MESSAGE_PREPARE_OK,
     MESSAGE_COMMIT,
@@ -314,6 +316,10 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
                 prng, 0, bytes_max < STATUS_PADDING_MAX ? bytes_max : STATUS_PADDING_MAX),
         };
         break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        text(prng, 0, out->texts[0]);
+        m->log_level_request = (struct log_level_request){any(prng), out->texts[0]};
+        break;
     case MESSAGE_REPLY:
         reply(prng, bytes_max, out);
         break;
@@ -347,6 +353,16 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         break;
     case MESSAGE_STATUS:
         status_report(prng, out);
+        break;
+    case MESSAGE_LOG_LEVEL_REPORT:
+        text(prng, 1, out->texts[0]);
+        m->log_level_report = (struct log_level_report){
+            .nonce = any(prng),
+            .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+            .outcome =
+                (enum log_level_outcome)prng_between(prng, LOG_LEVELS_TOLD, LOG_LEVELS_UNKNOWN),
+            .levels = out->texts[0],
+        };
         break;
     case MESSAGE_PREPARE:
         prepare(prng, bytes_max, out);
@@ -529,6 +545,9 @@ static bool body_equal(const struct message *a, const struct message *b)
     case MESSAGE_STATUS_REQUEST:
         return a->status_request.nonce == b->status_request.nonce &&
                a->status_request.padding_size == b->status_request.padding_size;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        return a->log_level_request.nonce == b->log_level_request.nonce &&
+               strcmp(a->log_level_request.levels, b->log_level_request.levels) == 0;
     case MESSAGE_REPLY:
         return reply_equal(&a->reply, &b->reply);
     case MESSAGE_NOT_PRIMARY:
@@ -542,6 +561,11 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->refused.yours == b->refused.yours;
     case MESSAGE_STATUS:
         return report_equal(a->status, b->status);
+    case MESSAGE_LOG_LEVEL_REPORT:
+        return a->log_level_report.nonce == b->log_level_report.nonce &&
+               a->log_level_report.replica_id == b->log_level_report.replica_id &&
+               a->log_level_report.outcome == b->log_level_report.outcome &&
+               strcmp(a->log_level_report.levels, b->log_level_report.levels) == 0;
     case MESSAGE_PREPARE:
         return prepare_equal(&a->prepare, &b->prepare);
     case MESSAGE_PREPARE_OK:

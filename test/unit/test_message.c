@@ -69,7 +69,8 @@ START_TEST(replicas_alone_say_what_the_protocol_says)
         struct message *m = &drawn(type)->message;
         m->from = REPLICA_NONE;
         const bool anybody = type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
-                             type == MESSAGE_PART || type == MESSAGE_PARTS_MISSING;
+                             type == MESSAGE_LOG_LEVEL_REQUEST || type == MESSAGE_PART ||
+                             type == MESSAGE_PARTS_MISSING;
         ck_assert_msg(valid(m) == anybody, "%s", message_type_name(type));
     }
 }
@@ -138,6 +139,39 @@ START_TEST(status_request_bounds)
     m->status_request.padding_size = STATUS_PADDING_MAX;
     ck_assert(valid(m));
     m->status_request.padding_size++;
+    ck_assert(!valid(m));
+}
+END_TEST
+
+START_TEST(log_level_bounds)
+{
+    struct message *m = &drawn(MESSAGE_LOG_LEVEL_REQUEST)->message;
+    char text[STATUS_TEXT_MAX + 1];
+    memset(text, 'x', sizeof text);
+    text[STATUS_TEXT_MAX - 1] = '\0';
+    m->log_level_request.levels = text;
+    ck_assert(valid(m));
+    text[STATUS_TEXT_MAX - 1] = 'x';
+    text[STATUS_TEXT_MAX] = '\0';
+    ck_assert(!valid(m));
+    m->log_level_request.levels = "";
+    ck_assert(valid(m));
+    m->log_level_request.levels = "info\n";
+    ck_assert(!valid(m));
+    m->log_level_request.levels = NULL;
+    ck_assert(!valid(m));
+
+    m = &drawn(MESSAGE_LOG_LEVEL_REPORT)->message;
+    m->log_level_report.levels = "";
+    ck_assert(!valid(m));
+    m->log_level_report.levels = "info";
+    ck_assert(valid(m));
+    m->log_level_report.outcome = (enum log_level_outcome)0;
+    ck_assert(!valid(m));
+    m->log_level_report.outcome = (enum log_level_outcome)(LOG_LEVELS_UNKNOWN + 1);
+    ck_assert(!valid(m));
+    m->log_level_report.outcome = LOG_LEVELS_TOLD;
+    m->log_level_report.replica_id = REPLICA_NONE;
     ck_assert(!valid(m));
 }
 END_TEST
@@ -698,6 +732,7 @@ int main(void)
     tcase_add_test(tests, replicas_alone_say_what_the_protocol_says);
     tcase_add_test(tests, request_bounds);
     tcase_add_test(tests, status_request_bounds);
+    tcase_add_test(tests, log_level_bounds);
     tcase_add_test(tests, answers_to_clients_bounds);
     tcase_add_test(tests, status_bounds);
     tcase_add_test(tests, status_texts_are_printable_and_bounded);

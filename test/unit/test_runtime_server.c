@@ -663,6 +663,40 @@ START_TEST(request_without_token_is_challenged)
 }
 END_TEST
 
+/* M3, M7: no level is changed, or even told, for an address that is not proven. */
+START_TEST(log_levels_need_a_token)
+{
+    struct raw raw;
+    struct log_levels before;
+    struct log_levels levels;
+    group_start(1);
+    (void)wait_until_executed(0, 0);
+    logger_levels(&before);
+    raw_open(&raw, CLUSTER_ID);
+    const struct net_address to = node_address(0);
+    const struct message request = {
+        .type = MESSAGE_LOG_LEVEL_REQUEST,
+        .log_level_request = {.nonce = 5, .levels = "error,storage=warning"},
+    };
+    raw_send(&raw, &to, 0, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_CHALLENGE);
+    logger_levels(&levels);
+    ck_assert_mem_eq(&levels, &before, sizeof before);
+
+    raw_send(&raw, &to, raw.answer.challenge.token, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_LOG_LEVEL_REPORT);
+    ck_assert_uint_eq(raw.answer.log_level_report.nonce, 5);
+    ck_assert_int_eq((int)raw.answer.log_level_report.outcome, LOG_LEVELS_CHANGED);
+    ck_assert_str_eq(raw.answer.log_level_report.levels, "error,storage=warning");
+    ck_assert(logger_enabled(LOG_LEVEL_WARNING, LOG_STORAGE));
+    ck_assert(!logger_enabled(LOG_LEVEL_WARNING, LOG_PROTOCOL));
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
 /* M7: who does not know the cluster may ask; who is of another one is told so, but never twice. */
 START_TEST(other_clusters_are_told_so)
 {
@@ -767,6 +801,7 @@ static Suite *server_suite(void)
     tcase_add_test(refusing, bad_options_are_refused_with_a_reason);
     tcase_add_test(refusing, request_without_token_is_challenged);
     tcase_add_test(refusing, other_clusters_are_told_so);
+    tcase_add_test(refusing, log_levels_need_a_token);
     tcase_add_test(refusing, status_is_never_longer_than_the_question);
     tcase_add_test(refusing, strangers_cannot_speak_as_replicas);
     suite_add_tcase(suite, refusing);
