@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/limits.h"
 #include "common/base/version.h"
 #include "common/os/clock.h"
 #include "common/os/logger.h"
