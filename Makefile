@@ -44,7 +44,8 @@ TEST_LIBRARIES := check
 
 # Goals that compile need the libraries; the others must work without them. `test` and `check`
 # install first and then call make again.
-WITHOUT_LIBRARIES := help deps clean format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan
+WITHOUT_LIBRARIES := help deps clean format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan \
+    spdx-check man stage uninstall deb test-package
 ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell tools/deps.sh --missing build)
 ifneq ($(MISSING),)
@@ -325,6 +326,7 @@ check-rest:
 	@tools/suites.sh \
 	    'format: $(MAKE) --no-print-directory format-check' \
 	    'shellcheck: $(MAKE) --no-print-directory shellcheck' \
+	    'licence lines: $(MAKE) --no-print-directory spdx-check' \
 	    'mutants apply: $(MAKE) --no-print-directory mutants-apply' \
 	    'gcc -Werror: $(call variant,gcc,CC=gcc WERROR=1 -j$(JOBS) everything)' \
 	    'clang -Werror: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) everything)' \
@@ -339,7 +341,8 @@ check-rest:
 	    'cluster: $(call variant,gcc,CC=gcc WERROR=1 test-cluster)' \
 	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
 	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
-	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)'
+	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)' \
+	    'package: $(MAKE) --no-print-directory test-package'
 
 .PHONY: everything
 everything: all unit-programs $(BUILD)/sim $(TOOLS)
@@ -369,9 +372,12 @@ format:
 format-check:
 	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
-.PHONY: shellcheck
+.PHONY: shellcheck spdx-check
 shellcheck:
-	@shellcheck run_cluster.sh .ci/run tools/*.sh
+	@shellcheck run_cluster.sh .ci/run tools/*.sh packaging/*.sh packaging/completion/*
+
+spdx-check:
+	@tools/spdx.sh
 
 # Not part of `check`: its findings are for people to judge.
 .PHONY: lint
@@ -407,7 +413,9 @@ help:
 	@echo 'make asan | tsan       tests under address and undefined-behaviour, or thread sanitizer'
 	@echo 'make purity            proves that the pure folders import nothing that looks at the world'
 	@echo 'make format | lint     clang-format, cppcheck'
-	@echo 'make install           PREFIX=/usr/local DESTDIR='
+	@echo 'make install           PREFIX=/usr/local DESTDIR= ... (packaging/install.mk); make uninstall'
+	@echo 'make man | deb         the manuals, the Debian packages, below $(BUILD)/'
+	@echo 'make test-package      installs all that, also in a clean root, and tries it (PACKAGE=name: some)'
 	@echo 'make clean             removes $(BUILD)/ and $(BIN)/'
 	@echo 'Variables: BUILD BIN CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 SANITIZE=address,undefined NO_DEPS=1'
 
