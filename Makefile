@@ -374,7 +374,7 @@ format-check:
 
 .PHONY: shellcheck spdx-check
 shellcheck:
-	@shellcheck run_cluster.sh .ci/run tools/*.sh packaging/*.sh packaging/completion/*
+	@shellcheck run_cluster.sh .ci/run tools/*.sh packaging/*.sh packaging/completion/* test/package/*.sh
 
 spdx-check:
 	@tools/spdx.sh
