@@ -38,6 +38,11 @@
 extern "C" {
 #endif
 
+/* The shared library shows what is declared here and nothing else. */
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
+
 /* Bytes. A cluster may have been initialised with smaller limits. */
 enum {
     VR_KEY_SIZE_MAX = 1024,
@@ -220,6 +225,10 @@ void vr_client_info(struct vr_client *client, struct vr_client_info *info);
 
 /* Asks all replicas who is primary, and waits until that is known; false: not within timeout_ms. */
 bool vr_client_find_primary(struct vr_client *client, uint32_t timeout_ms);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }
