@@ -250,6 +250,14 @@ START_TEST(programs_share_a_file)
     ck_assert_uint_eq(settings_number(&settings, SETTING_JSON), 0);
     ck_assert_uint_eq(settings.rest_count, 2);
     settings_free(&settings);
+    /* What looks like a near miss is a value here. */
+    read_arguments(&client_about, (const char *[]){"vr-client", "-c", "--timeot", "-t", "7", "-j",
+                                                   "set", "--timeot", NULL});
+    ck_assert_str_eq(settings_text(&settings, SETTING_CLUSTER), "--timeot");
+    ck_assert_uint_eq(settings_number(&settings, SETTING_TIMEOUT), 7);
+    ck_assert_uint_eq(settings_number(&settings, SETTING_JSON), 1);
+    ck_assert_uint_eq(settings.rest_count, 2);
+    settings_free(&settings);
 }
 END_TEST
 
