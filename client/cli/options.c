@@ -10,6 +10,7 @@
 #include "client/cli/exit_code.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/vr/client.h"
+#include "common/base/error_id.h"
 #include "common/base/limits.h"
 #include "common/base/version.h"
 
@@ -79,7 +80,9 @@ int options_parse(int argc, char **argv, struct options *options)
     memset(options, 0, sizeof *options);
     settings_read(&options->settings, &about, argc, argv); /* exits when a flag is wrong */
     check_cluster(&options->settings);
-    if (settings_complain(&options->settings, stderr, "vr-client: ", "")) {
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
+    if (settings_complain(&options->settings, stderr, "vr-client: ", suffix)) {
         return EXIT_CONFIGURATION;
     }
     take(options);

@@ -174,6 +174,9 @@ static void put_json(struct writing *writing, const struct log_line *line)
         put(writing,
             ",\"replica\":%" PRIu32 ",\"view\":%" PRIu64 ",\"op\":%" PRIu64 ",\"commit\":%" PRIu64,
             at->replica_id, at->view, at->op, at->commit);
+    } else if (line->attributed) {
+        put(writing, ",\"replica\":%" PRIu32 ",\"view\":null,\"op\":null,\"commit\":null",
+            line->position.replica_id);
     } else {
         put(writing, ",\"replica\":null,\"view\":null,\"op\":null,\"commit\":null");
     }

@@ -45,7 +45,8 @@ struct log_line {
     enum log_level level;
     enum log_subsystem subsystem;
     enum error_id id; /* ERROR_NONE: not a warning or error */
-    bool positioned;
+    bool attributed;  /* position.replica_id is known */
+    bool positioned;  /* all of position is */
     struct log_position position;
     uint64_t repeats;        /* the line before this one came so often more; 0: another line */
     char text[LOG_LINE_MAX]; /* no newline, NUL-terminated */

@@ -19,6 +19,7 @@
 #include "common/os/thread.h"
 
 enum { LOGGER_STOP_MS = 300 };
+#define REPLICA_UNKNOWN UINT64_MAX
 
 static struct {
     pthread_mutex_t mutex;
@@ -39,6 +40,7 @@ static atomic_int logger_level[LOG_SUBSYSTEM_COUNT] = {
     LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
 };
 _Static_assert(LOG_SUBSYSTEM_COUNT == 6, "every subsystem begins at info");
+static atomic_uint_least64_t logger_replica = REPLICA_UNKNOWN;
 static atomic_int logger_form = LOG_FORMAT_TEXT;
 static atomic_uint_least64_t logger_lost_total;
 
@@ -73,6 +75,11 @@ bool logger_change_levels(const char *text, struct log_levels *levels)
     }
     mutex_unlock(&logger.mutex);
     return changed;
+}
+
+void logger_set_replica(uint32_t replica_id)
+{
+    atomic_store_explicit(&logger_replica, replica_id, memory_order_relaxed);
 }
 
 enum log_format logger_format(void)
@@ -311,8 +318,11 @@ make_line(enum log_level level, enum log_subsystem subsystem, enum error_id id,
     line.level = level;
     line.subsystem = subsystem;
     line.id = id;
+    const uint_least64_t replica = atomic_load_explicit(&logger_replica, memory_order_relaxed);
     line.positioned = position != NULL;
-    line.position = position != NULL ? *position : (struct log_position){0};
+    line.attributed = position != NULL || replica != REPLICA_UNKNOWN;
+    line.position =
+        position != NULL ? *position : (struct log_position){.replica_id = (uint32_t)replica};
     line.repeats = 0;
     (void)vsnprintf(line.text, sizeof line.text, format, arguments);
     take_line(&line);

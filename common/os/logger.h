@@ -37,6 +37,9 @@ bool logger_change_levels(const char *text, struct log_levels *levels);
 
 bool logger_enabled(enum log_level level, enum log_subsystem subsystem);
 
+/* Whose log this is, for lines without a position. Not for a process of several replicas. */
+void logger_set_replica(uint32_t replica_id);
+
 /* The one in use: never LOG_FORMAT_AUTO. */
 enum log_format logger_format(void);
 

@@ -20,6 +20,9 @@ void settings_problem(struct settings *settings, const char *format, ...)
             (void)vsnprintf(text, SETTINGS_PROBLEM_MAX, format, arguments);
         }
         va_end(arguments);
+        for (char *at = text; at != NULL && *at != '\0'; at++) {
+            *at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at; /* for a terminal */
+        }
         settings->problems[settings->problem_count] = text;
     }
     settings->problem_count++;
@@ -43,7 +46,7 @@ bool settings_complain(const struct settings *settings, FILE *out, const char *p
 void settings_add_problem(struct settings *settings, enum setting_id id, const char *why)
 {
     char origin[SETTING_ORIGIN_MAX];
-    settings_problem(settings, "%s: %s = %s: %s", settings_origin(settings, id, origin),
+    settings_problem(settings, "%s: %s = %.200s: %s", settings_origin(settings, id, origin),
                      setting_table[id].name, settings->values[id].text, why);
 }
 
@@ -95,7 +98,7 @@ void settings_read_environment(struct settings *settings)
         if (setting_parse(setting, text, &value.number, why)) {
             settings_take(settings, (enum setting_id)i, value);
         } else {
-            settings_problem(settings, "environment: %s=%s: it %s; for example: %s=%s",
+            settings_problem(settings, "environment: %s=%.200s: it %s; for example: %s=%s",
                              setting->variable, text, why, setting->variable, setting->example);
         }
     }

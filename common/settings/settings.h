@@ -20,9 +20,9 @@
 #include "common/settings/setting.h"
 
 enum {
-    SETTINGS_PROBLEMS_MAX = 16,      /* told in one go */
-    SETTINGS_PROBLEM_MAX = 2048,     /* bytes of each */
-    SETTINGS_FILE_MAX = 1024 * 1024, /* bytes: what is larger is no such file */
+    SETTINGS_PROBLEMS_MAX = 16,                   /* told in one go */
+    SETTINGS_PROBLEM_MAX = 2 * SETTING_VALUE_MAX, /* bytes of each: the file has a name, too */
+    SETTINGS_FILE_MAX = 1024 * 1024,              /* bytes: what is larger is no such file */
     SETTINGS_LINE_MAX = SETTING_VALUE_MAX + 256,
 };
 

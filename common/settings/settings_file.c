@@ -53,7 +53,7 @@ static void unknown_section(struct setting_file *file, const char *section)
 {
     const char *meant = setting_did_you_mean(section, setting_sections);
     char all[SETTING_WHY_MAX];
-    settings_problem(file->settings, "%s:%u: there is no section [%s].%s%s%s Sections are %s",
+    settings_problem(file->settings, "%s:%u: there is no section [%.100s].%s%s%s Sections are %s",
                      file->path, file->line, section, meant != NULL ? " Did you mean [" : "",
                      meant != NULL ? meant : "", meant != NULL ? "]?" : "", all_sections(all));
 }
@@ -193,8 +193,9 @@ static void take_value(struct setting_file *file, const struct setting *setting,
     file->seen[id] = true;
     file->seen_line[id] = file->line;
     if (!setting_parse(setting, text, &value.number, why)) {
-        settings_problem(file->settings, "%s:%u: %s = %s: it %s; for example: %s = %s", file->path,
-                         file->line, setting->name, text, why, setting->name, setting->example);
+        settings_problem(file->settings, "%s:%u: %s = %.200s: it %s; for example: %s = %s",
+                         file->path, file->line, setting->name, text, why, setting->name,
+                         setting->example);
         return;
     }
     if (!setting_is_of(file->settings, setting)) {

@@ -93,9 +93,42 @@ static bool begins_some_flag(const char *const *names, const char *name)
     return false;
 }
 
+enum { FLAG_NAME_MAX = 64 };
+
+/* "--name" or "--name=value"; false for anything else, and for what is too long for any name. */
+static bool read_flag_name(const char *argument, char name[FLAG_NAME_MAX])
+{
+    const size_t size = strncmp(argument, "--", 2) == 0 ? strcspn(argument + 2, "=") : 0;
+    if (size == 0 || size >= FLAG_NAME_MAX) {
+        return false;
+    }
+    memcpy(name, argument + 2, size);
+    name[size] = '\0';
+    return true;
+}
+
+/* Whether the argument behind this one is its value, as in "--timeout 100" and "-t 100". */
+static bool takes_the_next(enum setting_program program, const char *argument)
+{
+    char name[FLAG_NAME_MAX];
+    if (read_flag_name(argument, name)) {
+        const struct setting *setting = flag_called(program, name);
+        return setting != NULL && setting->argument != NULL && strchr(argument, '=') == NULL;
+    }
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *setting = &setting_table[i];
+        if (setting->program == program && setting->letter == argument[1] && argument[1] != '\0' &&
+            argument[2] == '\0') {
+            return setting->argument != NULL;
+        }
+    }
+    return false;
+}
+
 static void refuse_near_miss(const struct settings_about *about, int argc, char **argv)
 {
     const char *names[SETTING_COUNT + 4] = {"help", "usage", "version"};
+    char name[FLAG_NAME_MAX];
     size_t count = 3;
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         if (setting_table[i].program == about->program) {
@@ -103,35 +136,16 @@ static void refuse_near_miss(const struct settings_about *about, int argc, char 
         }
     }
     names[count] = NULL;
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strncmp(argv[i], "--", 2) != 0) {
-            if (argv[i][0] != '-') {
-                return; /* the client's command; the server takes no arguments, and argp says so */
-            }
-            i += about->program == SETTING_CLIENT && strlen(argv[i]) == 2 &&
-                         (argv[i][1] == 'c' || argv[i][1] == 't')
-                     ? 1
-                     : 0; /* "-t 100" */
-            continue;
-        }
-        char name[64];
-        const size_t size = strcspn(argv[i] + 2, "=");
-        if (size >= sizeof name) {
-            continue;
-        }
-        memcpy(name, argv[i] + 2, size);
-        name[size] = '\0';
-        const struct setting *setting = flag_called(about->program, name);
-        const char *meant =
-            begins_some_flag(names, name) ? NULL : setting_did_you_mean(name, names);
+    /* Up to the client's command; the server has none, and argp says so. */
+    for (int i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") != 0; i++) {
+        const bool flag = read_flag_name(argv[i], name) && !begins_some_flag(names, name);
+        const char *meant = flag ? setting_did_you_mean(name, names) : NULL;
         if (meant != NULL) {
             (void)fprintf(stderr, "%s: there is no option --%s; did you mean --%s?\n", argv[0],
                           name, meant);
             exit(about->usage_exit);
         }
-        if (setting != NULL && setting->argument != NULL && argv[i][2 + size] == '\0') {
-            i++; /* its value */
-        }
+        i += takes_the_next(about->program, argv[i]) ? 1 : 0;
     }
 }
 

@@ -624,6 +624,7 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
     struct vr_server *server;
     enum vr_server_exit result = vr_server_start(&own, app, &server, error);
     if (result == VR_SERVER_OK) {
+        logger_set_replica(server->state.replica_id);
         (void)puts("ready"); /* whoever closed stdout does not wait for it */
         (void)fflush(stdout);
         const int signal_number = supervisor_serve(&server->health, &stop);

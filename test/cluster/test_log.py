@@ -91,6 +91,7 @@ class LogFormat(ClusterTest):
         self.assertEqual([(r["level"], r["subsystem"], r["replica"]) for r in silent],
                          [("warning", "protocol", other)])
         self.assertGreater(silent[0]["view"], 0)
+        self.assertEqual([r["replica"] for r in seen if r["subsystem"] == "admin"][-1], other)
         self.assertEqual({r["subsystem"] for r in seen},
                          {"runtime", "protocol", "network", "storage", "execution", "admin"})
 

@@ -192,8 +192,14 @@ START_TEST(json_lines_have_every_member)
     }
     json_decref(object);
 
-    line.positioned = true;
+    line.attributed = true;
     line.position = position;
+    object = json_of(&line);
+    ck_assert_int_eq(json_integer_value(json_object_get(object, "replica")), 3);
+    ck_assert(json_is_null(json_object_get(object, "view")));
+    json_decref(object);
+
+    line.positioned = true;
     line.id = ERROR_NONE;
     line.repeats = 9;
     object = json_of(&line);

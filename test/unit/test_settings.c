@@ -250,6 +250,14 @@ START_TEST(programs_share_a_file)
     ck_assert_uint_eq(settings_number(&settings, SETTING_JSON), 0);
     ck_assert_uint_eq(settings.rest_count, 2);
     settings_free(&settings);
+    /* What looks like a near miss is a value here. */
+    read_arguments(&client_about, (const char *[]){"vr-client", "-c", "--timeot", "-t", "7", "-j",
+                                                   "set", "--timeot", NULL});
+    ck_assert_str_eq(settings_text(&settings, SETTING_CLUSTER), "--timeot");
+    ck_assert_uint_eq(settings_number(&settings, SETTING_TIMEOUT), 7);
+    ck_assert_uint_eq(settings_number(&settings, SETTING_JSON), 1);
+    ck_assert_uint_eq(settings.rest_count, 2);
+    settings_free(&settings);
 }
 END_TEST
 
@@ -443,6 +451,23 @@ START_TEST(wrong_flags_end_the_program_with_2)
 }
 END_TEST
 
+/* What a file holds goes to a terminal, and long values must not hide what is said of them. */
+START_TEST(complaints_are_printable_and_whole)
+{
+    static char text[SETTING_VALUE_MAX];
+    expect_one_complaint("[timing]\n\x1b[31m = 1\n", 2,
+                         (const char *[]){"?[31m is no key of [timing]", NULL});
+    expect_one_complaint("[t\x1b]\n", 1, (const char *[]){"no section [t?]", NULL});
+    (void)snprintf(text, sizeof text, "[timing]\nheartbeat-ms = %03500d\n", 0);
+    expect_one_complaint(text, 2, (const char *[]){"must be a number", "heartbeat-ms = 20", NULL});
+    memset(text, 's', sizeof text - 1);
+    memcpy(text, "[", 1);
+    memcpy(text + 4000, "]\n", 3);
+    expect_one_complaint(text, 1,
+                         (const char *[]){"no section [sss", "Sections are [replica]", NULL});
+}
+END_TEST
+
 START_TEST(near_misses_are_found)
 {
     static const char *const names[] = {"timing", "network", "log", NULL};
@@ -476,6 +501,7 @@ static Suite *settings_suite(void)
     tcase_add_test(all, what_is_no_such_file_is_said);
     tcase_add_test(all, all_problems_are_told);
     tcase_add_test(all, files_are_read_as_people_write_them);
+    tcase_add_test(all, complaints_are_printable_and_whole);
     tcase_add_test(all, near_misses_are_found);
     suite_add_tcase(suite, all);
     TCase *flags = tcase_create("flags");
