@@ -35,8 +35,11 @@ static void send_reply(struct execution *execution, const struct reply *reply, u
                        const struct net_address *address)
 {
     struct message message = {.type = MESSAGE_REPLY, .reply = *reply};
+    const uint64_t now_ns = clock_monotonic_ns();
     message.reply.view_number = view_number;
-    outbox_send(&execution->outbox, address, &message, clock_monotonic_ns());
+    message.address = *address;
+    outbox_send(&execution->outbox, address, &message, now_ns);
+    recorder_sent_client(&execution->recorder, &message, now_ns);
 }
 
 static void execute_entry(struct execution *execution, const struct vr_execution *entry)
@@ -89,6 +92,15 @@ static size_t work_through(struct execution *execution, const struct execution_i
     return entries;
 }
 
+static void record(struct execution *execution, uint64_t first_op, uint64_t now_ns)
+{
+    const uint64_t last_op = executor_executed_op(execution->executor);
+    if (last_op >= first_op) {
+        recorder_executed(&execution->recorder, first_op, last_op, now_ns);
+    }
+    recorder_flush(&execution->recorder);
+}
+
 static void publish(struct execution *execution)
 {
     const struct executor *executor = execution->executor;
@@ -127,9 +139,12 @@ static void *run(void *argument)
             return NULL;
         }
         const bool urgent = queue_count(&execution->work) >= EXECUTE_LAG_MAX / 2;
+        const uint64_t before = executor_executed_op(execution->executor);
         const size_t entries = work_through(execution, items, count);
-        wire_sender_tick(execution->outbox.sender, clock_monotonic_ns());
+        const uint64_t now_ns = clock_monotonic_ns();
+        wire_sender_tick(execution->outbox.sender, now_ns);
         outbox_flush(&execution->outbox);
+        record(execution, before + 1, now_ns);
         if (entries > 0) {
             publish(execution);
             execution->executed(execution->context, executor_executed_op(execution->executor),

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/runtime/recorder.h"
+
+#include <inttypes.h>
+
+#include "common/base/invariant.h"
+#include "common/os/endpoint.h"
+#include "common/os/logger.h"
+#include "common/os/trace_text.h"
+
+enum direction {
+    DIRECTION_RECEIVED,
+    DIRECTION_SENT,
+};
+
+/* ---- log lines (--trace-messages): the names are the replicas' ids, as in status ---- */
+
+static void say_peers(const struct recorder *recorder, const struct trace_event *event,
+                      const char *text)
+{
+    const struct member *members = recorder->configuration->members;
+    for (uint32_t i = 0; i < recorder->configuration->member_count; i++) {
+        if ((event->peers & (UINT32_C(1) << i)) != 0) {
+            log_info("%" PRIu32 " %s %" PRIu32 "  %s", members[recorder->self].replica_id,
+                     event->kind == TRACE_SENT ? "->" : "<-", members[i].replica_id, text);
+        }
+    }
+}
+
+static void say(const struct recorder *recorder, const struct trace_event *event)
+{
+    const uint32_t own = recorder->configuration->members[recorder->self].replica_id;
+    char text[TRACE_TEXT_MAX];
+    char address[NET_ADDRESS_TEXT_MAX];
+    trace_text(event, text);
+    if (event->kind == TRACE_STATE) {
+        log_info("%" PRIu32 " :  %s", own, text);
+    } else if (event->peers != 0) {
+        say_peers(recorder, event, text);
+    } else {
+        log_info("%" PRIu32 " %s %s  %s", own, event->kind == TRACE_SENT ? "->" : "<-",
+                 net_address_text(&event->address, address), text);
+    }
+}
+
+/* ---- events ---- */
+
+static void add(struct recorder *recorder, const struct trace_event *event)
+{
+    if (recorder->pending_count == RING_APPEND_MAX) {
+        recorder_flush(recorder);
+    }
+    recorder->pending[recorder->pending_count++] = *event;
+    if (recorder->log_lines) {
+        say(recorder, event);
+    }
+}
+
+static void add_state(struct recorder *recorder, enum trace_state state,
+                      const struct vr_glance *glance, uint64_t first_op, uint64_t last_op,
+                      uint64_t detail, uint64_t now_ns)
+{
+    const struct trace_event event = {
+        .time_ns = now_ns,
+        .kind = TRACE_STATE,
+        .type = (uint8_t)state,
+        .view_number = glance->view_number,
+        .first_op = first_op,
+        .last_op = last_op,
+        .commit_number = glance->commit_number,
+        .detail = detail,
+    };
+    add(recorder, &event);
+}
+
+/* What makes a message another one than the last of its type; rounds do not. 0: it cannot repeat.
+ */
+static uint64_t meaning(const struct trace_event *event)
+{
+    const uint64_t prime = UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t parts[] = {event->view_number, event->commit_number, event->first_op,
+                              event->detail};
+    size_t count = sizeof parts / sizeof parts[0];
+    switch ((enum message_type)event->type) {
+    case MESSAGE_COMMIT: /* its op number only repeats what Prepares said */
+        count = 2;
+        break;
+    case MESSAGE_PREPARE_OK:
+        count = 3;
+        break;
+    case MESSAGE_START_VIEW_CHANGE:
+    case MESSAGE_DO_VIEW_CHANGE:
+    case MESSAGE_START_VIEW:
+    case MESSAGE_GET_VIEW:
+    case MESSAGE_RECOVERY:
+    case MESSAGE_RECOVERY_RESPONSE:
+        break;
+    default:
+        return 0;
+    }
+    uint64_t mixed = prime;
+    for (size_t i = 0; i < count; i++) {
+        mixed = (mixed ^ parts[i]) * prime;
+        mixed ^= mixed >> 32;
+    }
+    return mixed != 0 ? mixed : 1;
+}
+
+/* Is this what the same sender has said to the same before? */
+static bool said_before(struct recorder *recorder, enum direction direction,
+                        const struct trace_event *event)
+{
+    const bool single = (event->peers & (event->peers - 1)) == 0;
+    const uint32_t slot = single && event->peers != 0 ? (uint32_t)__builtin_ctz(event->peers)
+                                                      : (uint32_t)REPLICAS_MAX;
+    uint64_t *last = &recorder->said[direction][slot][event->type];
+    const uint64_t means = meaning(event);
+    const bool repeated = means != 0 && means == *last;
+    *last = means;
+    return repeated;
+}
+
+static enum trace_verdict verdict_of_drop(enum drop_reason reason)
+{
+    switch (reason) {
+    case DROP_NONE:
+    case DROP_REASON_COUNT:
+        return VERDICT_ACCEPTED;
+    case DROP_INVALID:
+        return VERDICT_INVALID;
+    case DROP_NOT_MEMBER:
+        return VERDICT_NOT_MEMBER;
+    case DROP_CONFIGURATION:
+        return VERDICT_CONFIGURATION;
+    case DROP_IDENTITY:
+        return VERDICT_IDENTITY;
+    case DROP_INCARNATION:
+        return VERDICT_INCARNATION;
+    case DROP_STATUS:
+        return VERDICT_STATUS;
+    case DROP_OLD_VIEW:
+        return VERDICT_OLD_VIEW;
+    case DROP_NEWER_VIEW:
+        return VERDICT_NEWER_VIEW;
+    case DROP_EPOCH:
+        return VERDICT_EPOCH;
+    case DROP_NOT_PRIMARY:
+        return VERDICT_NOT_PRIMARY;
+    case DROP_NOT_FROM_PRIMARY:
+        return VERDICT_NOT_FROM_PRIMARY;
+    case DROP_DUPLICATE:
+        return VERDICT_DUPLICATE;
+    case DROP_CHECKSUM:
+        return VERDICT_CHECKSUM;
+    case DROP_UNKNOWN_OP:
+        return VERDICT_UNKNOWN_OP;
+    case DROP_NONCE:
+        return VERDICT_NONCE;
+    case DROP_STASH_FULL:
+        return VERDICT_STASH_FULL;
+    case DROP_LOG_FULL:
+        return VERDICT_LOG_FULL;
+    case DROP_RATE:
+        return VERDICT_RATE;
+    case DROP_OLD_REQUEST:
+        return VERDICT_OLD_REQUEST;
+    case DROP_STOPPED:
+        return VERDICT_STOPPED;
+    }
+    return VERDICT_ACCEPTED;
+}
+
+/* A request that became no entry was answered otherwise. */
+static enum trace_verdict verdict_of_request(const struct vr_outputs *outputs)
+{
+    for (uint32_t i = 0; i < outputs->count; i++) {
+        const struct vr_output *output = &outputs->items[i];
+        if (output->kind == VR_OUT_LOOKUP) {
+            return VERDICT_ANSWERED;
+        }
+        if (output->kind == VR_OUT_SEND_CLIENT) {
+            switch (output->send.message.type) {
+            case MESSAGE_NOT_PRIMARY:
+                return VERDICT_REDIRECTED;
+            case MESSAGE_BUSY:
+                return VERDICT_BUSY;
+            default:
+                return VERDICT_REFUSED;
+            }
+        }
+    }
+    return VERDICT_ACCEPTED;
+}
+
+static enum trace_verdict verdict_of(const struct message *message, const struct vr_glance *glance,
+                                     const struct vr_outputs *outputs)
+{
+    if (glance->dropped != DROP_NONE) {
+        return verdict_of_drop(glance->dropped);
+    }
+    if (message->type == MESSAGE_REQUEST) {
+        return verdict_of_request(outputs);
+    }
+    return glance->gap ? VERDICT_GAP : VERDICT_ACCEPTED;
+}
+
+/* ---- what happens ---- */
+
+void recorder_started(struct recorder *recorder, uint64_t incarnation, uint64_t now_ns)
+{
+    const struct vr_glance nothing = {.view_number = VIEW_NONE};
+    add_state(recorder, TRACE_STARTED, &nothing, 0, 0, incarnation, now_ns);
+}
+
+void recorder_received(struct recorder *recorder, const struct message *message,
+                       const struct vr_glance *glance, const struct vr_outputs *outputs,
+                       uint64_t now_ns)
+{
+    struct trace_event event;
+    trace_event_of_message(message, &event);
+    event.time_ns = now_ns;
+    event.kind = TRACE_RECEIVED;
+    event.verdict = (uint8_t)verdict_of(message, glance, outputs);
+    if (message->from == REPLICA_NONE) {
+        event.address = message->address;
+    } else {
+        const uint32_t peer = configuration_index(recorder->configuration, message->from);
+        event.peers = peer < REPLICAS_MAX ? UINT32_C(1) << peer : 0;
+        event.repeated = said_before(recorder, DIRECTION_RECEIVED, &event);
+    }
+    if (message->type == MESSAGE_REQUEST && event.verdict == VERDICT_ACCEPTED &&
+        glance->op_number == recorder->seen.op_number + 1) {
+        event.first_op = glance->op_number; /* the entry that it became */
+        event.last_op = glance->op_number;
+        event.view_number = glance->view_number;
+    }
+    add(recorder, &event);
+}
+
+/* V1: a suspicion may be over within the step that began it: its vote was the one that lacked. */
+static void note_suspicion(struct recorder *recorder, const struct vr_glance *now, uint64_t now_ns)
+{
+    const struct vr_glance *before = &recorder->seen;
+    if (now->suspicions != before->suspicions && before->acting_primary) {
+        add_state(recorder, TRACE_NO_QUORUM, before, 0, 0, 0, now_ns);
+    } else if (now->suspicions != before->suspicions) {
+        const uint64_t heard_ns = before->primary_heard_ns;
+        const bool known = heard_ns != 0 && heard_ns < now_ns;
+        add_state(recorder, TRACE_SUSPECTS, before, 0, 0, known ? now_ns - heard_ns : 0, now_ns);
+    } else if (before->suspecting && !now->suspecting && now->view_number == before->view_number &&
+               now->status == STATUS_NORMAL && before->status == STATUS_NORMAL) {
+        add_state(recorder, TRACE_HEARS, now, 0, 0, 0, now_ns);
+    }
+}
+
+static void note_status(struct recorder *recorder, const struct vr_glance *now, uint64_t now_ns)
+{
+    const struct vr_glance *before = &recorder->seen;
+    if (now->status == before->status && now->view_number == before->view_number &&
+        (now->status != STATUS_NORMAL || now->acting_primary == before->acting_primary)) {
+        return;
+    }
+    switch (now->status) {
+    case STATUS_NORMAL:
+        add_state(recorder, now->acting_primary ? TRACE_PRIMARY : TRACE_BACKUP, now, now->op_number,
+                  now->op_number, 0, now_ns);
+        break;
+    case STATUS_VIEW_CHANGE:
+        add_state(recorder, TRACE_VIEW_CHANGE, now, now->op_number, now->op_number, 0, now_ns);
+        break;
+    case STATUS_RECOVERING:
+        if (before->status != STATUS_RECOVERING) {
+            add_state(recorder, TRACE_RECOVERING, now, 0, 0, 0, now_ns);
+        }
+        break;
+    case STATUS_TRANSITIONING:
+        break;
+    }
+}
+
+static void note_sync(struct recorder *recorder, const struct vr_glance *now, uint64_t now_ns)
+{
+    const struct vr_glance *before = &recorder->seen;
+    if (now->sync_target != 0 && before->sync_target == 0) {
+        const uint64_t first_op = now->sync_from + 1;
+        add_state(recorder, TRACE_SYNC_BEGAN, now,
+                  first_op < now->sync_target ? first_op : now->sync_target, now->sync_target, 0,
+                  now_ns);
+    } else if (now->sync_target == 0 && before->sync_target != 0) {
+        add_state(recorder, TRACE_SYNC_ENDED, now, now->op_number, now->op_number, 0, now_ns);
+    }
+}
+
+void recorder_glanced(struct recorder *recorder, const struct vr_glance *now, uint64_t now_ns)
+{
+    const struct vr_glance *before = &recorder->seen;
+    if (now->suspecting != before->suspecting || now->suspicions != before->suspicions) {
+        note_suspicion(recorder, now, now_ns);
+    }
+    note_sync(recorder, now, now_ns);
+    note_status(recorder, now, now_ns);
+    if (now->commit_number > before->commit_number) {
+        add_state(recorder, TRACE_COMMITTED, now, before->commit_number + 1, now->commit_number, 0,
+                  now_ns);
+    }
+    if (now->diverged && !before->diverged) {
+        add_state(recorder, TRACE_DIVERGED, now, 0, 0, 0, now_ns);
+    }
+    if (now->stopped && !before->stopped) {
+        add_state(recorder, TRACE_STOPPED, now, 0, 0, 0, now_ns);
+    }
+    recorder->seen = *now;
+}
+
+void recorder_sent_peers(struct recorder *recorder, uint32_t member_mask,
+                         const struct message *message, uint64_t now_ns)
+{
+    struct trace_event event;
+    trace_event_of_message(message, &event);
+    event.time_ns = now_ns;
+    event.kind = TRACE_SENT;
+    event.peers = member_mask;
+    event.repeated = said_before(recorder, DIRECTION_SENT, &event);
+    add(recorder, &event);
+}
+
+void recorder_sent_client(struct recorder *recorder, const struct message *message, uint64_t now_ns)
+{
+    struct trace_event event;
+    trace_event_of_message(message, &event);
+    event.time_ns = now_ns;
+    event.kind = TRACE_SENT;
+    event.address = message->address;
+    add(recorder, &event);
+}
+
+void recorder_executed(struct recorder *recorder, uint64_t first_op, uint64_t last_op,
+                       uint64_t now_ns)
+{
+    const struct vr_glance nothing = {.view_number = VIEW_NONE};
+    add_state(recorder, TRACE_EXECUTED, &nothing, first_op, last_op, 0, now_ns);
+}
+
+void recorder_flush(struct recorder *recorder)
+{
+    if (recorder->pending_count > 0) {
+        event_ring_append(recorder->ring, recorder->pending, recorder->pending_count);
+        recorder->pending_count = 0;
+    }
+}
