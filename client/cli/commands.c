@@ -12,6 +12,7 @@
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
+#include "client/cli/trace.h"
 #include "client/lib/explain.h"
 
 /* ---- the shell's client ---- */
@@ -342,6 +343,9 @@ const struct command command_table[] = {
      status_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
+    {"trace", "[OPTIONS]", "Shows the messages of all replicas, in order.",
+     "trace --help lists its options; --op N explains one operation, --follow goes on.",
+     "trace --op 12", 0, SIZE_MAX, trace_run},
     {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, run_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
@@ -359,7 +363,8 @@ const struct command *command_find(const struct word *name)
 /* Commands that use the shell's session; the others find their own way to the group. */
 static bool needs_session(const struct command *command)
 {
-    return command->run != run_help && command->run != status_run && command->run != flood_run;
+    return command->run != run_help && command->run != status_run && command->run != flood_run &&
+           command->run != trace_run;
 }
 
 /* Runs a command whose words are what they mean. */

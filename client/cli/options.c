@@ -107,7 +107,7 @@ int options_parse(int argc, char **argv, struct options *options)
             "Talks to a viewstamp group. Without COMMAND it reads commands: from a terminal with "
             "line editing, else one a line.\v"
             "Commands: get KEY | set KEY VALUE | del KEY | cas KEY OLD NEW | incr KEY [N] | scan "
-            "[PREFIX] [LIMIT] | status | flood | help [COMMAND]\n\n"
+            "[PREFIX] [LIMIT] | status | flood | trace | help [COMMAND]\n\n"
             "Exit codes: 0 done; 1 definite failure (key not found, cas mismatch); 2 usage; 4 "
             "unavailable and surely not executed; 5 outcome unknown; 6 not permitted; 7 wrong "
             "cluster or version; 70/74/78 internal, I/O, configuration.",

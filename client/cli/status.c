@@ -257,7 +257,7 @@ static void print_table(const struct survey *survey, const struct health_report 
 
 /* ---- the command ---- */
 
-static int report_refusal(const struct shell *shell, const struct refused *refusal)
+int status_report_refusal(const struct shell *shell, const struct refused *refusal)
 {
     if (refusal->reason == REFUSED_VERSION) {
         return report_error(shell, EXIT_WRONG_GROUP, "wrong_version",
@@ -275,7 +275,7 @@ static int show(const struct shell *shell, const struct survey *survey)
 {
     const enum refused_reason reason = survey->refusal.reason;
     if (reason == REFUSED_CLUSTER || (reason == REFUSED_VERSION && !survey->has_configuration)) {
-        return report_refusal(shell, &survey->refusal);
+        return status_report_refusal(shell, &survey->refusal);
     }
     struct health_report health;
     health_judge(survey, &health);

@@ -34,7 +34,7 @@ const char *trace_verdict_name(enum trace_verdict verdict)
         [VERDICT_INVALID] = "invalid",
         [VERDICT_NOT_MEMBER] = "not a member",
         [VERDICT_CONFIGURATION] = "other configuration",
-        [VERDICT_IDENTITY] = "other data directory",
+        [VERDICT_IDENTITY] = "identity not known",
         [VERDICT_INCARNATION] = "from before a restart",
         [VERDICT_STATUS] = "wrong status for it",
         [VERDICT_OLD_VIEW] = "old view",

@@ -46,6 +46,7 @@ static void execute_entry(struct execution *execution, const struct vr_execution
 {
     struct reply reply;
     executor_execute(execution->executor, entry->bytes, entry->size, &reply);
+    recorder_executed(&execution->recorder, entry->op_number, clock_monotonic_ns());
     if (entry->reply) {
         send_reply(execution, &reply, entry->view_number, &entry->address);
     }
@@ -92,15 +93,6 @@ static size_t work_through(struct execution *execution, const struct execution_i
     return entries;
 }
 
-static void record(struct execution *execution, uint64_t first_op, uint64_t now_ns)
-{
-    const uint64_t last_op = executor_executed_op(execution->executor);
-    if (last_op >= first_op) {
-        recorder_executed(&execution->recorder, first_op, last_op, now_ns);
-    }
-    recorder_flush(&execution->recorder);
-}
-
 static void publish(struct execution *execution)
 {
     const struct executor *executor = execution->executor;
@@ -139,12 +131,10 @@ static void *run(void *argument)
             return NULL;
         }
         const bool urgent = queue_count(&execution->work) >= EXECUTE_LAG_MAX / 2;
-        const uint64_t before = executor_executed_op(execution->executor);
         const size_t entries = work_through(execution, items, count);
-        const uint64_t now_ns = clock_monotonic_ns();
-        wire_sender_tick(execution->outbox.sender, now_ns);
+        wire_sender_tick(execution->outbox.sender, clock_monotonic_ns());
         outbox_flush(&execution->outbox);
-        record(execution, before + 1, now_ns);
+        recorder_flush(&execution->recorder);
         if (entries > 0) {
             publish(execution);
             execution->executed(execution->context, executor_executed_op(execution->executor),

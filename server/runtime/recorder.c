@@ -51,9 +51,6 @@ static void add(struct recorder *recorder, const struct trace_event *event)
         recorder_flush(recorder);
     }
     recorder->pending[recorder->pending_count++] = *event;
-    if (recorder->log_lines) {
-        say(recorder, event);
-    }
 }
 
 static void add_state(struct recorder *recorder, enum trace_state state,
@@ -334,17 +331,30 @@ void recorder_sent_client(struct recorder *recorder, const struct message *messa
     add(recorder, &event);
 }
 
-void recorder_executed(struct recorder *recorder, uint64_t first_op, uint64_t last_op,
-                       uint64_t now_ns)
+/* One event for the run of ops since the last flush, in front of the replies to them. */
+void recorder_executed(struct recorder *recorder, uint64_t op_number, uint64_t now_ns)
 {
     const struct vr_glance nothing = {.view_number = VIEW_NONE};
-    add_state(recorder, TRACE_EXECUTED, &nothing, first_op, last_op, 0, now_ns);
+    if (recorder->executed_count > 0) {
+        struct trace_event *run = &recorder->pending[recorder->executed_count - 1];
+        INVARIANT(run->kind == TRACE_STATE && run->type == TRACE_EXECUTED);
+        INVARIANT(op_number == run->last_op + 1);
+        run->last_op = op_number;
+        return;
+    }
+    add_state(recorder, TRACE_EXECUTED, &nothing, op_number, op_number, 0, now_ns);
+    recorder->executed_count = recorder->pending_count;
 }
 
 void recorder_flush(struct recorder *recorder)
 {
-    if (recorder->pending_count > 0) {
-        event_ring_append(recorder->ring, recorder->pending, recorder->pending_count);
-        recorder->pending_count = 0;
+    if (recorder->pending_count == 0) {
+        return;
     }
+    for (size_t i = 0; recorder->log_lines && i < recorder->pending_count; i++) {
+        say(recorder, &recorder->pending[i]);
+    }
+    event_ring_append(recorder->ring, recorder->pending, recorder->pending_count);
+    recorder->pending_count = 0;
+    recorder->executed_count = 0;
 }

@@ -23,6 +23,7 @@ struct recorder {
     uint64_t said[2][REPLICAS_MAX + 1][MESSAGE_TYPE_MAX + 1];
     struct trace_event pending[RING_APPEND_MAX];
     size_t pending_count;
+    size_t executed_count; /* pending up to and with the run of ops executed; 0: there is none */
 };
 
 /* The first event: this process began. */
@@ -43,8 +44,8 @@ void recorder_sent_peers(struct recorder *recorder, uint32_t member_mask,
 void recorder_sent_client(struct recorder *recorder, const struct message *message,
                           uint64_t now_ns);
 
-void recorder_executed(struct recorder *recorder, uint64_t first_op, uint64_t last_op,
-                       uint64_t now_ns);
+/* Ops come one after the other. */
+void recorder_executed(struct recorder *recorder, uint64_t op_number, uint64_t now_ns);
 
 /* Hands what was collected to the ring. */
 void recorder_flush(struct recorder *recorder);
