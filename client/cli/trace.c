@@ -348,7 +348,6 @@ static void show_round(struct trace *trace, uint64_t now_ns, uint64_t total_lost
     bool *used[REPLICAS_MAX] = {NULL};
     for (uint32_t i = 0; i < pull->member_count; i++) {
         const uint64_t lost = trace_pull_take_lost(pull, i);
-        pull->sources[i].gaps = lost > 0;
         total_lost[i] += lost;
         used[i] = must_calloc(pull->sources[i].count + 1, sizeof(bool));
         if (lost > 0) {

@@ -3,12 +3,10 @@
  * other, then, if the group changed its view meanwhile, the view change. */
 #include "client/cli/trace_explain.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "client/cli/memory.h"
 #include "common/os/clock.h"
-
-#include <stdlib.h>
 
 enum {
     /* A client that opens a session for one request sends that as soon as the session is there. */
@@ -102,27 +100,23 @@ struct name {
     uint64_t request_number;
 };
 
-/* A line of this client's request; the answer to a Register has the session that it opened. */
-static bool is_named(const struct trace_line *line, const struct name *name)
-{
-    const struct trace_event *e = &line->event;
-    if (line->fate == FATE_STATE || message_is_from_replica((enum message_type)e->type) ||
-        e->client_id_low != name->client_id_low || e->request_number != name->request_number) {
-        return false;
-    }
-    if (name->session == 0) {
-        return e->session == (e->type == MESSAGE_REPLY ? e->first_op : 0);
-    }
-    return e->session == name->session;
-}
-
-/* A Reply to a Register has request number 0, like one to an Unregister; that one's session is an
- * earlier op. */
+/* Whose request an event is of. Opening a session is named by no session, though the answer has the
+ * one that it opened: the op itself. Closing it has number 0 as well. */
 static struct name name_of(const struct trace_event *event)
 {
-    const bool opens = event->type == MESSAGE_REPLY && event->request_number == 0 &&
-                       event->session == event->first_op;
-    return (struct name){event->client_id_low, opens ? 0 : event->session, event->request_number};
+    const bool opened = event->type == MESSAGE_REPLY && event->request_number == 0 &&
+                        event->session == event->first_op;
+    return (struct name){event->client_id_low, opened ? 0 : event->session, event->request_number};
+}
+
+static bool is_named(const struct trace_line *line, const struct name *name)
+{
+    if (line->fate == FATE_STATE || message_is_from_replica((enum message_type)line->event.type)) {
+        return false;
+    }
+    const struct name own = name_of(&line->event);
+    return own.client_id_low == name->client_id_low && own.session == name->session &&
+           own.request_number == name->request_number;
 }
 
 static bool find_name(const struct trace_lines *lines, uint64_t op_number, struct name *name)

@@ -314,6 +314,17 @@ static bool is_known(const struct trace_member *member)
     return known;
 }
 
+/* Something was lost in this round, or is not there yet. */
+static bool is_behind(const struct trace_member *member)
+{
+    for (uint32_t lane = 0; lane < TRACE_LANE_COUNT; lane++) {
+        if (member->lanes[lane].lost > 0 || member->lanes[lane].cursor < member->lanes[lane].next) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void trace_pull_once(struct trace_pull *pull, uint64_t newest, uint64_t deadline_ns)
 {
     pull->follow = false;
@@ -335,7 +346,10 @@ void trace_pull_more(struct trace_pull *pull, uint64_t deadline_ns)
     run(pull, deadline_ns);
     const uint64_t now_ns = clock_monotonic_ns();
     for (uint32_t i = 0; i < pull->member_count; i++) {
-        const struct trace_member *member = &pull->members[i];
+        struct trace_member *member = &pull->members[i];
+        member->behind_ns = is_behind(member) ? now_ns : member->behind_ns;
+        pull->sources[i].gaps =
+            now_ns - member->behind_ns < TRACE_BEHIND_MS * NANOSECONDS_PER_MILLISECOND;
         pull->sources[i].answered = is_known(member) && !is_quiet(member, now_ns);
     }
 }
@@ -368,6 +382,7 @@ int trace_pull_open(struct trace_pull *pull, const struct survey *survey, uint32
             addresses[address_count++] = pull->members[i].address;
         }
         pull->members[i].reachable = pull->members[i].reachable && survey->targets[i].answered;
+        pull->members[i].heard_ns = pull->members[i].reachable ? clock_monotonic_ns() : 0;
     }
     const struct channel_handler handler = {
         .context = pull,

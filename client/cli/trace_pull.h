@@ -15,6 +15,7 @@
 
 enum {
     TRACE_FOLLOW_PAGES = 4, /* pages of one lane of one replica in one round of following */
+    TRACE_BEHIND_MS = 1000, /* so long after a loss nothing is said of what is missing */
 };
 
 /* One lane of one replica. */
@@ -39,6 +40,7 @@ struct trace_member {
     uint64_t token;
     bool reachable; /* it answered the survey */
     uint64_t heard_ns;
+    uint64_t behind_ns; /* following: when events were last lost, or left for the next round */
     struct trace_lane_pull lanes[TRACE_LANE_COUNT];
     size_t capacity; /* of its source's events */
 };

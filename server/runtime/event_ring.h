@@ -8,7 +8,7 @@
  *            TRACE_EVENTS_MAX out. Writers bring their events in batches (recorder.h), so that few
  *            take it. Nothing else is locked meanwhile.
  * Ownership: events are copied in and out.
- * Memory:    one region, reserved at init, touched as it fills: 2.6 MiB at most. */
+ * Memory:    one region, reserved at init, touched as it fills: 2.8 MiB at most. */
 #ifndef VR_RUNTIME_EVENT_RING_H
 #define VR_RUNTIME_EVENT_RING_H
 
