@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -42,6 +43,14 @@ def in_order(lines, *steps):
 def op_of(group, key):
     done = group.client("--json", "set", key, "v")
     return json.loads(done.stdout)["op"]
+
+
+def pause(pid):
+    """SIGSTOP, and waits until it has reached every thread; as quick as that may be."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+                           for task in pathlib.Path(f"/proc/{pid}/task").iterdir()),
+               f"all threads of {pid} stopped")
 
 
 class Session:
@@ -191,7 +200,7 @@ class FailOver(ClusterTest):
         c.wait_normal()
         c.wait_equal()  # the backups know all that was said, so that both can vote
         old = c.primary()
-        os.kill(c.pids()[old], signal.SIGSTOP)
+        pause(c.pids()[old])
         session.begin("set k 2")
         time.sleep(0.03)
         c.kill(old)
@@ -222,14 +231,15 @@ class FailOver(ClusterTest):
         old = c.primary()
         backups = [i for i in range(3) if i != old]
         before = c.replica(old)["op"]
+        pids = c.pids()
         for backup in backups:
-            os.kill(c.pids()[backup], signal.SIGSTOP)
+            pause(pids[backup])
         session.begin("set k 2")
         wait_until(lambda: c.replica(old)["op"] > before, "the entry in the primary's log")
         time.sleep(0.05)
         c.kill(old)
         for backup in backups:
-            os.kill(c.pids()[backup], signal.SIGCONT)
+            os.kill(pids[backup], signal.SIGCONT)
         op = session.answer()["op"]
         self.assertEqual(op, before + 1)
         _, lines = trace(c, "--op", str(op))
