@@ -46,7 +46,7 @@ static void execute_entry(struct execution *execution, const struct vr_execution
 {
     struct reply reply;
     executor_execute(execution->executor, entry->bytes, entry->size, &reply);
-    recorder_executed(&execution->recorder, entry->op_number, clock_monotonic_ns());
+    recorder_executed(&execution->recorder, entry->op_number);
     if (entry->reply) {
         send_reply(execution, &reply, entry->view_number, &entry->address);
     }

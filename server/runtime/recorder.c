@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "common/base/invariant.h"
+#include "common/os/clock.h"
 #include "common/os/endpoint.h"
 #include "common/os/logger.h"
 #include "common/os/trace_text.h"
@@ -332,7 +333,7 @@ void recorder_sent_client(struct recorder *recorder, const struct message *messa
 }
 
 /* One event for the run of ops since the last flush, in front of the replies to them. */
-void recorder_executed(struct recorder *recorder, uint64_t op_number, uint64_t now_ns)
+void recorder_executed(struct recorder *recorder, uint64_t op_number)
 {
     const struct vr_glance nothing = {.view_number = VIEW_NONE};
     if (recorder->executed_count > 0) {
@@ -342,7 +343,7 @@ void recorder_executed(struct recorder *recorder, uint64_t op_number, uint64_t n
         run->last_op = op_number;
         return;
     }
-    add_state(recorder, TRACE_EXECUTED, &nothing, op_number, op_number, 0, now_ns);
+    add_state(recorder, TRACE_EXECUTED, &nothing, op_number, op_number, 0, clock_monotonic_ns());
     recorder->executed_count = recorder->pending_count;
 }
 

@@ -44,8 +44,8 @@ void recorder_sent_peers(struct recorder *recorder, uint32_t member_mask,
 void recorder_sent_client(struct recorder *recorder, const struct message *message,
                           uint64_t now_ns);
 
-/* Ops come one after the other. */
-void recorder_executed(struct recorder *recorder, uint64_t op_number, uint64_t now_ns);
+/* Ops come one after the other; the clock is read for the first of a run alone. */
+void recorder_executed(struct recorder *recorder, uint64_t op_number);
 
 /* Hands what was collected to the ring. */
 void recorder_flush(struct recorder *recorder);

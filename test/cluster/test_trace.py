@@ -176,6 +176,17 @@ class Operation(ClusterTest):
         self.assertEqual(done.stdout.splitlines()[-1], b"v")
 
 
+class SmallDatagrams(ClusterTest):
+    def test_pages_that_come_in_parts(self):
+        """M6: 256 events are some 30 KB, which is many datagrams of 1,400 bytes."""
+        c = self.script_cluster(3, "--datagram-size", "1400")
+        c.wait_normal()
+        commands = b"".join(b"set k%d v\n" % i for i in range(300))
+        self.assertEqual(c.client(stdin=commands).returncode, EXIT_OK)
+        _, lines = trace(c, "--all", "--type", "Request")
+        self.assertEqual(len({line["last_op"] for line in lines if line["accepted"]}), 302)
+
+
 class Nobody(ClusterTest):
     def test_nobody_answers(self):
         nobody = Group(3, free_first_port(3))

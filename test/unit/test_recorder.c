@@ -193,14 +193,14 @@ END_TEST
 START_TEST(a_run_of_executed_ops_is_one_event)
 {
     struct message reply = {.type = MESSAGE_REPLY, .reply = {.op_number = 5, .status = REPLY_OK}};
-    recorder_executed(recorder, 5, 1);
+    recorder_executed(recorder, 5);
     recorder_sent_client(recorder, &reply, 2);
-    recorder_executed(recorder, 6, 3);
+    recorder_executed(recorder, 6);
     ck_assert_uint_eq(recorded(TRACE_LANE_OPERATIONS), 2);
     ck_assert_uint_eq(events[0].type, TRACE_EXECUTED);
     ck_assert_uint_eq(events[0].last_op, 6);
     ck_assert_uint_eq(events[1].type, MESSAGE_REPLY);
-    recorder_executed(recorder, 7, 4);
+    recorder_executed(recorder, 7);
     ck_assert_uint_eq(recorded(TRACE_LANE_OPERATIONS), 3);
     ck_assert_uint_eq(events[2].first_op, 7);
 }
