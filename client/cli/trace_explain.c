@@ -111,7 +111,7 @@ static struct name name_of(const struct trace_event *event)
 
 static bool is_named(const struct trace_line *line, const struct name *name)
 {
-    if (line->fate == FATE_STATE || message_is_from_replica((enum message_type)line->event.type)) {
+    if (line->fate == FATE_STATE || !trace_event_is_client(&line->event)) {
         return false;
     }
     const struct name own = name_of(&line->event);
@@ -146,13 +146,13 @@ struct story {
 
 static bool covers(const struct trace_event *event, uint64_t op_number)
 {
-    return event->first_op <= op_number && op_number <= event->last_op;
+    return event->first_op <= op_number && op_number <= trace_event_last_op(event);
 }
 
 /* A PrepareOk covers all before its op: the first of a backup in a view that does is the one. */
 static bool is_first_ack(struct story *story, const struct trace_line *line)
 {
-    if (line->event.last_op < story->op_number || line->from >= REPLICAS_MAX ||
+    if (line->event.first_op < story->op_number || line->from >= REPLICAS_MAX ||
         line->to >= REPLICAS_MAX ||
         story->acked_view[line->from][line->to] == line->event.view_number) {
         return false;

@@ -48,7 +48,7 @@ static bool passes_ops(const struct trace_filter *filter, const struct trace_eve
         return event->commit_number >= filter->first_op && event->commit_number <= filter->last_op;
     }
     return is_about_ops(event) && event->first_op <= filter->last_op &&
-           event->last_op >= filter->first_op;
+           trace_event_last_op(event) >= filter->first_op;
 }
 
 static bool passes_member(const struct trace_filter *filter, const struct trace_line *line)

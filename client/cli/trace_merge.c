@@ -45,10 +45,7 @@ static int by_time(const void *a, const void *b)
 {
     const struct trace_event *x = a;
     const struct trace_event *y = b;
-    if (x->time_ns != y->time_ns) {
-        return x->time_ns < y->time_ns ? -1 : 1;
-    }
-    return x->number < y->number ? -1 : x->number > y->number;
+    return x->time_ns < y->time_ns ? -1 : x->time_ns > y->time_ns;
 }
 
 static uint64_t key_of(const struct trace_event *e, uint32_t from, uint32_t to)
@@ -58,7 +55,7 @@ static uint64_t key_of(const struct trace_event *e, uint32_t from, uint32_t to)
         (uint64_t)e->type << 16 | from << 8 | to,
         e->view_number,
         e->first_op,
-        e->last_op,
+        e->op_count,
         e->commit_number,
         e->detail,
     };
@@ -82,7 +79,10 @@ static void add_end(struct ends *ends, const struct end *end)
 static void collect_event(struct merge *merge, uint32_t source, size_t index)
 {
     const struct trace_event *event = &merge->sources[source].events[index];
-    for (uint32_t peer = 0; event->kind != TRACE_STATE && peer < merge->count; peer++) {
+    if (event->kind == TRACE_STATE || trace_event_is_client(event)) {
+        return;
+    }
+    for (uint32_t peer = 0; peer < merge->count; peer++) {
         if ((event->peers & (UINT32_C(1) << peer)) == 0 || peer == source) {
             continue;
         }
@@ -232,7 +232,7 @@ static struct trace_line *add_line(struct merge *merge, enum trace_fate fate, ui
         .sent_index = SIZE_MAX,
         .received_index = SIZE_MAX,
     };
-    line->repeated = line->event.repeated;
+    line->repeated = line->event.repeated != 0;
     return line;
 }
 
@@ -268,7 +268,7 @@ static void add_received(struct merge *merge, const struct end *end)
     struct trace_line *line;
     if (end->other != NULL && end->other->line != SIZE_MAX) {
         line = &merge->lines->items[end->other->line];
-        line->repeated = line->repeated && event->repeated;
+        line->repeated = line->repeated && event->repeated != 0;
     } else {
         line = add_line(merge, FATE_RECEIVED, end->source, end->event);
         line->from = end->peer;

@@ -8,7 +8,6 @@
 
 #include "client/cli/json_text.h"
 #include "common/os/clock.h"
-#include "common/os/endpoint.h"
 #include "common/os/trace_text.h"
 
 const char *trace_outcome(const struct trace_line *line)
@@ -137,9 +136,9 @@ static void set_numbers(json_t *object, const struct trace_event *event)
     if (event->view_number != VIEW_NONE) {
         json_set_u64(object, "view", view_within_epoch(event->view_number));
     }
-    if (event->last_op != 0) {
+    if (event->first_op != 0) {
         json_set_u64(object, "first_op", event->first_op);
-        json_set_u64(object, "last_op", event->last_op);
+        json_set_u64(object, "last_op", trace_event_last_op(event));
     }
     const bool has_commit = event->kind == TRACE_STATE
                                 ? event->view_number != VIEW_NONE
@@ -154,11 +153,11 @@ static void set_numbers(json_t *object, const struct trace_event *event)
 
 static void set_client(json_t *object, const struct trace_line *line)
 {
-    char address[NET_ADDRESS_TEXT_MAX];
+    char address[TRACE_CLIENT_TEXT_MAX];
     json_set_hex(object, "client", line->event.client_id_low);
     json_set_u64(object, "session", line->event.session);
     json_set_u64(object, "request", line->event.request_number);
-    json_set_text(object, "address", net_address_text(&line->event.address, address));
+    json_set_text(object, "address", trace_text_client(&line->event, address));
 }
 
 static void set_message(json_t *object, const struct trace_names *names,

@@ -57,7 +57,7 @@ enum {
     TRACE_CHANGES_MAX = 4096,     /* view changes, recovery, status: these stay longest */
     TRACE_REPEATS_MAX = 4096,     /* what says nothing new: idle heartbeats */
     TRACE_EVENTS_MAX = 256,       /* events in one TraceReport */
-    TRACE_REPORT_EVENTS_SIZE_MAX = 30 * 1024,
+    TRACE_REPORT_EVENTS_SIZE_MAX = 16 * 1024,
     TRACE_REPORTS_PER_SECOND = 400, /* that a replica answers, and at once after a pause */
 
     /* One event's outputs (server/vr/vr.h). */

@@ -1,26 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trace_event.c - little-endian, in the order of the struct:
- *
- *    0  ten u64  number to request_number
- *   80  ip       16 bytes
- *   96  port     u16
- *   98  zero     u16
- *  100  scope    u32
- *  104  peers    u32
- *  108  payload  u32
- *  112  kind, type, verdict, extra  u8 each; the top bit of kind: repeated */
 #include "common/base/trace_event.h"
 
-#include "common/base/bytes.h"
+#include <string.h>
 
-enum {
-    NUMBERS = 10,
-    AT_ADDRESS = NUMBERS * 8,
-    AT_PEERS = AT_ADDRESS + 24,
-    AT_KIND = AT_PEERS + 8,
-    KIND_REPEATED = 0x80,
-};
-_Static_assert(AT_KIND + 4 == TRACE_EVENT_SIZE, "the byte form is as long as its fields");
+#include "common/base/bytes.h" /* the byte form needs a little-endian machine */
 
 const char *trace_verdict_name(enum trace_verdict verdict)
 {
@@ -76,11 +59,29 @@ const char *trace_state_name(enum trace_state state)
     return (unsigned)state <= TRACE_STATE_MAX ? names[state] : NULL;
 }
 
+bool trace_event_is_client(const struct trace_event *event)
+{
+    return event->kind != TRACE_STATE && event->type != MESSAGE_REFUSED &&
+           !message_is_from_replica((enum message_type)event->type);
+}
+
+uint64_t trace_event_last_op(const struct trace_event *event)
+{
+    if (trace_event_is_client(event) || event->op_count == 0) {
+        return event->first_op;
+    }
+    return event->first_op + event->op_count - 1;
+}
+
 /* ---- from a message ---- */
 
-static void of_client(struct trace_event *e, struct client_id client_id, uint64_t session,
-                      uint64_t request_number)
+static void of_client(struct trace_event *e, const struct message *m, struct client_id client_id,
+                      uint64_t session, uint64_t request_number)
 {
+    memcpy(&e->client_ip, m->address.ip + sizeof m->address.ip - sizeof e->client_ip,
+           sizeof e->client_ip);
+    e->client_port = m->address.port;
+    e->client_ipv6 = m->address.ip[10] != 0xff || m->address.ip[11] != 0xff; /* types.h */
     e->client_id_low = client_id.low;
     e->session = session;
     e->request_number = request_number;
@@ -89,7 +90,7 @@ static void of_client(struct trace_event *e, struct client_id client_id, uint64_
 static void of_entries(struct trace_event *e, uint64_t first_op, uint32_t count, uint32_t size)
 {
     e->first_op = first_op;
-    e->last_op = first_op + count - (count > 0 ? 1 : 0);
+    e->op_count = count;
     e->payload_size = size;
 }
 
@@ -97,7 +98,7 @@ static void of_log(struct trace_event *e, uint64_t view_number, const struct log
 {
     e->view_number = view_number;
     e->first_op = log->op_number;
-    e->last_op = log->op_number;
+    e->op_count = 1;
     e->commit_number = log->commit_number;
     e->detail = log->last_normal_view;
 }
@@ -106,26 +107,25 @@ static void of_client_message(const struct message *m, struct trace_event *e)
 {
     switch (m->type) {
     case MESSAGE_REQUEST:
-        of_client(e, m->request.client_id, m->request.session, m->request.request_number);
+        of_client(e, m, m->request.client_id, m->request.session, m->request.request_number);
         e->payload_size = m->request.operation_size;
         e->extra = (uint8_t)m->request.kind;
         break;
     case MESSAGE_REPLY:
-        of_client(e, m->reply.client_id, m->reply.session, m->reply.request_number);
+        of_client(e, m, m->reply.client_id, m->reply.session, m->reply.request_number);
         e->view_number = m->reply.view_number;
         e->first_op = m->reply.op_number;
-        e->last_op = m->reply.op_number;
         e->payload_size = m->reply.result_size;
         e->extra = (uint8_t)m->reply.status;
         break;
     case MESSAGE_NOT_PRIMARY:
-        of_client(e, m->not_primary.client_id, m->not_primary.session,
+        of_client(e, m, m->not_primary.client_id, m->not_primary.session,
                   m->not_primary.request_number);
         e->view_number = m->not_primary.last_normal_view;
         e->extra = (uint8_t)m->not_primary.status;
         break;
     case MESSAGE_BUSY:
-        of_client(e, m->busy.client_id, m->busy.session, m->busy.request_number);
+        of_client(e, m, m->busy.client_id, m->busy.session, m->busy.request_number);
         e->view_number = m->busy.view_number;
         e->extra = (uint8_t)m->busy.reason;
         break;
@@ -149,13 +149,13 @@ static void of_peer_message(const struct message *m, struct trace_event *e)
     case MESSAGE_PREPARE_OK:
         e->view_number = m->prepare_ok.view_number;
         e->first_op = m->prepare_ok.op_number;
-        e->last_op = m->prepare_ok.op_number;
+        e->op_count = 1;
         e->detail = m->prepare_ok.round;
         break;
     case MESSAGE_COMMIT:
         e->view_number = m->commit.view_number;
         e->first_op = m->commit.op_number;
-        e->last_op = m->commit.op_number;
+        e->op_count = 1;
         e->commit_number = m->commit.commit_number;
         e->detail = m->commit.round;
         break;
@@ -177,7 +177,7 @@ static void of_peer_message(const struct message *m, struct trace_event *e)
     case MESSAGE_CATCHUP_REQUEST:
         e->view_number = m->catchup_request.last_normal_view;
         e->first_op = m->catchup_request.from_op;
-        e->last_op = m->catchup_request.to_op;
+        e->op_count = (uint32_t)(m->catchup_request.to_op - m->catchup_request.from_op) + 1;
         e->detail = m->catchup_request.nonce;
         break;
     case MESSAGE_CATCHUP_RESPONSE:
@@ -240,28 +240,7 @@ enum trace_lane trace_event_lane(const struct trace_event *event)
     }
 }
 
-/* ---- bytes ---- */
-
-void trace_event_encode(const struct trace_event *e, uint8_t *bytes)
-{
-    const uint64_t numbers[NUMBERS] = {
-        e->number,        e->time_ns, e->view_number,   e->first_op, e->last_op,
-        e->commit_number, e->detail,  e->client_id_low, e->session,  e->request_number,
-    };
-    for (size_t i = 0; i < NUMBERS; i++) {
-        bytes_put_u64(bytes + i * 8, numbers[i]);
-    }
-    memcpy(bytes + AT_ADDRESS, e->address.ip, sizeof e->address.ip);
-    bytes_put_u16(bytes + AT_ADDRESS + 16, e->address.port);
-    bytes_put_u16(bytes + AT_ADDRESS + 18, 0);
-    bytes_put_u32(bytes + AT_ADDRESS + 20, e->address.scope_id);
-    bytes_put_u32(bytes + AT_PEERS, e->peers);
-    bytes_put_u32(bytes + AT_PEERS + 4, e->payload_size);
-    bytes[AT_KIND] = (uint8_t)(e->kind | (e->repeated ? KIND_REPEATED : 0));
-    bytes[AT_KIND + 1] = e->type;
-    bytes[AT_KIND + 2] = e->verdict;
-    bytes[AT_KIND + 3] = e->extra;
-}
+/* ---- what came from outside ---- */
 
 /* What message.c knows no name for is none. */
 static bool type_known(const struct trace_event *e)
@@ -273,40 +252,13 @@ static bool type_known(const struct trace_event *e)
            message_type_name((enum message_type)e->type)[0] != '?';
 }
 
-static bool event_valid(const struct trace_event *e)
-{
-    return type_known(e) && e->first_op <= e->last_op && e->peers < UINT32_C(1) << REPLICAS_MAX &&
-           trace_verdict_name((enum trace_verdict)e->verdict) != NULL &&
-           (e->kind != TRACE_STATE || e->peers == 0);
-}
-
 bool trace_event_decode(const uint8_t *bytes, struct trace_event *e)
 {
-    uint64_t numbers[NUMBERS];
-    for (size_t i = 0; i < NUMBERS; i++) {
-        numbers[i] = bytes_get_u64(bytes + i * 8);
-    }
-    *e = (struct trace_event){
-        .number = numbers[0],
-        .time_ns = numbers[1],
-        .view_number = numbers[2],
-        .first_op = numbers[3],
-        .last_op = numbers[4],
-        .commit_number = numbers[5],
-        .detail = numbers[6],
-        .client_id_low = numbers[7],
-        .session = numbers[8],
-        .request_number = numbers[9],
-        .address = {.port = bytes_get_u16(bytes + AT_ADDRESS + 16),
-                    .scope_id = bytes_get_u32(bytes + AT_ADDRESS + 20)},
-        .peers = bytes_get_u32(bytes + AT_PEERS),
-        .payload_size = bytes_get_u32(bytes + AT_PEERS + 4),
-        .kind = (uint8_t)(bytes[AT_KIND] & ~KIND_REPEATED),
-        .type = bytes[AT_KIND + 1],
-        .verdict = bytes[AT_KIND + 2],
-        .extra = bytes[AT_KIND + 3],
-        .repeated = (bytes[AT_KIND] & KIND_REPEATED) != 0,
-    };
-    memcpy(e->address.ip, bytes + AT_ADDRESS, sizeof e->address.ip);
-    return event_valid(e) && bytes_get_u16(bytes + AT_ADDRESS + 18) == 0;
+    memcpy(e, bytes, sizeof *e);
+    const bool client = trace_event_is_client(e);
+    return type_known(e) && trace_verdict_name((enum trace_verdict)e->verdict) != NULL &&
+           e->client_ipv6 <= (client ? 1 : 0) && e->repeated <= (client ? 0 : 1) &&
+           (client || e->session == 0) && (client || e->peers < 1u << REPLICAS_MAX) &&
+           (client || e->op_count == 0 || e->first_op <= UINT64_MAX - (e->op_count - 1)) &&
+           (e->kind != TRACE_STATE || e->peers == 0);
 }

@@ -2,8 +2,7 @@
 /* trace_event.h - what a replica remembers of one message it sent or stepped, or of one change of
  * its own state, for people who want to see the protocol at work (M8).
  *
- * An event is small and of one size, says who, what and when, and holds no payload. It has one byte
- * form (TRACE_EVENT_SIZE), so that a page of them is a copy.
+ * An event is small and of one size, says who, what and when, and holds no payload.
  *
  * Threads: plain data; the functions are pure. */
 #ifndef VR_BASE_TRACE_EVENT_H
@@ -74,28 +73,52 @@ const char *trace_verdict_name(enum trace_verdict verdict);
 /* "view change", "primary", ...; NULL: there is no such state. */
 const char *trace_state_name(enum trace_state state);
 
+/* One line of the cache, and at the same time the byte form: little-endian, as it lies here. What a
+ * message between replicas has and one to or from a client has not shares its place with the
+ * client's (trace_event_is_client() tells). */
 struct trace_event {
-    uint64_t number;      /* rising within one replica, over all lanes; given by its ring */
-    uint64_t time_ns;     /* the replica's monotonic clock */
+    uint64_t time_ns;     /* the replica's monotonic clock; no two of one thread have the same */
     uint64_t view_number; /* 0: the message has none */
-    uint64_t first_op;    /* ops that the message is about; both 0: none. One of a log: its head */
-    uint64_t last_op;
-    uint64_t commit_number;
-    uint64_t detail;        /* Prepare, PrepareOk, Commit: the round; log sync, Recovery: the nonce;
-                               DoViewChange, StartView: last_normal_view; a state: see there */
-    uint64_t client_id_low; /* Request and its answers */
-    uint64_t session;
-    uint64_t request_number;
-    struct net_address address; /* of the client; unknown in what goes between replicas */
-    uint32_t peers;        /* bit i: to or from member i; 0: to or from a client, or own state */
+    uint64_t first_op;    /* the first of the ops that it is about, 0 none; of a log its head */
+    union {
+        uint64_t commit_number;
+        uint64_t request_number; /* client */
+    };
+    union {
+        uint64_t detail; /* Prepare, PrepareOk, Commit: the round; log sync, Recovery: the nonce;
+                            DoViewChange, StartView: last_normal_view; a state: see there */
+        uint64_t client_id_low; /* client */
+    };
+    uint64_t session; /* client; else 0 */
+    union {
+        uint32_t op_count;  /* from first_op on */
+        uint32_t client_ip; /* client: the last four bytes of its address, all of an IPv4 one */
+    };
     uint32_t payload_size; /* bytes of operation, result or entries */
     uint8_t kind;          /* enum trace_kind */
     uint8_t type;          /* enum message_type, or enum trace_state */
     uint8_t verdict;       /* enum trace_verdict, of what was received */
     uint8_t extra;         /* NotPrimary: enum vr_status; Busy: enum busy_reason; Reply: enum
                               reply_status; Refused: enum refused_reason; Request: enum entry_kind */
-    bool repeated; /* says what the same sender has said before: idle heartbeats above all */
+    union {
+        uint16_t peers;       /* bit i: to or from member i; 0 in a state */
+        uint16_t client_port; /* client */
+    };
+    uint8_t repeated; /* 1: says what the same sender has said before, idle heartbeats above all */
+    uint8_t client_ipv6; /* client: 1 if client_ip is the end of an IPv6 address; else 0 */
 };
+
+enum { TRACE_EVENT_SIZE = 64 };
+_Static_assert(sizeof(struct trace_event) == TRACE_EVENT_SIZE, "no padding: it is the byte form");
+_Static_assert(TRACE_EVENTS_MAX *TRACE_EVENT_SIZE <= TRACE_REPORT_EVENTS_SIZE_MAX,
+               "a full page fits in a TraceReport");
+_Static_assert(REPLICAS_MAX <= 16, "sets of peers are 16-bit masks");
+
+/* A request, or an answer to one. */
+bool trace_event_is_client(const struct trace_event *event);
+
+/* The last op that it is about; 0: none. */
+uint64_t trace_event_last_op(const struct trace_event *event);
 
 /* Fills in what an event says of the message itself; the rest is the caller's. */
 void trace_event_of_message(const struct message *message, struct trace_event *event);
@@ -108,13 +131,6 @@ enum trace_lane {
     TRACE_LANE_COUNT = 3,
 };
 enum trace_lane trace_event_lane(const struct trace_event *event);
-
-enum { TRACE_EVENT_SIZE = 116 };
-_Static_assert(TRACE_EVENTS_MAX *TRACE_EVENT_SIZE <= TRACE_REPORT_EVENTS_SIZE_MAX,
-               "a full page fits in a TraceReport");
-
-/* Writes TRACE_EVENT_SIZE bytes. */
-void trace_event_encode(const struct trace_event *event, uint8_t *bytes);
 
 /* Reads TRACE_EVENT_SIZE bytes. False if a field is out of its range. */
 bool trace_event_decode(const uint8_t *bytes, struct trace_event *event);

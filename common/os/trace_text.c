@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/os/clock.h"
 
@@ -41,10 +42,11 @@ static void say_view(struct line *line, const char *name, uint64_t view_number)
 
 static void say_ops(struct line *line, const struct trace_event *e)
 {
-    if (e->first_op == e->last_op) {
+    const uint64_t last_op = trace_event_last_op(e);
+    if (e->first_op == last_op) {
         say(line, "op %" PRIu64, e->first_op);
     } else {
-        say(line, "ops %" PRIu64 "..%" PRIu64, e->first_op, e->last_op);
+        say(line, "ops %" PRIu64 "..%" PRIu64, e->first_op, last_op);
     }
 }
 
@@ -217,7 +219,7 @@ static void say_state(struct line *line, const struct trace_event *e)
         say(line, "from the others");
         break;
     case TRACE_SYNC_ENDED:
-        say(line, "log sync ended, head op %" PRIu64, e->last_op);
+        say(line, "log sync ended, head op %" PRIu64, e->first_op);
         break;
     case TRACE_DIVERGED:
         say(line, "DIVERGED: left service");
@@ -258,5 +260,19 @@ const char *trace_text_details(const struct trace_event *event, char text[TRACE_
     struct line line = {.text = text};
     text[0] = '\0';
     say_details(&line, event);
+    return text;
+}
+
+const char *trace_text_client(const struct trace_event *event, char text[TRACE_CLIENT_TEXT_MAX])
+{
+    uint8_t ip[sizeof event->client_ip];
+    memcpy(ip, &event->client_ip, sizeof ip);
+    if (event->client_ipv6 != 0) {
+        (void)snprintf(text, TRACE_CLIENT_TEXT_MAX, "[..%02x%02x:%02x%02x]:%u", ip[0], ip[1], ip[2],
+                       ip[3], (unsigned)event->client_port);
+    } else {
+        (void)snprintf(text, TRACE_CLIENT_TEXT_MAX, "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3],
+                       (unsigned)event->client_port);
+    }
     return text;
 }

@@ -52,9 +52,7 @@ void event_ring_append(struct event_ring *ring, const struct trace_event *events
     mutex_lock(&ring->mutex);
     for (size_t i = 0; i < count; i++) {
         struct event_lane *lane = &ring->lanes[trace_event_lane(&events[i])];
-        struct trace_event *kept = slot(lane, lane->written++);
-        *kept = events[i];
-        kept->number = ++ring->numbered;
+        *slot(lane, lane->written++) = events[i];
     }
     mutex_unlock(&ring->mutex);
 }

@@ -2,13 +2,13 @@
 /* event_ring.h - a replica's memory of its last messages: one bounded ring per lane, always on.
  *
  * Lanes, so that a flood of requests does not push out the view change before it, nor an idle
- * hour's heartbeats the operation before that. Events of all lanes are numbered as one sequence.
+ * hour's heartbeats the operation before that.
  *
  * Threads:   any; the mutex is held while at most RING_APPEND_MAX events are copied in, or
  *            TRACE_EVENTS_MAX out. Writers bring their events in batches (recorder.h), so that few
  *            take it. Nothing else is locked meanwhile.
  * Ownership: events are copied in and out.
- * Memory:    one region, reserved at init, touched as it fills: 2.8 MiB at most. */
+ * Memory:    one region, reserved at init, touched as it fills: 1.5 MiB at most. */
 #ifndef VR_RUNTIME_EVENT_RING_H
 #define VR_RUNTIME_EVENT_RING_H
 
@@ -19,15 +19,14 @@
 enum { RING_APPEND_MAX = 64 };
 
 struct event_lane {
-    struct trace_event *slots;
-    uint64_t capacity; /* a power of two */
-    uint64_t written;  /* so far; event i lies in slot i modulo capacity */
+    struct trace_event *slots; /* a line of the cache each */
+    uint64_t capacity;         /* a power of two */
+    uint64_t written;          /* so far; event i lies in slot i modulo capacity */
 };
 
 struct event_ring {
     pthread_mutex_t mutex; /* guards all below */
     struct event_lane lanes[TRACE_LANE_COUNT];
-    uint64_t numbered; /* events so far, in all lanes */
     void *memory;
     size_t memory_size;
 };
@@ -44,7 +43,7 @@ struct event_range {
 int event_ring_init(struct event_ring *ring);
 void event_ring_destroy(struct event_ring *ring);
 
-/* At most RING_APPEND_MAX events, in order; the ring numbers them. */
+/* At most RING_APPEND_MAX events, in order. */
 void event_ring_append(struct event_ring *ring, const struct trace_event *events, size_t count);
 
 /* Copies up to count_max events of a lane, from event `from` on. */

@@ -5,7 +5,6 @@
 
 #include "common/base/invariant.h"
 #include "common/os/clock.h"
-#include "common/os/endpoint.h"
 #include "common/os/logger.h"
 #include "common/os/trace_text.h"
 
@@ -32,43 +31,61 @@ static void say(const struct recorder *recorder, const struct trace_event *event
 {
     const uint32_t own = recorder->configuration->members[recorder->self].replica_id;
     char text[TRACE_TEXT_MAX];
-    char address[NET_ADDRESS_TEXT_MAX];
+    char client[TRACE_CLIENT_TEXT_MAX];
     trace_text(event, text);
     if (event->kind == TRACE_STATE) {
         log_info("%" PRIu32 " :  %s", own, text);
-    } else if (event->peers != 0) {
-        say_peers(recorder, event, text);
-    } else {
+    } else if (trace_event_is_client(event)) {
         log_info("%" PRIu32 " %s %s  %s", own, event->kind == TRACE_SENT ? "->" : "<-",
-                 net_address_text(&event->address, address), text);
+                 trace_text_client(event, client), text);
+    } else {
+        say_peers(recorder, event, text);
     }
 }
 
 /* ---- events ---- */
 
-static void add(struct recorder *recorder, const struct trace_event *event)
+/* Room for the next event, and its time: later than that of the one before, so that times tell the
+ * order. */
+static struct trace_event *next_event(struct recorder *recorder)
 {
     if (recorder->pending_count == RING_APPEND_MAX) {
         recorder_flush(recorder);
     }
-    recorder->pending[recorder->pending_count++] = *event;
+    return &recorder->pending[recorder->pending_count++];
+}
+
+static uint64_t next_time(struct recorder *recorder, uint64_t now_ns)
+{
+    recorder->last_ns = now_ns > recorder->last_ns ? now_ns : recorder->last_ns + 1;
+    return recorder->last_ns;
 }
 
 static void add_state(struct recorder *recorder, enum trace_state state,
                       const struct vr_glance *glance, uint64_t first_op, uint64_t last_op,
                       uint64_t detail, uint64_t now_ns)
 {
-    const struct trace_event event = {
-        .time_ns = now_ns,
+    const uint64_t count = first_op == 0 ? 0 : last_op - first_op + 1;
+    *next_event(recorder) = (struct trace_event){
+        .time_ns = next_time(recorder, now_ns),
         .kind = TRACE_STATE,
         .type = (uint8_t)state,
         .view_number = glance->view_number,
         .first_op = first_op,
-        .last_op = last_op,
+        .op_count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX,
         .commit_number = glance->commit_number,
         .detail = detail,
     };
-    add(recorder, &event);
+}
+
+static struct trace_event *add_message(struct recorder *recorder, const struct message *message,
+                                       enum trace_kind kind, uint64_t now_ns)
+{
+    struct trace_event *event = next_event(recorder);
+    trace_event_of_message(message, event);
+    event->time_ns = next_time(recorder, now_ns);
+    event->kind = (uint8_t)kind;
+    return event;
 }
 
 /* What makes a message another one than the last of its type; rounds do not. 0: it cannot repeat.
@@ -105,17 +122,18 @@ static uint64_t meaning(const struct trace_event *event)
 }
 
 /* Is this what the same sender has said to the same before? */
-static bool said_before(struct recorder *recorder, enum direction direction,
-                        const struct trace_event *event)
+static uint8_t said_before(struct recorder *recorder, enum direction direction,
+                           const struct trace_event *event)
 {
-    const bool single = (event->peers & (event->peers - 1)) == 0;
-    const uint32_t slot = single && event->peers != 0 ? (uint32_t)__builtin_ctz(event->peers)
-                                                      : (uint32_t)REPLICAS_MAX;
+    const uint32_t peers = event->peers;
+    const bool single = (peers & (peers - 1)) == 0;
+    const uint32_t slot =
+        single && peers != 0 ? (uint32_t)__builtin_ctz(peers) : (uint32_t)REPLICAS_MAX;
     uint64_t *last = &recorder->said[direction][slot][event->type];
     const uint64_t means = meaning(event);
     const bool repeated = means != 0 && means == *last;
     *last = means;
-    return repeated;
+    return repeated ? 1 : 0;
 }
 
 static enum trace_verdict verdict_of_drop(enum drop_reason reason)
@@ -214,25 +232,18 @@ void recorder_received(struct recorder *recorder, const struct message *message,
                        const struct vr_glance *glance, const struct vr_outputs *outputs,
                        uint64_t now_ns)
 {
-    struct trace_event event;
-    trace_event_of_message(message, &event);
-    event.time_ns = now_ns;
-    event.kind = TRACE_RECEIVED;
-    event.verdict = (uint8_t)verdict_of(message, glance, outputs);
-    if (message->from == REPLICA_NONE) {
-        event.address = message->address;
-    } else {
+    struct trace_event *event = add_message(recorder, message, TRACE_RECEIVED, now_ns);
+    event->verdict = (uint8_t)verdict_of(message, glance, outputs);
+    if (message->from != REPLICA_NONE) {
         const uint32_t peer = configuration_index(recorder->configuration, message->from);
-        event.peers = peer < REPLICAS_MAX ? UINT32_C(1) << peer : 0;
-        event.repeated = said_before(recorder, DIRECTION_RECEIVED, &event);
+        event->peers = (uint16_t)(peer < REPLICAS_MAX ? 1u << peer : 0);
+        event->repeated = said_before(recorder, DIRECTION_RECEIVED, event);
     }
-    if (message->type == MESSAGE_REQUEST && event.verdict == VERDICT_ACCEPTED &&
+    if (message->type == MESSAGE_REQUEST && event->verdict == VERDICT_ACCEPTED &&
         glance->op_number == recorder->seen.op_number + 1) {
-        event.first_op = glance->op_number; /* the entry that it became */
-        event.last_op = glance->op_number;
-        event.view_number = glance->view_number;
+        event->first_op = glance->op_number; /* the entry that it became */
+        event->view_number = glance->view_number;
     }
-    add(recorder, &event);
 }
 
 /* V1: a suspicion may be over within the step that began it: its vote was the one that lacked. */
@@ -313,23 +324,14 @@ void recorder_glanced(struct recorder *recorder, const struct vr_glance *now, ui
 void recorder_sent_peers(struct recorder *recorder, uint32_t member_mask,
                          const struct message *message, uint64_t now_ns)
 {
-    struct trace_event event;
-    trace_event_of_message(message, &event);
-    event.time_ns = now_ns;
-    event.kind = TRACE_SENT;
-    event.peers = member_mask;
-    event.repeated = said_before(recorder, DIRECTION_SENT, &event);
-    add(recorder, &event);
+    struct trace_event *event = add_message(recorder, message, TRACE_SENT, now_ns);
+    event->peers = (uint16_t)member_mask;
+    event->repeated = said_before(recorder, DIRECTION_SENT, event);
 }
 
 void recorder_sent_client(struct recorder *recorder, const struct message *message, uint64_t now_ns)
 {
-    struct trace_event event;
-    trace_event_of_message(message, &event);
-    event.time_ns = now_ns;
-    event.kind = TRACE_SENT;
-    event.address = message->address;
-    add(recorder, &event);
+    (void)add_message(recorder, message, TRACE_SENT, now_ns);
 }
 
 /* One event for the run of ops since the last flush, in front of the replies to them. */
@@ -339,8 +341,8 @@ void recorder_executed(struct recorder *recorder, uint64_t op_number)
     if (recorder->executed_count > 0) {
         struct trace_event *run = &recorder->pending[recorder->executed_count - 1];
         INVARIANT(run->kind == TRACE_STATE && run->type == TRACE_EXECUTED);
-        INVARIANT(op_number == run->last_op + 1);
-        run->last_op = op_number;
+        INVARIANT(op_number == run->first_op + run->op_count);
+        run->op_count++;
         return;
     }
     add_state(recorder, TRACE_EXECUTED, &nothing, op_number, op_number, 0, clock_monotonic_ns());

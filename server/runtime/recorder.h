@@ -21,6 +21,7 @@ struct recorder {
     /* What was said last, by direction, member (the last slot: several at once) and type: so that
      * what is said again is known as such. */
     uint64_t said[2][REPLICAS_MAX + 1][MESSAGE_TYPE_MAX + 1];
+    uint64_t last_ns; /* time of the last event */
     struct trace_event pending[RING_APPEND_MAX];
     size_t pending_count;
     size_t executed_count; /* pending up to and with the run of ops executed; 0: there is none */

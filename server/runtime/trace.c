@@ -10,9 +10,6 @@ void trace_answer(struct trace_source *source, const struct trace_request *reque
     struct health_published published;
     event_ring_read(source->ring, (enum trace_lane)request->lane, request->from_event,
                     request->events_max, source->events, &range);
-    for (uint32_t i = 0; i < range.count; i++) {
-        trace_event_encode(&source->events[i], source->bytes + (size_t)i * TRACE_EVENT_SIZE);
-    }
     health_published(source->health, &published);
     *report = (struct trace_report){
         .nonce = request->nonce,
@@ -26,6 +23,6 @@ void trace_answer(struct trace_source *source, const struct trace_request *reque
         .next_event = range.next,
         .first_event = range.first,
         .event_count = range.count,
-        .events = source->bytes,
+        .events = (const uint8_t *)source->events,
     };
 }

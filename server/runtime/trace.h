@@ -14,7 +14,6 @@ struct trace_source {
     struct event_ring *ring;
     struct health *health;
     struct trace_event events[TRACE_EVENTS_MAX];
-    uint8_t bytes[TRACE_EVENTS_MAX * TRACE_EVENT_SIZE];
 };
 
 void trace_answer(struct trace_source *source, const struct trace_request *request,

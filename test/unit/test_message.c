@@ -163,7 +163,7 @@ START_TEST(trace_report_bounds)
     static uint8_t bytes[(TRACE_EVENTS_MAX + 1) * TRACE_EVENT_SIZE];
     const struct trace_event event = {.kind = TRACE_STATE, .type = TRACE_BACKUP};
     for (size_t i = 0; i <= TRACE_EVENTS_MAX; i++) {
-        trace_event_encode(&event, bytes + i * TRACE_EVENT_SIZE);
+        memcpy(bytes + i * TRACE_EVENT_SIZE, &event, TRACE_EVENT_SIZE);
     }
     struct message *m = &drawn(MESSAGE_TRACE_REPORT)->message;
     const struct trace_report report = {
@@ -190,7 +190,7 @@ START_TEST(trace_report_bounds)
     m->trace_report.events = NULL;
     ck_assert(!valid(m));
     m->trace_report = report;
-    bytes[5 * TRACE_EVENT_SIZE + TRACE_EVENT_SIZE - 3] = TRACE_STATE_MAX + 1; /* one bad event */
+    bytes[5 * TRACE_EVENT_SIZE + offsetof(struct trace_event, type)] = TRACE_STATE_MAX + 1;
     ck_assert(!valid(m));
 }
 END_TEST
