@@ -234,7 +234,7 @@ void recorder_received(struct recorder *recorder, const struct message *message,
 {
     struct trace_event *event = add_message(recorder, message, TRACE_RECEIVED, now_ns);
     event->verdict = (uint8_t)verdict_of(message, glance, outputs);
-    if (message->from != REPLICA_NONE) {
+    if (message->type != MESSAGE_REQUEST) {
         const uint32_t peer = configuration_index(recorder->configuration, message->from);
         event->peers = (uint16_t)(peer < REPLICAS_MAX ? 1u << peer : 0);
         event->repeated = said_before(recorder, DIRECTION_RECEIVED, event);
@@ -300,9 +300,24 @@ static void note_sync(struct recorder *recorder, const struct vr_glance *now, ui
     }
 }
 
+/* What becomes an event if it differs. */
+static bool is_moved(const struct vr_glance *before, const struct vr_glance *now)
+{
+    return now->commit_number != before->commit_number || now->status != before->status ||
+           now->view_number != before->view_number ||
+           now->acting_primary != before->acting_primary || now->suspecting != before->suspecting ||
+           now->suspicions != before->suspicions || now->sync_target != before->sync_target ||
+           now->diverged != before->diverged || now->stopped != before->stopped;
+}
+
 void recorder_glanced(struct recorder *recorder, const struct vr_glance *now, uint64_t now_ns)
 {
-    const struct vr_glance *before = &recorder->seen;
+    struct vr_glance *before = &recorder->seen;
+    if (!is_moved(before, now)) { /* as after most steps */
+        before->op_number = now->op_number;
+        before->primary_heard_ns = now->primary_heard_ns;
+        return;
+    }
     if (now->suspecting != before->suspecting || now->suspicions != before->suspicions) {
         note_suspicion(recorder, now, now_ns);
     }
@@ -318,7 +333,7 @@ void recorder_glanced(struct recorder *recorder, const struct vr_glance *now, ui
     if (now->stopped && !before->stopped) {
         add_state(recorder, TRACE_STOPPED, now, 0, 0, 0, now_ns);
     }
-    recorder->seen = *now;
+    *before = *now;
 }
 
 void recorder_sent_peers(struct recorder *recorder, uint32_t member_mask,

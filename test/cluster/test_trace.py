@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import subprocess
@@ -153,6 +154,27 @@ class Operation(ClusterTest):
                 self.assertIsNotNone(m, line)
                 self.assertLessEqual({m[1], m[3]}, named)
         self.assertEqual(len(named), 4)
+
+    def terminal(self, *options, **variables):
+        """What trace writes to a terminal."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execvpe(CLIENT, [CLIENT, "--cluster", self.cluster.addresses, "trace", *options],
+                       dict(environment(), **variables))
+        seen = b""
+        with contextlib.suppress(OSError), open(terminal, "rb", 0) as output:
+            while some := output.read(4096):
+                seen += some
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), EXIT_OK)
+        return seen
+
+    def test_colours_are_for_terminals(self):
+        colour = b"\033["
+        self.assertIn(colour, self.terminal(TERM="xterm"))
+        self.assertNotIn(colour, self.terminal(TERM="xterm", NO_COLOR="1"))
+        self.assertNotIn(colour, self.terminal(TERM="dumb"))
+        self.assertNotIn(colour, self.terminal("--json", TERM="xterm"))
+        self.assertNotIn(colour, self.cluster.client("trace").stdout)
 
     def test_errors_say_what_is_wrong(self):
         c = self.cluster
