@@ -274,7 +274,7 @@ $(TOOLS): $(call archives,$(TOOL_ROOMS))
 CLUSTER ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-wire
+.PHONY: test-cluster test-cluster-quick fuzz bench bench-wire bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
 
@@ -284,6 +284,10 @@ fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz
 
 bench: $(PROGRAMS) $(BUILD)/floor
 	@$(RUN_PYTHON) test/bench/run.py
+
+# What remembering messages costs (WITHOUT=DIR: programs of a build that does not), and following.
+bench-trace: $(PROGRAMS)
+	@$(RUN_PYTHON) test/bench/trace.py $(if $(WITHOUT),--without '$(WITHOUT)')
 
 # What encoding and decoding cost, without a network.
 bench-wire: $(BUILD)/bench_wire
@@ -408,6 +412,7 @@ help:
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
+	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput and latency, against the floor of this machine'
 	@echo 'make mutants           breaks the core on purpose and counts the seeds until that is noticed'
 	@echo 'make asan | tsan       tests under address and undefined-behaviour, or thread sanitizer'

@@ -17,6 +17,7 @@
 #include "client/cli/report.h"
 #include "client/cli/status.h"
 #include "client/cli/suggest.h"
+#include "client/cli/trace.h"
 #include "client/lib/explain.h"
 #include "common/os/clock.h"
 
@@ -333,6 +334,9 @@ const struct command command_table[] = {
      "log-level network=debug", 0, SIZE_MAX, log_level_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
+    {"trace", "[OPTIONS]", "Shows the messages of all replicas, in order.",
+     "trace --help lists its options; --op N explains one operation, --follow goes on.",
+     "trace --op 12", 0, SIZE_MAX, trace_run},
     {"timing", "on | off | COMMAND ...", "Tells how long each command takes, or this one.",
      "Round trip and all, on stderr.", "timing on", 1, SIZE_MAX, run_timing},
     {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, help_run},
@@ -387,7 +391,7 @@ int command_report_unknown(const struct shell *shell, const struct word *word)
 static bool needs_session(const struct command *command)
 {
     return command->run != help_run && command->run != status_run && command->run != flood_run &&
-           command->run != log_level_run && command->run != run_timing;
+           command->run != trace_run && command->run != log_level_run && command->run != run_timing;
 }
 
 /* Points at the first argument that is one too many, or behind the last where one is missing. */

@@ -139,7 +139,7 @@ json_t *status_json(const struct survey *survey, const struct health_report *hea
 
 /* ---- the command ---- */
 
-static int report_refusal(const struct shell *shell, const struct refused *refusal)
+int status_report_refusal(const struct shell *shell, const struct refused *refusal)
 {
     if (refusal->reason == REFUSED_VERSION) {
         return report_error(shell, EXIT_WRONG_GROUP, "wrong_version",
@@ -167,7 +167,7 @@ static int show(const struct asked *request, const struct survey *survey,
 {
     const enum refused_reason reason = survey->refusal.reason;
     if (reason == REFUSED_CLUSTER || (reason == REFUSED_VERSION && !survey->has_configuration)) {
-        return report_refusal(&request->shell, &survey->refusal);
+        return status_report_refusal(&request->shell, &survey->refusal);
     }
     if (request->options.json) {
         json_print_line(status_json(survey, health));

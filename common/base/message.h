@@ -19,6 +19,7 @@ enum message_type {
     /* client -> replica */
     MESSAGE_REQUEST = 1,
     MESSAGE_STATUS_REQUEST = 2,
+    MESSAGE_TRACE_REQUEST = 3,
     MESSAGE_LOG_LEVEL_REQUEST = 4,
     /* replica -> client */
     MESSAGE_REPLY = 10,
@@ -27,6 +28,7 @@ enum message_type {
     MESSAGE_CHALLENGE = 13,
     MESSAGE_REFUSED = 14, /* also replica -> replica */
     MESSAGE_STATUS = 15,
+    MESSAGE_TRACE_REPORT = 16,
     MESSAGE_LOG_LEVEL_REPORT = 17,
     /* replica -> replica: normal operation */
     MESSAGE_PREPARE = 20,
@@ -143,6 +145,30 @@ enum { STATUS_PADDING_MAX = 8192 }; /* a Status of usual size fits in */
 struct status_request {
     uint64_t nonce;
     uint32_t padding_size; /* <= STATUS_PADDING_MAX */
+};
+
+/* M8. Events of one lane (enum trace_lane), from from_event on. */
+struct trace_request {
+    uint64_t nonce;
+    uint32_t lane;
+    uint32_t events_max; /* 0 to TRACE_EVENTS_MAX; 0 asks for clock and numbers alone */
+    uint64_t from_event; /* in the lane; the first is 0 */
+};
+
+/* M8. What was asked for, or the oldest there is where that is gone. */
+struct trace_report {
+    uint64_t nonce;
+    uint32_t replica_id;
+    uint32_t lane;
+    uint64_t now_ns;  /* the replica's monotonic clock, whose time events have */
+    uint64_t wall_ns; /* and its wall clock, at the same moment */
+    uint64_t view_number;
+    enum vr_status status;
+    uint64_t oldest_event; /* in the lane: those from here to next_event - 1 are kept */
+    uint64_t next_event;
+    uint64_t first_event;  /* of `events`, which run on without a gap */
+    uint32_t event_count;  /* <= TRACE_EVENTS_MAX */
+    const uint8_t *events; /* event_count events in their byte form (trace_event.h) */
 };
 
 /* N3. `entries` are entry_count entries in their byte form, one behind the other. */
@@ -326,6 +352,8 @@ struct message {
         struct challenge challenge;
         struct status_request status_request;
         const struct status_report *status;
+        struct trace_request trace_request;
+        struct trace_report trace_report;
         struct log_level_request log_level_request;
         struct log_level_report log_level_report;
         struct prepare prepare;

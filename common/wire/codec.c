@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/trace_event.h"
 
 /* Enums travel as their own numbers. */
 #define SAME_NUMBER(wire, base) _Static_assert((int)(wire) == (int)(base), #base)
@@ -64,6 +65,9 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_LOG_LEVEL_REQUEST] = {&vr__log_level_request__descriptor,
                                    STATUS_TEXT_MAX + BODY_EXTRA},
     [MESSAGE_REPLY] = {&vr__reply__descriptor, MESSAGE_SIZE_MAX},
+    [MESSAGE_TRACE_REQUEST] = {&vr__trace_request__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_TRACE_REPORT] = {&vr__trace_report__descriptor,
+                              TRACE_REPORT_EVENTS_SIZE_MAX + BODY_SMALL_MAX},
     [MESSAGE_NOT_PRIMARY] = {&vr__not_primary__descriptor, BODY_SMALL_MAX},
     [MESSAGE_BUSY] = {&vr__busy__descriptor, BODY_SMALL_MAX},
     [MESSAGE_CHALLENGE] = {&vr__challenge__descriptor, BODY_SMALL_MAX},
@@ -385,6 +389,65 @@ static enum wire_drop decode_status(const Vr__StatusReport *f, struct arena *are
     return decode_counters(f, arena, m);
 }
 
+/* ---- Trace ---------------------------------------------------------------------------------- */
+
+static void encode_trace_request(Vr__TraceRequest *f, const struct trace_request *m)
+{
+    vr__trace_request__init(f);
+    f->nonce = m->nonce;
+    f->lane = m->lane;
+    f->events_max = m->events_max;
+    f->from_event = m->from_event;
+}
+
+static struct trace_request decode_trace_request(const Vr__TraceRequest *f)
+{
+    return (struct trace_request){
+        .nonce = f->nonce,
+        .lane = f->lane,
+        .events_max = f->events_max,
+        .from_event = f->from_event,
+    };
+}
+
+static void encode_trace_report(Vr__TraceReport *f, const struct trace_report *m)
+{
+    vr__trace_report__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->lane = m->lane;
+    f->now_ns = m->now_ns;
+    f->wall_ns = m->wall_ns;
+    f->view_number = m->view_number;
+    f->status = (Vr__Status)m->status;
+    f->oldest_event = m->oldest_event;
+    f->next_event = m->next_event;
+    f->first_event = m->first_event;
+    f->events = borrow(m->events, m->event_count * TRACE_EVENT_SIZE);
+}
+
+static enum wire_drop decode_trace_report(const Vr__TraceReport *f, struct trace_report *m)
+{
+    if (f->events.len % TRACE_EVENT_SIZE != 0) {
+        return WIRE_DROP_INVALID;
+    }
+    *m = (struct trace_report){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .lane = f->lane,
+        .now_ns = f->now_ns,
+        .wall_ns = f->wall_ns,
+        .view_number = f->view_number,
+        .status = (enum vr_status)f->status,
+        .oldest_event = f->oldest_event,
+        .next_event = f->next_event,
+        .first_event = f->first_event,
+        .event_count = (uint32_t)(f->events.len / TRACE_EVENT_SIZE),
+        .events = f->events.data,
+    };
+    return WIRE_OK;
+}
+
 /* ---- Normal operation ----------------------------------------------------------------------- */
 
 static void encode_prepare(Vr__Prepare *f, const struct prepare *m)
@@ -646,6 +709,12 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_STATUS:
         encode_status(form, message->status);
         break;
+    case MESSAGE_TRACE_REQUEST:
+        encode_trace_request(&form->trace_request, &message->trace_request);
+        break;
+    case MESSAGE_TRACE_REPORT:
+        encode_trace_report(&form->trace_report, &message->trace_report);
+        break;
     case MESSAGE_LOG_LEVEL_REPORT:
         encode_log_level_report(&form->log_level_report, &message->log_level_report);
         break;
@@ -742,6 +811,11 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
         break;
     case MESSAGE_STATUS:
         return decode_status(form, arena, message);
+    case MESSAGE_TRACE_REQUEST:
+        message->trace_request = decode_trace_request(form);
+        break;
+    case MESSAGE_TRACE_REPORT:
+        return decode_trace_report(form, &message->trace_report);
     case MESSAGE_LOG_LEVEL_REPORT:
         message->log_level_report = decode_log_level_report(form);
         break;

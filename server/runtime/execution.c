@@ -37,14 +37,18 @@ static void send_reply(struct execution *execution, const struct reply *reply, u
                        const struct net_address *address)
 {
     struct message message = {.type = MESSAGE_REPLY, .reply = *reply};
+    const uint64_t now_ns = clock_monotonic_ns();
     message.reply.view_number = view_number;
-    outbox_send(&execution->outbox, address, &message, clock_monotonic_ns());
+    message.address = *address;
+    outbox_send(&execution->outbox, address, &message, now_ns);
+    recorder_sent_client(&execution->recorder, &message, now_ns);
 }
 
 static void execute_entry(struct execution *execution, const struct vr_execution *entry)
 {
     struct reply reply;
     executor_execute(execution->executor, entry->bytes, entry->size, &reply);
+    recorder_executed(&execution->recorder, entry->op_number);
     if (entry->reply) {
         send_reply(execution, &reply, entry->view_number, &entry->address);
     }
@@ -132,6 +136,7 @@ static void *run(void *argument)
         const size_t entries = work_through(execution, items, count);
         wire_sender_tick(execution->outbox.sender, clock_monotonic_ns());
         outbox_flush(&execution->outbox);
+        recorder_flush(&execution->recorder);
         if (entries > 0) {
             publish(execution);
             log_debug(LOG_EXECUTION, "executed up to op %" PRIu64 ", %zu entries at once",

@@ -13,6 +13,7 @@
 #include "common/os/thread.h"
 #include "server/runtime/log_control.h"
 #include "server/runtime/status.h"
+#include "server/runtime/trace.h"
 
 /* One datagram on its way through. */
 struct arrival {
@@ -142,6 +143,32 @@ static void answer_log_level(struct receiver *receiver, struct arrival *arrival,
     (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
 }
 
+/* M8: however many ask however often, what is answered in a second is bounded. */
+static bool trace_allowed(struct receiver *receiver, uint64_t now_ns)
+{
+    const uint64_t cost_ns = NANOSECONDS_PER_SECOND / TRACE_REPORTS_PER_SECOND;
+    const uint64_t from_ns = receiver->trace_full_ns > now_ns ? receiver->trace_full_ns : now_ns;
+    if (from_ns + cost_ns > now_ns + NANOSECONDS_PER_SECOND) {
+        return false;
+    }
+    receiver->trace_full_ns = from_ns + cost_ns;
+    return true;
+}
+
+/* Only to who has proven its address: the answer is a hundred times as long as the question (M3).
+ */
+static void answer_trace(struct receiver *receiver, struct arrival *arrival,
+                         const struct message *request)
+{
+    if (!trace_allowed(receiver, arrival->now_ns)) {
+        count(&receiver->counters.trace_refused);
+        return;
+    }
+    struct message message = {.type = MESSAGE_TRACE_REPORT};
+    trace_answer(receiver->trace, &request->trace_request, &message.trace_report);
+    answer_counted(receiver, arrival, &message, &receiver->counters.trace_answered);
+}
+
 /* Messages. */
 
 /* Where a decoded message goes: `item` lies in the inbox's lane, or is NULL if that is full. */
@@ -186,7 +213,7 @@ static bool belongs_here(const struct receiver *receiver, enum message_type type
         return message_is_from_replica(type) || type == MESSAGE_REFUSED;
     }
     return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
-           type == MESSAGE_LOG_LEVEL_REQUEST;
+           type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST;
 }
 
 /* A frame was decoded into item->message, and what it borrows into *arena; `item` may be the
@@ -206,6 +233,8 @@ static void on_message(struct receiver *receiver, struct arrival *arrival, struc
         answer_log_level(receiver, arrival, message);
     } else if (message->type == MESSAGE_PART) {
         count(&receiver->counters.wire[WIRE_DROP_INVALID]); /* a part made whole of parts */
+    } else if (message->type == MESSAGE_TRACE_REQUEST) {
+        answer_trace(receiver, arrival, message);
     } else if (message->type != MESSAGE_PARTS_MISSING ||
                !on_parts_missing(receiver, arrival, message)) {
         deliver(receiver, arrival, scratch ? NULL : item, arena);

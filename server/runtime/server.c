@@ -32,6 +32,7 @@
 #include "server/runtime/status.h"
 #include "server/runtime/supervisor.h"
 #include "server/runtime/timer.h"
+#include "server/runtime/trace.h"
 
 enum {
     /* A process that was killed has its data directory until its memory is given back. */
@@ -63,6 +64,8 @@ struct vr_server {
     struct state_writer state_writer;
     struct log_store_memory log_store;
     struct status_source status;
+    struct event_ring events;
+    struct trace_source trace;
 
     void *replica_memory;
     void *log_memory;
@@ -331,6 +334,7 @@ static int make_receiver(struct vr_server *server, enum lane_kind kind)
     random_bytes(receiver->token_secret, sizeof receiver->token_secret);
     receiver->status = &server->status;
     receiver->insecure = server->options.insecure;
+    receiver->trace = &server->trace;
     return receiver_init(receiver, &identity, server->options.datagram_size);
 }
 
@@ -340,9 +344,13 @@ static int make_parts(struct vr_server *server)
     if (error != 0) {
         return error;
     }
-    error = make_outboxes(server);
+    error = event_ring_init(&server->events);
     if (error != 0) {
         goto destroy_inbox;
+    }
+    error = make_outboxes(server);
+    if (error != 0) {
+        goto destroy_events;
     }
     error = make_receiver(server, LANE_PEERS);
     if (error != 0) {
@@ -361,6 +369,8 @@ destroy_peers:
     receiver_destroy(&server->receivers[LANE_PEERS]);
 destroy_outboxes:
     destroy_outboxes(server);
+destroy_events:
+    event_ring_destroy(&server->events);
 destroy_inbox:
     inbox_destroy(&server->inbox);
     return error;
@@ -373,7 +383,15 @@ static void destroy_parts(struct vr_server *server)
     receiver_destroy(&server->receivers[LANE_CLIENTS]);
     receiver_destroy(&server->receivers[LANE_PEERS]);
     destroy_outboxes(server);
+    event_ring_destroy(&server->events);
     inbox_destroy(&server->inbox);
+}
+
+static void wire_recorder(struct vr_server *server, struct recorder *recorder)
+{
+    recorder->ring = &server->events;
+    recorder->configuration = &server->state.configuration;
+    recorder->self = server->self;
 }
 
 /* Fills in who knows whom; nothing here can fail. */
@@ -387,6 +405,9 @@ static void wire_parts(struct vr_server *server, const struct app *app)
     core->configuration = server->state.configuration;
     core->self = server->self;
     memcpy(core->peer_addresses, server->peer_addresses, sizeof core->peer_addresses);
+    wire_recorder(server, &core->recorder);
+    recorder_started(&core->recorder, server->state.incarnation, server->started_ns);
+    wire_recorder(server, &server->execution.recorder);
     core->wake_timer = on_wake_timer;
     core->wake_context = server;
     core->log_store = log_store_memory_init(
@@ -425,6 +446,9 @@ static void wire_parts(struct vr_server *server, const struct app *app)
         .disk_bytes = STATE_FILE_SIZE,
         .durability = server->options.durability,
     };
+    server->trace.replica_id = server->state.replica_id;
+    server->trace.ring = &server->events;
+    server->trace.health = &server->health;
 }
 
 /* Threads. */

@@ -177,6 +177,8 @@ static void add_refused(struct status_answer *answer, const struct status_source
     add(answer, "refused_sent", get(&peers->refused) + get(&clients->refused));
     add(answer, "answers_too_long", get(&peers->answers_short) + get(&clients->answers_short));
     add(answer, "status_answered", get(&clients->status_answered));
+    add(answer, "trace_answered", get(&clients->trace_answered));
+    add(answer, "trace_refused", get(&clients->trace_refused));
 }
 
 static void fill_masks(const struct status_source *source, uint64_t now_ns,

@@ -99,6 +99,9 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
 void drop(struct replica *r, enum drop_reason reason)
 {
     r->dropped[reason]++;
+    if (r->dropped_last == DROP_NONE) {
+        r->dropped_last = reason;
+    }
 }
 
 bool outputs_have_room(const struct replica *r, uint32_t count)
@@ -456,6 +459,8 @@ void vr_step(struct replica *r, const struct vr_event *event, struct vr_outputs 
     r->outputs = outputs;
     r->time = event->time;
     r->received_ns = event->time.now_ns;
+    r->dropped_last = DROP_NONE;
+    r->gap_last = false;
     if (event->kind == VR_EVENT_EXECUTED) {
         INVARIANT(event->executed.op_number <= r->handed_op);
         INVARIANT(event->executed.op_number >= r->executed_op);
@@ -569,6 +574,27 @@ const uint8_t *vr_log_bytes(const struct replica *r, uint64_t op_number, size_t 
         return NULL;
     }
     return vr_log_entry(&r->log, op_number, size);
+}
+
+void vr_glance(const struct replica *r, struct vr_glance *out)
+{
+    const uint32_t primary = primary_of(r, r->view_number);
+    *out = (struct vr_glance){
+        .dropped = r->dropped_last,
+        .gap = r->gap_last,
+        .status = r->status,
+        .acting_primary = r->acting_primary,
+        .suspecting = r->suspecting,
+        .diverged = r->diverged,
+        .stopped = r->stopped,
+        .view_number = r->view_number,
+        .op_number = r->log.op_number,
+        .commit_number = r->commit_number,
+        .suspicions = r->suspicions,
+        .primary_heard_ns = primary == r->self ? 0 : r->peers[primary].heard_ns,
+        .sync_from = r->sync.active ? r->sync.start_op : 0,
+        .sync_target = r->sync.active ? r->sync.target.op_number : 0,
+    };
 }
 
 void vr_snapshot(const struct replica *r, struct vr_snapshot *out)

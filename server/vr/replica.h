@@ -182,8 +182,13 @@ struct replica {
     uint64_t answers_window_ns; /* N1's bounded rate */
     uint32_t answers_in_window;
 
+    /* What came of the message stepped last (vr_glance). */
+    enum drop_reason dropped_last;
+    bool gap_last;
+
     /* Counters */
     uint64_t view_changes;
+    uint64_t suspicions;
     uint64_t views_started;
     uint64_t catchup_entries;
     uint64_t catchup_served;

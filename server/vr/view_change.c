@@ -82,6 +82,7 @@ void suspect(struct replica *r)
         return;
     }
     r->suspecting = true;
+    r->suspicions++;
     send_vote(r);
     count_votes(r);
 }

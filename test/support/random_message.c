@@ -3,9 +3,12 @@
 
 #include <string.h>
 
+#include "common/base/trace_event.h"
+
 const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_REQUEST,
     MESSAGE_STATUS_REQUEST,
+    MESSAGE_TRACE_REQUEST,
     MESSAGE_LOG_LEVEL_REQUEST,
     MESSAGE_REPLY,
     MESSAGE_NOT_PRIMARY,
@@ -13,6 +16,7 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_CHALLENGE,
     MESSAGE_REFUSED,
     MESSAGE_STATUS,
+    MESSAGE_TRACE_REPORT,
     MESSAGE_LOG_LEVEL_REPORT,
     MESSAGE_PREPARE,
     MESSAGE_PREPARE_OK,
@@ -202,6 +206,61 @@ static void status_report(struct prng *prng, struct random_message *out)
     out->message.status = &out->report;
 }
 
+/* Any event that passes: what shares a place with something else is drawn as that. */
+static void trace_event(struct prng *prng, struct trace_event *e)
+{
+    const bool state = prng_chance(prng, 1, 4);
+    *e = (struct trace_event){
+        .time_ns = any(prng),
+        .view_number = view_or_none(prng),
+        .first_op = number(prng, 0, UINT64_MAX - UINT32_MAX),
+        .commit_number = any(prng),
+        .detail = any(prng),
+        .op_count = (uint32_t)number(prng, 0, UINT32_MAX),
+        .payload_size = (uint32_t)number(prng, 0, UINT32_MAX),
+        .kind = state ? TRACE_STATE : (uint8_t)prng_between(prng, TRACE_RECEIVED, TRACE_SENT),
+        .type = state ? (uint8_t)prng_between(prng, 1, TRACE_STATE_MAX)
+                      : (uint8_t)random_message_types[prng_below(prng, RANDOM_MESSAGE_TYPES)],
+        .verdict = (uint8_t)(prng_chance(prng, 1, 2)
+                                 ? prng_between(prng, VERDICT_ACCEPTED, VERDICT_REFUSED)
+                                 : prng_between(prng, VERDICT_INVALID, VERDICT_MAX)),
+        .extra = (uint8_t)prng_below(prng, 256),
+    };
+    if (trace_event_is_client(e)) {
+        e->session = any(prng);
+        e->client_port = (uint16_t)number(prng, 0, UINT16_MAX);
+        e->client_ipv6 = prng_chance(prng, 1, 2) ? 1 : 0;
+    } else {
+        e->peers = state ? 0 : (uint16_t)number(prng, 0, (1u << REPLICAS_MAX) - 1);
+        e->repeated = prng_chance(prng, 1, 2) ? 1 : 0;
+    }
+}
+
+static void trace_report(struct prng *prng, uint32_t bytes_max, struct random_message *out)
+{
+    const uint32_t fit = bytes_max / TRACE_EVENT_SIZE;
+    struct trace_report *m = &out->message.trace_report;
+    *m = (struct trace_report){
+        .nonce = any(prng),
+        .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+        .lane = (uint32_t)prng_below(prng, TRACE_LANE_COUNT),
+        .now_ns = any(prng),
+        .wall_ns = any(prng),
+        .view_number = view(prng),
+        .status = (enum vr_status)prng_between(prng, 1, 4),
+        .oldest_event = number(prng, 0, UINT64_MAX - TRACE_EVENTS_MAX),
+        .event_count = (uint32_t)number(prng, 0, fit < TRACE_EVENTS_MAX ? fit : TRACE_EVENTS_MAX),
+        .events = out->bytes,
+    };
+    m->first_event = number(prng, m->oldest_event, UINT64_MAX - TRACE_EVENTS_MAX);
+    m->next_event = number(prng, m->first_event + m->event_count, UINT64_MAX);
+    for (uint32_t i = 0; i < m->event_count; i++) {
+        struct trace_event event;
+        trace_event(prng, &event);
+        memcpy(out->bytes + (size_t)i * TRACE_EVENT_SIZE, &event, TRACE_EVENT_SIZE);
+    }
+}
+
 static void part(struct prng *prng, uint32_t bytes_max, struct random_message *out)
 {
     const uint32_t part_size = (uint32_t)number(
@@ -353,6 +412,17 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         break;
     case MESSAGE_STATUS:
         status_report(prng, out);
+        break;
+    case MESSAGE_TRACE_REQUEST:
+        m->trace_request = (struct trace_request){
+            .nonce = any(prng),
+            .lane = (uint32_t)prng_below(prng, TRACE_LANE_COUNT),
+            .events_max = (uint32_t)number(prng, 0, TRACE_EVENTS_MAX),
+            .from_event = any(prng),
+        };
+        break;
+    case MESSAGE_TRACE_REPORT:
+        trace_report(prng, bytes_max, out);
         break;
     case MESSAGE_LOG_LEVEL_REPORT:
         text(prng, 1, out->texts[0]);
@@ -535,6 +605,16 @@ static bool catchup_response_equal(const struct catchup_response *a,
            bytes_equal(a->entries, a->entries_size, b->entries, b->entries_size);
 }
 
+static bool trace_report_equal(const struct trace_report *a, const struct trace_report *b)
+{
+    return a->nonce == b->nonce && a->replica_id == b->replica_id && a->lane == b->lane &&
+           a->now_ns == b->now_ns && a->wall_ns == b->wall_ns && a->view_number == b->view_number &&
+           a->status == b->status && a->oldest_event == b->oldest_event &&
+           a->next_event == b->next_event && a->first_event == b->first_event &&
+           bytes_equal(a->events, a->event_count * TRACE_EVENT_SIZE, b->events,
+                       b->event_count * TRACE_EVENT_SIZE);
+}
+
 static bool body_equal(const struct message *a, const struct message *b)
 {
     switch (a->type) {
@@ -561,6 +641,13 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->refused.yours == b->refused.yours;
     case MESSAGE_STATUS:
         return report_equal(a->status, b->status);
+    case MESSAGE_TRACE_REQUEST:
+        return a->trace_request.nonce == b->trace_request.nonce &&
+               a->trace_request.lane == b->trace_request.lane &&
+               a->trace_request.events_max == b->trace_request.events_max &&
+               a->trace_request.from_event == b->trace_request.from_event;
+    case MESSAGE_TRACE_REPORT:
+        return trace_report_equal(&a->trace_report, &b->trace_report);
     case MESSAGE_LOG_LEVEL_REPORT:
         return a->log_level_report.nonce == b->log_level_report.nonce &&
                a->log_level_report.replica_id == b->log_level_report.replica_id &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/runtime: what a replica tells people - status notes, and messages as lines. */
+/* server/runtime: what a replica tells people: status notes. */
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +11,6 @@
 #include "common/os/logger.h"
 #include "server/runtime/health.h"
 #include "server/runtime/supervisor.h"
-#include "server/runtime/trace.h"
 
 static struct health health;
 static struct health_published published;
@@ -91,47 +90,6 @@ START_TEST(divergence_is_the_first_thing_to_know)
     ck_assert_ptr_nonnull(strstr(noted(), "DIVERGED"));
     published.snapshot.diverged = false;
     ck_assert_ptr_nonnull(strstr(noted(), "full"));
-}
-END_TEST
-
-START_TEST(every_message_has_a_line)
-{
-    uint32_t known = 0;
-    for (int type = MESSAGE_NONE; type <= MESSAGE_TYPE_MAX; type++) {
-        char text[TRACE_TEXT_MAX] = "";
-        const char *name = message_type_name((enum message_type)type);
-        struct message message;
-        memset(&message, 0, sizeof message);
-        message.type = (enum message_type)type;
-        (void)trace_message(&message, text);
-        if (text[0] != '\0') { /* the numbers between the kinds of messages are no messages */
-            ck_assert_msg(strncmp(text, name, strlen(name)) == 0, "%s: %s", name, text);
-            known++;
-        }
-    }
-    ck_assert_uint_eq(known, 25);
-}
-END_TEST
-
-START_TEST(lines_say_views_and_ops)
-{
-    char text[TRACE_TEXT_MAX];
-    const struct message prepare = {
-        .type = MESSAGE_PREPARE,
-        .prepare = {.view_number = view_make(1, 3),
-                    .first_op = 17,
-                    .entry_count = 4,
-                    .commit_number = 16},
-    };
-    ck_assert_str_eq(trace_message(&prepare, text), "Prepare view 3 ops 17..20 commit 16");
-
-    const struct message change = {
-        .type = MESSAGE_DO_VIEW_CHANGE,
-        .do_view_change = {.view_number = view_make(1, 2),
-                           .log = {.op_number = 9, .commit_number = 8}},
-    };
-    ck_assert_str_eq(trace_message(&change, text),
-                     "DoViewChange view 2 last normal view none op 9 commit 8");
 }
 END_TEST
 
@@ -292,8 +250,6 @@ static Suite *health_suite(void)
     tcase_add_test(all, lost_group_is_called_lost);
     tcase_add_test(all, catching_up_shows_how_far_and_how_long);
     tcase_add_test(all, divergence_is_the_first_thing_to_know);
-    tcase_add_test(all, every_message_has_a_line);
-    tcase_add_test(all, lines_say_views_and_ops);
     tcase_add_test(all, supervisor_is_told_the_role_and_what_is_wrong);
     suite_add_tcase(suite, all);
     TCase *lines = tcase_create("lines");
