@@ -38,7 +38,7 @@ usage() {
     cat <<TEXT
 usage: $self                        install what is missing, build, start 5 replicas, open the REPL
        $self start [-n N] [-p FIRST_PORT] [-d DIR] [--durability sync|async|memory] [-- SERVER FLAGS]
-       $self status                 who is primary, how are the replicas
+       $self status [--watch]       who is primary, how are the replicas; --watch: again every second
                                     (exit 0 healthy, 3 degraded, 4 unavailable, 5 unknown)
        $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
        $self kill I                 SIGKILL replica I
@@ -510,15 +510,18 @@ verb_status() {
     local code=0 i pid json
     need_cluster
     need_programs
-    "$client" --cluster "$cluster_of" "$@" status || code=$?
+    if [[ $# -gt 0 ]]; then
+        exec "$client" --cluster "$cluster_of" status "$@"
+    fi
+    "$client" --cluster "$cluster_of" status || code=$?
     for ((i = 0; i < replicas; i++)); do
         if ! pid=$(pid_of "$i"); then
-            [[ $# -gt 0 ]] || say "replica $i does not run; start it with: $(hint restart "$i")"
+            say "replica $i does not run; start it with: $(hint restart "$i")"
         elif is_paused "$pid"; then
-            [[ $# -gt 0 ]] || say "replica $i (pid $pid) is paused; wake it with: $(hint resume "$i")"
+            say "replica $i (pid $pid) is paused; wake it with: $(hint resume "$i")"
         fi
     done
-    if [[ $code -ne 0 && $# -eq 0 ]]; then
+    if [[ $code -ne 0 ]]; then
         json=$(status_json) || true
         if group_is_lost <<<"$json"; then
             say_group_is_lost <<<"$json"

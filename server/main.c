@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error_id.h"
+#include "common/base/limits.h"
 #include "common/base/version.h"
 #include "common/os/clock.h"
 #include "common/os/logger.h"
@@ -183,19 +185,19 @@ static struct vr_server_options start_options(const struct settings *settings)
 /* For people as any program says it; where programs read the log, as its last line. */
 static int fail(enum vr_server_exit exit_code, const struct vr_server_error *error)
 {
-    if (error->id == ERROR_NONE) {
+    if (error->id == NULL) {
         fprintf(stderr, "vr-server: %s\n", error->text);
     } else if (logger_format() == LOG_FORMAT_TEXT) {
-        fprintf(stderr, "vr-server: %s [%s]\n", error->text, error_entry(error->id)->id);
+        fprintf(stderr, "vr-server: %s [%s]\n", error->text, error->id);
     } else {
-        log_problem(error->id, "%s", error->text);
+        log_problem(error_find(error->id), "%s", error->text);
     }
     return (int)exit_code;
 }
 
 static int fail_memory(void)
 {
-    const struct vr_server_error error = {ERROR_MEMORY, "there is no memory left"};
+    const struct vr_server_error error = {error_entry(ERROR_MEMORY)->id, "there is no memory left"};
     return fail(VR_SERVER_INTERNAL, &error);
 }
 

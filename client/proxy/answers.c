@@ -166,6 +166,7 @@ static void on_reply(struct proxy *proxy, const struct message *message, uint32_
         return;
     }
     struct session *session = session_at(proxy, index);
+    proxy->group.view.busy_since_ns = 0;
     request_measure_rtt(proxy, session, now_ns);
     /* Answered: it must not be sent again with the others when the view is learned. */
     session_move(&proxy->table, index, LIST_NONE);
@@ -224,6 +225,9 @@ static void on_busy(struct proxy *proxy, const struct message *message, uint32_t
         return;
     }
     proxy->group.view.busy_reason = busy->reason;
+    if (proxy->group.view.busy_since_ns == 0) {
+        proxy->group.view.busy_since_ns = now_ns;
+    }
     session->last_was_busy = true;
     session->rtt_valid = false;
     session->backing_off = true;

@@ -178,6 +178,7 @@ void request_complete(struct proxy *proxy, struct session *session, enum proxy_o
                       enum proxy_error error)
 {
     INVARIANT(in_flight(session));
+    proxy->group.view.busy_since_ns = 0;
     session->outcome = outcome;
     session->error = error;
     session->view_number = proxy->group.view.view_number;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/error_id.h"
 
+#include <string.h>
+
 #include "common/base/invariant.h"
 
 #define E LOG_LEVEL_ERROR
@@ -58,4 +60,15 @@ const struct error_entry *error_entry(enum error_id id)
     INVARIANT(id > ERROR_NONE);
     INVARIANT(id < ERROR_COUNT);
     return &entries[id];
+}
+
+enum error_id error_find(const char *id)
+{
+    const size_t size = strlen(id) + 1;
+    for (int i = ERROR_NONE + 1; i < ERROR_COUNT; i++) {
+        if (strlen(entries[i].id) + 1 == size && memcmp(entries[i].id, id, size) == 0) {
+            return (enum error_id)i;
+        }
+    }
+    return ERROR_NONE;
 }

@@ -67,4 +67,7 @@ enum { ERROR_ID_MAX = 8 }; /* an id with its NUL */
 /* `id` is none of ERROR_NONE and ERROR_COUNT. */
 const struct error_entry *error_entry(enum error_id id);
 
+/* The one of that name; ERROR_NONE: there is none. */
+enum error_id error_find(const char *id);
+
 #endif

@@ -278,11 +278,12 @@ struct status_report {
         uint64_t op;
         struct checksum value;
     } state_digest;
-    uint32_t silent_mask;  /* bit i: member i was not heard for a view_change_timeout */
-    uint32_t bound_mask;   /* bit i: member i's identity is known here (D10) */
-    uint32_t suspect_mask; /* bit i: member i voted for a later view lately */
-    const char *version;   /* NUL-terminated */
-    const char *note;      /* "" or what a person should know */
+    uint32_t silent_mask; /* bit i: member i was not heard for a view_change_timeout */
+    uint32_t bound_mask;  /* bit i: member i's identity is known here (D10) */
+    uint32_t
+        suspect_mask; /* bit i: member i voted for a later view lately; the own one: it suspects */
+    const char *version; /* NUL-terminated */
+    const char *note;    /* "" or what a person should know */
     const struct configuration *configuration;
     uint32_t counter_count;
     const struct status_counter *counters;

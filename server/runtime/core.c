@@ -358,6 +358,8 @@ void core_start(struct core *core)
     mutex_lock(&core->lock);
     finish(core, false, time_now());
     mutex_unlock(&core->lock);
+    /* What completed meanwhile found the lock taken; in a group of one nothing else would come. */
+    core_run(core);
 }
 
 void core_halt(struct core *core)

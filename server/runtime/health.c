@@ -120,8 +120,8 @@ static void say_sync(struct health *health, const struct vr_snapshot *now, uint6
     const struct health_said *said = &health->said;
     const bool runs = now->sync_target != 0;
     const bool ran = said->sync_target != 0;
-    if (runs && !ran) {
-        health->sync_started_ns = now_ns;
+    if (runs && (!ran || now->sync_from != said->sync_from)) {
+        health->sync_started_ns = now_ns; /* one may follow another without a pause */
     }
     if (runs && !ran && now->sync_target - now->sync_from >= HEALTH_SYNC_ENTRIES_MIN) {
         say(health, "catching up from op %" PRIu64 " to %" PRIu64, now->sync_from,
@@ -358,7 +358,8 @@ static void note_sync(const struct health_published *published, char note[HEALTH
     } else {
         const double left_s =
             (double)took_ns / (double)NANOSECONDS_PER_SECOND * (double)(all - done) / (double)done;
-        (void)snprintf(note, HEALTH_NOTE_MAX, "catch-up %u %%, about %.0f s left", percent, left_s);
+        (void)snprintf(note, HEALTH_NOTE_MAX, "catch-up %u %%, about %.0f s left", percent,
+                       left_s < 1 ? 1 : left_s); /* none is left once it has ended */
     }
 }
 

@@ -30,6 +30,7 @@
 #include "server/runtime/server_check.h"
 #include "server/runtime/server_error.h"
 #include "server/runtime/status.h"
+#include "server/runtime/supervisor.h"
 #include "server/runtime/timer.h"
 
 enum {
@@ -626,9 +627,7 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
         logger_set_replica(server->state.replica_id);
         (void)puts("ready"); /* whoever closed stdout does not wait for it */
         (void)fflush(stdout);
-        service_notify("READY=1");
-        const int signal_number = stop_signal_wait(&stop);
-        service_notify("STOPPING=1");
+        const int signal_number = supervisor_serve(&server->health, &stop);
         if (signal_number != 0) {
             log_info(LOG_RUNTIME, "stopping: %s", strsignal(signal_number));
         }

@@ -13,9 +13,12 @@
 #ifndef VR_RUNTIME_SERVER_H
 #define VR_RUNTIME_SERVER_H
 
-#include "common/base/configuration.h"
-#include "common/base/error_id.h"
+#include "common/base/public.h"
 #include "server/app/app.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* What a failed call returns: the process's exit code as well (sysexits' numbers). */
 enum vr_server_exit {
@@ -33,7 +36,7 @@ enum {
 
 /* What happened, why it matters, what to do: one line, NUL-terminated, cut if too long. */
 struct vr_server_error {
-    enum error_id id; /* docs/errors.md explains it; ERROR_NONE: a wrong flag */
+    const char *id; /* "VR1301", which docs/errors.md explains; NULL: a wrong flag */
     char text[VR_SERVER_ERROR_MAX];
 };
 
@@ -88,5 +91,9 @@ enum vr_server_exit vr_server_stop(struct vr_server *server);
  * to stop. `failed` and `context` of the options are its own. */
 enum vr_server_exit vr_server_run(const struct vr_server_options *options, const struct app *app,
                                   struct vr_server_error *error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

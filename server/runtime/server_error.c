@@ -12,7 +12,7 @@ enum vr_server_exit server_error_set(struct vr_server_error *error, enum vr_serv
     va_start(arguments, format);
     (void)vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
-    error->id = id;
+    error->id = id != ERROR_NONE ? error_entry(id)->id : NULL;
     return exit_code;
 }
 

@@ -3,6 +3,7 @@
 #ifndef VR_RUNTIME_SERVER_ERROR_H
 #define VR_RUNTIME_SERVER_ERROR_H
 
+#include "common/base/error_id.h"
 #include "server/runtime/server.h"
 #include "server/storage/storage_error.h"
 

@@ -10,6 +10,7 @@
 #include "common/os/clock.h"
 #include "common/os/logger.h"
 #include "server/runtime/health.h"
+#include "server/runtime/supervisor.h"
 #include "server/runtime/trace.h"
 
 static struct health health;
@@ -264,6 +265,24 @@ START_TEST(divergence_is_an_error)
 }
 END_TEST
 
+START_TEST(supervisor_is_told_the_role_and_what_is_wrong)
+{
+    char text[SUPERVISOR_TEXT_MAX];
+    published.snapshot.view_number = view_make(1, 7);
+    ck_assert_str_eq(supervisor_text(&health, &published, text), "STATUS=backup of view 7");
+    published.snapshot.acting_primary = true;
+    ck_assert_str_eq(supervisor_text(&health, &published, text), "STATUS=primary of view 7");
+    published.snapshot.suspecting = true;
+    ck_assert_str_eq(
+        supervisor_text(&health, &published, text),
+        "STATUS=primary of view 7: hears from no quorum: serves nothing until it does");
+    published.snapshot.acting_primary = false;
+    published.snapshot.suspecting = false;
+    published.snapshot.status = STATUS_VIEW_CHANGE;
+    ck_assert_str_eq(supervisor_text(&health, &published, text), "STATUS=view change in view 7");
+}
+END_TEST
+
 static Suite *health_suite(void)
 {
     Suite *suite = suite_create("health");
@@ -275,6 +294,7 @@ static Suite *health_suite(void)
     tcase_add_test(all, divergence_is_the_first_thing_to_know);
     tcase_add_test(all, every_message_has_a_line);
     tcase_add_test(all, lines_say_views_and_ops);
+    tcase_add_test(all, supervisor_is_told_the_role_and_what_is_wrong);
     suite_add_tcase(suite, all);
     TCase *lines = tcase_create("lines");
     tcase_set_timeout(lines, 60);
