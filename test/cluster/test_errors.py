@@ -55,4 +55,4 @@ class Errors(unittest.TestCase):
             self.assertNotRegex(text, r"logger_write\(\s*LOG_LEVEL_(ERROR|WARNING)", path)
             for call in re.findall(r"\b(?:log_problem|logger_problem|complain)\(\s*[^;]*?;", text):
                 if path.name not in ("logger.c", "health.c"):
-                    self.assertRegex(call, r"\(\s*(ERROR_\w+|error->id),", path)
+                    self.assertRegex(call, r"\(\s*(ERROR_\w+|error_find\(error->id\)),", path)
