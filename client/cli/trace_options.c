@@ -57,6 +57,14 @@ static error_t parse_number(struct argp_state *state, const char *option, const 
     return EINVAL;
 }
 
+/* What receivers answer by themselves never comes to the core. */
+static bool is_remembered(enum message_type type)
+{
+    return type != MESSAGE_STATUS_REQUEST && type != MESSAGE_STATUS &&
+           type != MESSAGE_TRACE_REQUEST && type != MESSAGE_TRACE_REPORT &&
+           type != MESSAGE_CHALLENGE;
+}
+
 static error_t parse_types(struct argp_state *state, const char *argument,
                            struct trace_filter *filter)
 {
@@ -68,7 +76,7 @@ static error_t parse_types(struct argp_state *state, const char *argument,
     char known[512] = "";
     for (int type = 1; type <= MESSAGE_RECOVERY_RESPONSE; type++) {
         const char *name = message_type_name((enum message_type)type);
-        if (name[0] != '?') {
+        if (name[0] != '?' && is_remembered((enum message_type)type)) {
             (void)strcat(strcat(known, name), ", ");
         }
     }
