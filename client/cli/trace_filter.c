@@ -8,23 +8,30 @@ _Static_assert(MESSAGE_TYPE_MAX < 64, "sets of types are 64-bit masks");
 
 bool trace_filter_is_open(const struct trace_filter *filter)
 {
-    return filter->types == 0 && filter->members == 0 && !filter->by_ops && !filter->by_view &&
-           !filter->states;
+    return !filter->by_type && filter->members == 0 && !filter->by_ops && !filter->by_view;
+}
+
+static bool is_progress(const struct trace_event *event)
+{
+    return event->type == TRACE_COMMITTED || event->type == TRACE_EXECUTED;
 }
 
 static bool passes_type(const struct trace_filter *filter, const struct trace_line *line)
 {
-    if (filter->types == 0 && !filter->states) {
+    if (!filter->by_type) {
         return true;
     }
-    return line->fate == FATE_STATE ? filter->states : (filter->types >> line->event.type & 1) != 0;
+    if (line->fate == FATE_STATE) {
+        return is_progress(&line->event) ? filter->progress : filter->states;
+    }
+    return (filter->types >> line->event.type & 1) != 0;
 }
 
 /* What is said of the head of a log is said of the log, not of that op. */
 static bool is_about_ops(const struct trace_event *event)
 {
     if (event->kind == TRACE_STATE) {
-        return event->type == TRACE_COMMITTED || event->type == TRACE_EXECUTED;
+        return is_progress(event);
     }
     switch ((enum message_type)event->type) {
     case MESSAGE_REQUEST:
@@ -77,15 +84,22 @@ static uint64_t type_bit(const char *name, size_t size)
     return 0;
 }
 
+static bool is_word(const char *name, size_t size, const char *word)
+{
+    return strlen(word) == size && strncasecmp(name, word, size) == 0;
+}
+
 bool trace_filter_parse_types(const char *text, struct trace_filter *filter, const char **wrong,
                               size_t *wrong_size)
 {
-    static const char state[] = "state";
+    filter->by_type = true;
     for (;;) {
         const size_t size = strcspn(text, ",");
         const uint64_t bit = type_bit(text, size);
-        if (size == sizeof state - 1 && strncasecmp(text, state, size) == 0) {
+        if (is_word(text, size, "state")) {
             filter->states = true;
+        } else if (is_word(text, size, "progress")) {
+            filter->progress = true;
         } else if (bit != 0) {
             filter->types |= bit;
         } else {

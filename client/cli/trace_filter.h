@@ -8,8 +8,10 @@
 #include "client/cli/trace_merge.h"
 
 struct trace_filter {
-    uint64_t types;   /* bit t: messages of type t; 0: all */
-    bool states;      /* with types: changes of replicas as well */
+    bool by_type;     /* only what the next three name */
+    uint64_t types;   /* bit t: messages of type t */
+    bool states;      /* changes of a replica's status and view */
+    bool progress;    /* what it has committed and executed */
     uint32_t members; /* bit i: what member i sent, received or became; 0: all */
     bool by_ops;
     uint64_t first_op; /* with by_ops: what is about any of these */
@@ -24,8 +26,8 @@ bool trace_filter_is_open(const struct trace_filter *filter);
 
 bool trace_filter_passes(const struct trace_filter *filter, const struct trace_line *line);
 
-/* Reads "Prepare,PrepareOk,state", in any case. False: *wrong and *wrong_size are the name that is
- * none. */
+/* Reads "Prepare,PrepareOk,state,progress", in any case. False: *wrong and *wrong_size are the name
+ * that is none. */
 bool trace_filter_parse_types(const char *text, struct trace_filter *filter, const char **wrong,
                               size_t *wrong_size);
 

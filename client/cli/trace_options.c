@@ -29,7 +29,9 @@ enum option_key {
 static const struct argp_option option_table[] = {
     {"op", OPTION_OP, "N", 0, "Explains one operation: from its request to its reply", 0},
     {"type", OPTION_TYPE, "T[,T]", 0,
-     "Messages of these types only, as Prepare,PrepareOk; \"state\": changes of replicas", 0},
+     "Messages of these types only, as Prepare,PrepareOk; \"state\": changes of status and view; "
+     "\"progress\": what was committed and executed",
+     0},
     {"replica", OPTION_REPLICA, "I[,I]", 0, "What these replicas sent, received or became", 0},
     {"ops", OPTION_OPS, "A..B", 0, "What is about any of these operations", 0},
     {"view", OPTION_VIEW, "V", 0, "What is about this view", 0},
@@ -55,6 +57,14 @@ static error_t parse_number(struct argp_state *state, const char *option, const 
     return EINVAL;
 }
 
+/* What receivers answer by themselves never comes to the core. */
+static bool is_remembered(enum message_type type)
+{
+    return type != MESSAGE_STATUS_REQUEST && type != MESSAGE_STATUS &&
+           type != MESSAGE_TRACE_REQUEST && type != MESSAGE_TRACE_REPORT &&
+           type != MESSAGE_CHALLENGE;
+}
+
 static error_t parse_types(struct argp_state *state, const char *argument,
                            struct trace_filter *filter)
 {
@@ -66,12 +76,12 @@ static error_t parse_types(struct argp_state *state, const char *argument,
     char known[512] = "";
     for (int type = 1; type <= MESSAGE_RECOVERY_RESPONSE; type++) {
         const char *name = message_type_name((enum message_type)type);
-        if (name[0] != '?') {
+        if (name[0] != '?' && is_remembered((enum message_type)type)) {
             (void)strcat(strcat(known, name), ", ");
         }
     }
-    argp_error(state, "--type: there is no message \"%.*s\"; there are %sand state", (int)size,
-               wrong, known);
+    argp_error(state, "--type: there is no message \"%.*s\"; there are %sstate and progress",
+               (int)size, wrong, known);
     return EINVAL;
 }
 

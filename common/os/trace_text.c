@@ -182,7 +182,7 @@ static void say_state(struct line *line, const struct trace_event *e)
     const uint64_t view = view_within_epoch(e->view_number);
     switch ((enum trace_state)e->type) {
     case TRACE_STARTED:
-        say(line, "started, for the %" PRIu64 ". time", e->detail);
+        say(line, "started, start %" PRIu64, e->detail);
         break;
     case TRACE_VIEW_CHANGE:
         say(line, "view change to view %" PRIu64, view);

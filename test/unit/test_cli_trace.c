@@ -267,7 +267,7 @@ START_TEST(types_are_read_in_any_case)
     ck_assert(trace_filter_parse_types("prepare,PREPAREOK,State", &filter, &wrong, &size));
     ck_assert_uint_eq(filter.types, UINT64_C(1) << MESSAGE_PREPARE | UINT64_C(1)
                                                                          << MESSAGE_PREPARE_OK);
-    ck_assert(filter.states);
+    ck_assert(filter.states && filter.by_type && !filter.progress);
     ck_assert(!trace_filter_parse_types("prepare,nope", &filter, &wrong, &size));
     ck_assert_uint_eq(size, 4);
     ck_assert_int_eq(strncmp(wrong, "nope", 4), 0);
@@ -296,8 +296,11 @@ START_TEST(filters_choose_lines)
     ck_assert_uint_eq(lines.count, 6);
     ck_assert_uint_eq(passing(&(struct trace_filter){0}), 5);
     ck_assert_uint_eq(passing(&(struct trace_filter){.heartbeats = true}), 6);
-    ck_assert_uint_eq(passing(&(struct trace_filter){.types = UINT64_C(1) << MESSAGE_PREPARE}), 3);
-    ck_assert_uint_eq(passing(&(struct trace_filter){.states = true}), 2);
+    ck_assert_uint_eq(
+        passing(&(struct trace_filter){.by_type = true, .types = UINT64_C(1) << MESSAGE_PREPARE}),
+        3);
+    ck_assert_uint_eq(passing(&(struct trace_filter){.by_type = true, .states = true}), 1);
+    ck_assert_uint_eq(passing(&(struct trace_filter){.by_type = true, .progress = true}), 1);
     ck_assert_uint_eq(passing(&(struct trace_filter){.members = 1u << 1}), 2);
     ck_assert_uint_eq(passing(&(struct trace_filter){.members = 1u << 2}), 3);
     /* That a backup's log ends at op 5 is nothing about op 5. */

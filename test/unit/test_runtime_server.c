@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/lib/vr/client.h"
+#include "common/base/trace_event.h"
 #include "common/os/clock.h"
 #include "common/os/datagram_socket.h"
 #include "common/os/endpoint.h"
@@ -697,6 +698,46 @@ START_TEST(log_levels_need_a_token)
 }
 END_TEST
 
+/* M3, M8: a page is long, so it goes only to who has proven its address. It holds what this start
+ * did: one replica becomes primary by itself. */
+START_TEST(trace_is_for_who_echoes_the_token)
+{
+    struct raw raw;
+    group_start(1);
+    raw_open(&raw, CLUSTER_ID);
+    const struct net_address to = node_address(0);
+    const struct message request = {
+        .type = MESSAGE_TRACE_REQUEST,
+        .trace_request = {.nonce = 78, .lane = TRACE_LANE_CHANGES, .events_max = TRACE_EVENTS_MAX},
+    };
+    wait_until_executed(0, 0);
+    raw_send(&raw, &to, 0, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_CHALLENGE);
+    ck_assert_uint_le(raw.answer_size, raw.sent_size);
+
+    raw_send(&raw, &to, raw.answer.challenge.token, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_TRACE_REPORT);
+    const struct trace_report *report = &raw.answer.trace_report;
+    ck_assert_uint_eq(report->nonce, 78);
+    ck_assert_uint_eq(report->first_event, 0);
+    ck_assert_uint_eq(report->next_event, report->event_count);
+    bool started = false;
+    bool primary = false;
+    for (uint32_t i = 0; i < report->event_count; i++) {
+        struct trace_event event;
+        ck_assert(trace_event_decode(report->events + (size_t)i * TRACE_EVENT_SIZE, &event));
+        ck_assert_uint_le(event.time_ns, report->now_ns);
+        started = started || (event.kind == TRACE_STATE && event.type == TRACE_STARTED);
+        primary = primary || (event.kind == TRACE_STATE && event.type == TRACE_PRIMARY);
+    }
+    ck_assert(started && primary);
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
 /* M7: who does not know the cluster may ask; who is of another one is told so, but never twice. */
 START_TEST(other_clusters_are_told_so)
 {
@@ -800,6 +841,7 @@ static Suite *server_suite(void)
     tcase_add_test(refusing, init_refuses_addresses_of_another_cluster);
     tcase_add_test(refusing, bad_options_are_refused_with_a_reason);
     tcase_add_test(refusing, request_without_token_is_challenged);
+    tcase_add_test(refusing, trace_is_for_who_echoes_the_token);
     tcase_add_test(refusing, other_clusters_are_told_so);
     tcase_add_test(refusing, log_levels_need_a_token);
     tcase_add_test(refusing, status_is_never_longer_than_the_question);
