@@ -232,7 +232,8 @@ static void set_up(struct terminal *terminal)
     (void)el_set(editor, EL_EDITOR, "emacs");
     (void)el_set(editor, EL_SIGNAL, 1);
     (void)el_set(editor, EL_HIST, history, terminal->lines);
-    (void)el_set(editor, EL_ADDFN, "vr-complete", "Completes a command or a key", complete);
+    /* Of narrow strings libedit keeps copies that it does not free. */
+    (void)el_wset(editor, EL_ADDFN, L"vr-complete", L"Completes a command or a key", complete);
     (void)el_set(editor, EL_BIND, "^I", "vr-complete", NULL);
     (void)el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_source(editor, NULL); /* ~/.editrc, if there is one */
