@@ -404,8 +404,14 @@ static int run_cancellable(struct shell *shell, const struct command *command,
 {
     const bool uses_session = needs_session(command);
     int code = uses_session ? shell_open(shell) : 0;
-    if (code != 0 || !(uses_session || command->run == status_run)) {
-        return code != 0 ? code : command->run(shell, words);
+    if (code != 0) {
+        return code;
+    }
+    if (!uses_session && command->run != status_run) {
+        interrupt_suspend(); /* it has ways of its own */
+        code = command->run(shell, words);
+        interrupt_resume();
+        return code;
     }
     waiting_begin(&shell->waiting);
     interrupt_catch();

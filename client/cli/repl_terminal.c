@@ -188,7 +188,9 @@ static const char *read_line(struct terminal *terminal, int *size)
     interrupt_catch();
     errno = 0;
     const char *line = el_gets(terminal->editor, size);
-    const bool interrupted = interrupt_seen();
+    const bool whole = line != NULL && *size > 0 && line[*size - 1] == '\n';
+    const bool interrupted =
+        interrupt_seen() && !whole; /* else it came before the line was begun */
     interrupt_release();
     if (interrupted) {
         int edits = 0;
@@ -261,7 +263,9 @@ int repl_run_terminal(struct shell *shell)
     shell->seen = must_calloc(1, sizeof *shell->seen);
     set_up(&terminal);
     load_history(&terminal);
+    interrupt_catch(); /* between a line and its command, too */
     read_lines(&terminal);
+    interrupt_release();
     history_end(terminal.lines);
     el_end(terminal.editor);
     seen_keys_free(shell->seen);
