@@ -327,7 +327,7 @@ const struct command command_table[] = {
      "status --watch", 0, SIZE_MAX, status_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
-    {"timing", "on | off | COMMAND ...", "Tells how long each command takes, or this one.",
+    {"timing", "on|off|COMMAND ...", "Tells how long each command takes, or this one.",
      "Round trip and all, on stderr.", "timing on", 1, SIZE_MAX, run_timing},
     {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, help_run},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
@@ -391,11 +391,15 @@ static int report_argument_count(const struct shell *shell, const struct command
     const bool too_few = words->count - 1 < command->arguments_min;
     const struct word *last = &words->items[words->count - 1];
     const struct word *extra = too_few ? last : &words->items[command->arguments_max + 1];
-    return report_usage(
-        shell, too_few ? last->end + 1 : extra->begin, too_few ? last->end + 1 : extra->end,
-        "%s: %s arguments; usage: %s %s (options go before the command)%s", command->name,
-        too_few ? "too few" : "too many", command->name, command->arguments,
-        too_few ? "" : "; a value with blanks in it goes in quotes");
+    const char *hint = "";
+    if (!too_few) {
+        hint = shell->source == SOURCE_ARGUMENTS ? " (options go before the command)"
+                                                 : "; a value with blanks in it goes in quotes";
+    }
+    return report_usage(shell, too_few ? last->end + 1 : extra->begin,
+                        too_few ? last->end + 1 : extra->end, "%s: %s arguments; usage: %s %s%s",
+                        command->name, too_few ? "too few" : "too many", command->name,
+                        command->arguments, hint);
 }
 
 /* With Ctrl-C as a cancelled command rather than the end of the program. */
