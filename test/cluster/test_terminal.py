@@ -330,6 +330,8 @@ class Editing(TerminalTest):
         done = self.cluster.client(stdin=b"timing on\nget piped\n")
         self.assertEqual(done.stdout, b"1\n")
         self.assertRegex(done.stderr, rb"^\(\d+\.\d\d ms\)\n$")
+        done = self.cluster.client(stdin=b"\x1b[2Jgte\n")
+        self.assertIn(b'there is no command "?[2Jgte"', done.stderr)
         done = self.cluster.client("stauts")
         self.assertIn(b'did you mean "status"?', done.stderr)
         self.assertNotIn(b"\x1b", done.stderr)
