@@ -337,7 +337,7 @@ const struct command command_table[] = {
     {"trace", "[OPTIONS]", "Shows the messages of all replicas, in order.",
      "trace --help lists its options; --op N explains one operation, --follow goes on.",
      "trace --op 12", 0, SIZE_MAX, trace_run},
-    {"timing", "on | off | COMMAND ...", "Tells how long each command takes, or this one.",
+    {"timing", "on|off|COMMAND ...", "Tells how long each command takes, or this one.",
      "Round trip and all, on stderr.", "timing on", 1, SIZE_MAX, run_timing},
     {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, help_run},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
@@ -401,11 +401,15 @@ static int report_argument_count(const struct shell *shell, const struct command
     const bool too_few = words->count - 1 < command->arguments_min;
     const struct word *last = &words->items[words->count - 1];
     const struct word *extra = too_few ? last : &words->items[command->arguments_max + 1];
-    return report_usage(
-        shell, too_few ? last->end + 1 : extra->begin, too_few ? last->end + 1 : extra->end,
-        "%s: %s arguments; usage: %s %s (options go before the command)%s", command->name,
-        too_few ? "too few" : "too many", command->name, command->arguments,
-        too_few ? "" : "; a value with blanks in it goes in quotes");
+    const char *hint = "";
+    if (!too_few) {
+        hint = shell->source == SOURCE_ARGUMENTS ? " (options go before the command)"
+                                                 : "; a value with blanks in it goes in quotes";
+    }
+    return report_usage(shell, too_few ? last->end + 1 : extra->begin,
+                        too_few ? last->end + 1 : extra->end, "%s: %s arguments; usage: %s %s%s",
+                        command->name, too_few ? "too few" : "too many", command->name,
+                        command->arguments, hint);
 }
 
 /* With Ctrl-C as a cancelled command rather than the end of the program. */
@@ -414,8 +418,14 @@ static int run_cancellable(struct shell *shell, const struct command *command,
 {
     const bool uses_session = needs_session(command);
     int code = uses_session ? shell_open(shell) : 0;
-    if (code != 0 || !(uses_session || command->run == status_run)) {
-        return code != 0 ? code : command->run(shell, words);
+    if (code != 0) {
+        return code;
+    }
+    if (!uses_session && command->run != status_run) {
+        interrupt_suspend(); /* it has ways of its own */
+        code = command->run(shell, words);
+        interrupt_resume();
+        return code;
     }
     waiting_begin(&shell->waiting);
     interrupt_catch();

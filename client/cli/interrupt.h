@@ -7,14 +7,16 @@
 
 #include <stdbool.h>
 
-/* From here on Ctrl-C is only noted. Calls of the system that wait return EINTR. */
+/* From here on Ctrl-C is only noted; what was noted before is forgotten. Calls of the system that
+ * wait return EINTR. May be nested. */
 void interrupt_catch(void);
 
-/* Ctrl-C does again what it did before interrupt_catch(). */
+/* The outermost: Ctrl-C does again what it did before. */
 void interrupt_release(void);
 
-/* Forgets what was noted. */
-void interrupt_clear(void);
+/* In between, for what does not ask interrupt_seen(): Ctrl-C does what it did before. */
+void interrupt_suspend(void);
+void interrupt_resume(void);
 
 bool interrupt_seen(void);
 

@@ -188,7 +188,9 @@ static const char *read_line(struct terminal *terminal, int *size)
     interrupt_catch();
     errno = 0;
     const char *line = el_gets(terminal->editor, size);
-    const bool interrupted = interrupt_seen();
+    const bool whole = line != NULL && *size > 0 && line[*size - 1] == '\n';
+    const bool interrupted =
+        interrupt_seen() && !whole; /* else it came before the line was begun */
     interrupt_release();
     if (interrupted) {
         int edits = 0;
@@ -232,7 +234,8 @@ static void set_up(struct terminal *terminal)
     (void)el_set(editor, EL_EDITOR, "emacs");
     (void)el_set(editor, EL_SIGNAL, 1);
     (void)el_set(editor, EL_HIST, history, terminal->lines);
-    (void)el_set(editor, EL_ADDFN, "vr-complete", "Completes a command or a key", complete);
+    /* Of narrow strings libedit keeps copies that it does not free. */
+    (void)el_wset(editor, EL_ADDFN, L"vr-complete", L"Completes a command or a key", complete);
     (void)el_set(editor, EL_BIND, "^I", "vr-complete", NULL);
     (void)el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_source(editor, NULL); /* ~/.editrc, if there is one */
@@ -260,7 +263,9 @@ int repl_run_terminal(struct shell *shell)
     shell->seen = must_calloc(1, sizeof *shell->seen);
     set_up(&terminal);
     load_history(&terminal);
+    interrupt_catch(); /* between a line and its command, too */
     read_lines(&terminal);
+    interrupt_release();
     history_end(terminal.lines);
     el_end(terminal.editor);
     seen_keys_free(shell->seen);

@@ -83,6 +83,15 @@ int report_number(const struct shell *shell, const struct vr_result *result)
     return EXIT_DONE;
 }
 
+/* One line; what the user typed may be in it, and must not steer the terminal. */
+static void put_message(const char *message)
+{
+    for (; *message != '\0'; message++) {
+        const unsigned char byte = (unsigned char)*message;
+        (void)fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stderr);
+    }
+}
+
 static void print_failure(const struct shell *shell, const char *outcome, const char *error,
                           const char *message)
 {
@@ -101,7 +110,8 @@ static void print_failure(const struct shell *shell, const char *outcome, const 
         } else if (shell->source != SOURCE_TERMINAL) {
             (void)fputs("vr-client: ", stderr);
         }
-        (void)fprintf(stderr, "%s%s\n", message, terminal_plain(stderr));
+        put_message(message);
+        (void)fprintf(stderr, "%s\n", terminal_plain(stderr));
     }
 }
 

@@ -16,11 +16,12 @@ import tempfile
 import termios
 import time
 
-from harness import (CLIENT, EXIT_OK, PATIENCE_SECONDS, ClusterTest, Group, ScriptCluster,
+from harness import (CLIENT, EXIT_OK, EXIT_UNAVAILABLE, PATIENCE_SECONDS, ClusterTest, Group, ScriptCluster,
                      environment, free_first_port)
 
 PROMPT = r"(view \d+, primary \d+|view \d+|no primary)> "
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]")
+EXIT_UNKNOWN = 5
 TAB, CTRL_C, CTRL_D, UP = "\t", "\x03", "\x04", "\x1b[A"
 
 
@@ -56,10 +57,10 @@ class Terminal:
             return bool(some)
         return True
 
-    def expect(self, pattern):
+    def expect(self, pattern, seconds=PATIENCE_SECONDS):
         """Reads until the pattern is there, and forgets what came up to its end. Returns that,
         without escape sequences."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             plain = ESCAPE.sub("", self.seen)
             match = re.search(pattern, plain)
@@ -69,7 +70,7 @@ class Terminal:
                 self.seen = plain[match.end():] if rest else ""
                 return plain[:match.end()]
             if time.monotonic() > deadline:
-                raise AssertionError(f"no {pattern!r} in {self.seen!r}")
+                raise TimeoutError(f"no {pattern!r} in {self.seen!r}")
             if not self._read():
                 raise AssertionError(f"ended before {pattern!r}: {self.seen!r}")
 
@@ -86,6 +87,16 @@ class Terminal:
 
     def type(self, keys):
         os.write(self.fd, keys.encode())
+
+    def interrupt_line(self):
+        """Ctrl-C until it is noticed: one that comes while libedit is busy with a key is lost."""
+        for _ in range(PATIENCE_SECONDS):
+            self.type(CTRL_C)
+            with contextlib.suppress(TimeoutError):
+                self.expect(r"\^C\r?\n", seconds=1)
+                self.prompt()
+                return
+        raise AssertionError("Ctrl-C has no effect")
 
     def command(self, line):
         """What the command printed."""
@@ -162,9 +173,7 @@ class Editing(TerminalTest):
         t.type("s" + TAB)
         t.expect(r"scan +set +status")
         t.expect(PROMPT + "s")
-        t.type(CTRL_C)
-        t.expect(r"\^C\r?\n")
-        t.prompt()
+        t.interrupt_line()
         self.assertIn("set KEY VALUE", t.command("help se" + TAB))
 
     def test_wrong_commands_are_explained(self):
@@ -228,9 +237,9 @@ class Editing(TerminalTest):
     def test_ctrl_c_drops_the_line(self):
         t = self.terminal(self.cluster)
         t.prompt()
-        t.type("set interrupted 1" + CTRL_C)
-        t.expect(r"\^C\r?\n")
-        t.prompt()
+        t.type("set interrupted 1")
+        t.expect("set interrupted 1")
+        t.interrupt_line()
         self.assertEqual(t.command("get interrupted"), "key not found\n")
 
     def test_a_value_from_the_keyboard(self):
@@ -321,6 +330,8 @@ class Editing(TerminalTest):
         done = self.cluster.client(stdin=b"timing on\nget piped\n")
         self.assertEqual(done.stdout, b"1\n")
         self.assertRegex(done.stderr, rb"^\(\d+\.\d\d ms\)\n$")
+        done = self.cluster.client(stdin=b"\x1b[2Jgte\n")
+        self.assertIn(b'there is no command "?[2Jgte"', done.stderr)
         done = self.cluster.client("stauts")
         self.assertIn(b'did you mean "status"?', done.stderr)
         self.assertNotIn(b"\x1b", done.stderr)
@@ -391,6 +402,37 @@ class Waiting(TerminalTest):
             c.resume(i)
         self.assertEqual(t.command("set k 3").splitlines()[-1], "ok")
         self.assertEqual(t.command("get k"), "3\n")
+        t.type(CTRL_D)
+        self.assertEqual(t.end(), EXIT_OK)
+
+    def test_one_command_says_it_too(self):
+        c = self.script_cluster(3)
+        primary = c.primary()
+        others = [i for i in range(3) if i != primary]
+        for i in others:
+            c.pause(i)
+        t = self.terminal(c, "set", "k", "1", timeout_ms=600000)
+        t.expect(r"\(\d+\.\d s\)")
+        t.type(CTRL_C)
+        t.expect("cancelled after ")
+        self.assertIn(t.end(), (EXIT_UNAVAILABLE, EXIT_UNKNOWN))
+        for i in others:
+            c.resume(i)
+
+    def test_many_ctrl_c_do_not_end_the_prompt(self):
+        c = self.script_cluster(1)
+        t = self.terminal(c)
+        t.prompt()
+        for _ in range(20):
+            t.type(CTRL_C + CTRL_C)
+            with contextlib.suppress(TimeoutError):  # one between two prompts does nothing
+                t.expect(r"\^C\r?\n", seconds=0.5)
+        # A late one takes with it what was typed: again, then.
+        for _ in range(20):
+            t.type("set last 1\n")
+            with contextlib.suppress(TimeoutError):
+                t.expect(r"ok\r?\n", seconds=PATIENCE_SECONDS / 20)
+                break
         t.type(CTRL_D)
         self.assertEqual(t.end(), EXIT_OK)
 

@@ -72,6 +72,9 @@ START_TEST(catching_up_shows_how_far_and_how_long)
     published.published_ns = 12 * NANOSECONDS_PER_SECOND;
     ck_assert_str_eq(noted(), "catch-up 50 %, about 2 s left");
 
+    published.snapshot.sync_op = 1990; /* it has not ended */
+    ck_assert_str_eq(noted(), "catch-up 99 %, about 1 s left");
+
     published.snapshot.sync_op = 1000;
     ck_assert_str_eq(noted(), "catch-up 0 %");
 
