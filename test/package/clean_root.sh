@@ -10,14 +10,34 @@
 # however it ends. Packages come from where apt on this machine gets Debian's.
 set -euo pipefail
 
+# A booted system makes control groups; these are where they go, to be found and removed again.
+own_groups() { # name
+    local controllers path base
+    while IFS=: read -r _ controllers path; do
+        case $controllers in
+        name=systemd) base=/sys/fs/cgroup/systemd ;;
+        '') base=/sys/fs/cgroup/unified ;;
+        *) continue ;;
+        esac
+        [[ -d $base ]] || base=/sys/fs/cgroup
+        echo "$base${path%/}/$1"
+    done </proc/self/cgroup
+}
+
 if [[ ${1:-} != --inside ]]; then
-    # A broken download is tried again from the beginning, that is cheap here.
-    exec unshare --mount --propagation private --pid --fork --kill-child=SIGKILL --mount-proc \
-        --ipc "$0" --inside "$@"
+    mapfile -t groups < <(own_groups "viewstamp-test-$$")
+    mkdir -p "${groups[@]}"
+    trap 'find "${groups[@]}" -depth -type d -exec rmdir {} + 2>/dev/null' EXIT
+    status=0
+    setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork \
+        --kill-child=SIGKILL --mount-proc --ipc "$0" --inside "$@" "${groups[@]}" || status=$?
+    exit "$status"
 fi
 shift
 dir=$1
 port=$2
+shift 2
+groups=("$@")
 
 readonly BOOT_SECONDS=300
 
@@ -87,6 +107,9 @@ StandardOutput=file:/test/output
 StandardError=file:/test/errors
 UNIT
 mount -t tmpfs tmpfs /run # what nspawn notes there is gone with us
+for group in "${groups[@]}"; do
+    echo 0 >"$group/cgroup.procs"
+done
 status=0
 timeout --kill-after=10 "$BOOT_SECONDS" systemd-nspawn --quiet --register=no --keep-unit \
     --private-network --directory="$root" --boot -- --unit=in-booted-root.service \

@@ -65,10 +65,10 @@ echo "ok: a replica that was killed is started again and recovers"
 ! systemctl start vr-server@3 2>/dev/null || die "a replica that was never made has started"
 systemctl stop vr-server@2
 if [[ $(vr-server start --help) == *--config* ]]; then
-    echo 'heartbeat-ms = soon' >/etc/viewstamp/2.conf
+    printf '[timing]\nheartbeat-ms = soon\n' >/etc/viewstamp/2.conf
     ! systemctl start vr-server@2 2>/dev/null || die "it started with a heartbeat of \"soon\""
     [[ $(property 2 ExecMainStatus) -eq 78 && $(property 2 NRestarts) -eq 0 ]]
-    echo 'heartbeat-ms = 25' >/etc/viewstamp/2.conf
+    printf '[timing]\nheartbeat-ms = 25\n' >/etc/viewstamp/2.conf
     systemctl reset-failed vr-server@2
 fi
 systemctl start vr-server@2
