@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 {
     struct adder adder = {0};
     const struct app app = {&adder, adder_execute, adder_is_read, adder_digest};
-    struct vr_server_error error = {""};
+    struct vr_server_error error = {.text = ""};
     enum vr_server_exit result = VR_SERVER_USAGE;
     if (argc == 6 && strcmp(argv[1], "init") == 0) {
         const struct vr_server_init_options options = {

@@ -49,6 +49,7 @@ needs() {
         echo 'man-db               command man'
         echo 'groff-base           command groff'
         echo 'systemd              command systemd-analyze'
+        echo 'systemd-container    command systemd-nspawn'
         echo 'g++                  command g++'
         echo 'util-linux           command unshare'
         ;;

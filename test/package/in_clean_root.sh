@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The life of an installation in a Debian that has nothing else: installed, used by somebody who is
-# not root, built upon, removed, purged. Says "ok: ..." after each step.
+# An installation in a Debian that has nothing else: installed, used by somebody who is not root, built
+# upon. Says "ok: ..." after each step. The rest of its life is in in_booted_root.sh.
 #
 #   in_clean_root.sh FIRST_PORT      the packages are beside it; three ports and the peers' are free
 set -euo pipefail
@@ -22,12 +22,6 @@ apt_install() {
         cat /tmp/apt >&2
         die "apt-get install $* failed"
     }
-}
-
-ours() { # every file and directory that could be of viewstamp
-    find / -xdev \( -path /proc -o -path /test -o -path /tmp -o -path /var/lib/dpkg -o -path /home \) \
-        -prune -o \( -iname '*viewstamp*' -o -name 'vr-*' -o -name 'vr.*' -o -name 'libvr*' \
-        -o -path '*/include/vr*' \) -print | sort
 }
 
 find / -xdev \( -path /proc -o -path /test \) -prune -o -iname '*viewstamp*' -print | grep . &&
@@ -83,7 +77,7 @@ build() { # compiler, program, source, library
 build g++ hello hello.cc vrclient
 build gcc adder_client adder_client.c vrclient
 build gcc adder_server adder_server.c vr
-ldd hello | grep -q libvrclient.so.0
+[[ $(ldd hello) == *libvrclient.so.0* ]]
 [[ $(as_somebody ./hello "$cluster") == 'hello from C++' ]]
 [[ $(as_somebody vr-client get greeting) == 'hello from C++' ]]
 complaint=$(as_somebody ./adder_server start /home/somebody/nowhere 2>&1) && die "it started nowhere"
@@ -105,17 +99,5 @@ kill -TERM "${servers[1]}" "${servers[2]}"
 wait "${servers[1]}" || die "replica 1 did not stop well"
 wait "${servers[2]}" || die "replica 2 did not stop well"
 
-# Removing keeps what a replica has promised; purging takes it, and leaves nothing at all.
-install -d -m 700 /var/lib/private /var/lib/private/viewstamp/a
-vr-server init --data-dir /var/lib/private/viewstamp/a/data --replica 0 --cluster "$cluster" \
-    --cluster-id 5678
-echo 'heartbeat-ms = 30' >/etc/viewstamp/a.conf
-packages=(viewstamp libvrclient0 libvrclient-dev libvr-dev)
-apt-get remove -qq -y -o Dpkg::Use-Pty=0 "${packages[@]}" >/dev/null
-[[ -s /var/lib/private/viewstamp/a/data/state && -s /etc/viewstamp/a.conf ]] ||
-    die "removing has taken data or configuration"
-[[ ! -e /usr/bin/vr-server ]]
-apt-get purge -qq -y -o Dpkg::Use-Pty=0 "${packages[@]}" >/dev/null
-left=$(ours)
-[[ -z $left ]] || die "purging has left: $left"
-echo "ok: removing keeps the data, purging leaves nothing"
+# What the next part wants, in_booted_root.sh.
+apt_install systemd systemd-sysv dbus

@@ -14,7 +14,8 @@ from test_install import version
 from tree import make, plain_environment
 
 PACKAGES = ("viewstamp", "libvrclient0", "libvrclient-dev", "libvr-dev")
-STEPS = 5  # that in_clean_root.sh says it has done
+STEPS = 8  # that in_clean_root.sh and in_booted_root.sh say they have done
+NOT_BOOTED = 77
 CLEAN_ROOT_SECONDS = 900
 
 
@@ -79,12 +80,15 @@ class CleanRoot(DebTest):
         os.chmod(directory, 0o755)  # apt reads the packages as a user of its own
         for package in PACKAGES:
             shutil.copy(self.debs[package], directory)
-        shutil.copy(ROOT / "test/package/in_clean_root.sh", directory)
+        for script in ("in_clean_root.sh", "in_booted_root.sh"):
+            shutil.copy(ROOT / "test/package" / script, directory)
         done = subprocess.run(
-            [str(ROOT / "test/package/clean_root.sh"), directory, "/bin/bash",
-             "/test/in_clean_root.sh", str(free_first_port(3))],
+            [str(ROOT / "test/package/clean_root.sh"), directory, str(free_first_port(3))],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, env=plain_environment(),
             timeout=CLEAN_ROOT_SECONDS)
+        if done.returncode == NOT_BOOTED:
+            self.skipTest(f"UNDER SYSTEMD: no container can be booted here; all before that is "
+                          f"well:\n{done.stdout}\n{done.stderr}")
         steps = re.findall(r"^ok: ", done.stdout, re.MULTILINE)
         self.assertEqual((done.returncode, len(steps)), (0, STEPS),
                          f"\n{done.stdout}\n{done.stderr}")

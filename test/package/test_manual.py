@@ -58,9 +58,12 @@ class Manual(unittest.TestCase):
     def test_every_option_and_command_of_the_client_is_in_its_manual(self):
         commands = re.findall(r"^  ([a-z][a-z-]*)\b", helped(CLIENT, "help"), re.MULTILINE)
         self.assertIn("get", commands)
-        self.assertEqual(self.left_out("vr-client.1", [CLIENT, "--help"],
-                                       *([CLIENT, "help", command] for command in commands),
-                                       [CLIENT, "flood", "--help"]), set())
+        helps = [[CLIENT, "help", command] for command in commands]
+        # Commands with many options list them themselves, and their help says so.
+        lists = [[CLIENT, command, "--help"] for command in commands
+                 if f"{command} --help" in helped(CLIENT, "help", command)]
+        self.assertIn([CLIENT, "flood", "--help"], lists)
+        self.assertEqual(self.left_out("vr-client.1", [CLIENT, "--help"], *helps, *lists), set())
         text = shown("vr-client.1")
         for command in commands:
             self.assertRegex(text, rf"(?m)^ +{command}\b")

@@ -63,7 +63,7 @@ class Unit(TreeTest):
                         "--cluster", f"127.0.0.1:{free_first_port(1)}", "--cluster-id", "1"],
                        check=True, env=environment())
         configuration = os.path.join(self.directory, "a b.conf")
-        for text in (None, f"heartbeat-ms = {HEARTBEAT_MS}\n"):
+        for text in (None, f"[timing]\nheartbeat-ms = {HEARTBEAT_MS}\n"):
             if text is not None:
                 with open(configuration, "w") as file:
                     file.write(text)
