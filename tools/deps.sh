@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages that viewstamp needs, and how each is recognised.
 #
-#   tools/deps.sh build|test|check|bench ...    installs what is missing, and says what (NO_DEPS=1: only says)
+#   tools/deps.sh build|test|check|demo|bench ...    installs what is missing, and says what (NO_DEPS=1: only says)
 #   tools/deps.sh --missing SET ...             prints the names of what is missing, on one line
 #
 # A package counts as there when what it brings is there, however it came. Only the installation
@@ -36,9 +36,18 @@ needs() {
         echo 'clang-format-14      command clang-format-14'
         echo 'shellcheck           command shellcheck'
         ;;
+    demo)
+        echo 'jq                   command jq'
+        ;;
+    demo-panes)
+        echo 'tmux                 command tmux'
+        ;;
+    demo-record)
+        echo 'asciinema            command asciinema'
+        ;;
     bench) ;;
     *)
-        echo "tools/deps.sh: unknown set '$1' (build, test, check, bench)" >&2
+        echo "tools/deps.sh: unknown set '$1' (build, test, check, demo, demo-panes, demo-record, bench)" >&2
         return 2
         ;;
     esac
