@@ -493,7 +493,11 @@ main() {
     esac
     tell_story || code=$FAILED
     [[ -z ${VR_DEMO_EXIT:-} ]] || say "$code" >"$VR_DEMO_EXIT"
-    [[ -z $panes_socket ]] || pause 6 # before the panes close
+    if [[ -n $panes_socket ]]; then
+        pause 5
+        clean_up
+        tmux_here kill-session -t demo # all panes, this one included
+    fi
     exit "$code"
 }
 

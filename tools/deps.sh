@@ -35,6 +35,9 @@ needs() {
         echo 'clang-14             command clang-14'
         echo 'clang-format-14      command clang-format-14'
         echo 'shellcheck           command shellcheck'
+        echo 'jq                   command jq'
+        echo 'tmux                 command tmux'
+        echo 'asciinema            command asciinema'
         ;;
     demo)
         echo 'jq                   command jq'
