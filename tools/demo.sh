@@ -22,7 +22,7 @@ readonly FAILED=1 USAGE=2
 readonly REPLICAS=5 PEER_PORT_OFFSET=100
 readonly PATIENCE_SECONDS=60    # for a condition that has to come true
 readonly RECORD_COLUMNS=110 RECORD_ROWS=40
-readonly PANES_COLUMNS=190 PANES_ROWS=54 # until a terminal says otherwise
+readonly PANES_COLUMNS=200 PANES_ROWS=54 # until a terminal says otherwise
 
 quick='' # no pauses to read in
 dir=''
@@ -195,7 +195,7 @@ show_messages() { # words for trace
     say
     ask trace --json "$@" 2>/dev/null | jq -s -r "$FOLD" |
         while IFS=$'\t' read -r ms from arrow to text; do
-            printf '  %s%9s ms%s  %11s %s %-12s %s\n' "$dim" "$ms" "$plain" "$from" "$arrow" "$to" "$text"
+            printf '  %s%8s ms%s  %11s %s %-11s %s\n' "$dim" "$ms" "$plain" "$from" "$arrow" "$to" "$text"
         done
 }
 
@@ -402,7 +402,7 @@ open_panes() {
         set-option -g status off
     tmux_here select-pane -t "$narration" -T "what happens"
     tmux_here split-window -t "$narration" -v -l 22% -d "tail -n +1 -f '$client_log'"
-    right=$(tmux_here split-window -t "$narration" -f -h -l 52% -d -P -F '#{pane_id}' 'sleep 1000')
+    right=$(tmux_here split-window -t "$narration" -f -h -l 50% -d -P -F '#{pane_id}' 'sleep 1000')
     for ((i = 0; i < REPLICAS; i++)); do
         follow="'$client' --cluster '$cluster_of' trace --follow --replica $i; sleep 1000"
         if [[ $i -lt $((REPLICAS - 1)) ]]; then
