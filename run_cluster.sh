@@ -47,6 +47,9 @@ usage: $self                        install what is missing, build, start 5 repl
        $self logs [-f] [I]          the end of the logs; -f follows them
        $self stop                   stop all replicas
        $self destroy                stop all replicas and remove their data
+       $self demo [--panes | --record FILE] [--no-pauses]
+                                    the story of VR in four scenes, on a group of its own; --panes: in
+                                    tmux, with each replica's messages; --record: as an asciicast
 Every verb takes -d DIR, where data and logs are: by default $root/run
 Replica I serves clients on port FIRST_PORT + I (8000 + I by default) and its peers 100 above that.
 NO_DEPS=1 forbids installing Debian packages. VR_BIN=DIR uses the programs there instead of building.
@@ -633,6 +636,13 @@ verb_destroy() {
     rmdir "$dir" 2>/dev/null || say "$dir itself stays: it holds other files"
 }
 
+# On a group of its own, which is gone afterwards.
+verb_demo() {
+    [[ -z $dir_given ]] || die "$USAGE" "demo makes a group of its own: it takes no -d"
+    build
+    exec "$root/tools/demo.sh" "$@"
+}
+
 main() {
     local verb=up words=()
     if [[ $# -gt 0 && $1 != -[dnp] && $1 != --durability && $1 != -- ]]; then
@@ -674,6 +684,7 @@ main() {
     restart) verb_restart "${words[@]}" ;;
     logs) verb_logs "${words[@]}" ;;
     destroy) verb_destroy ;;
+    demo) verb_demo "${words[@]}" ;;
     help | -h | --help) usage ;;
     *)
         usage >&2
