@@ -177,9 +177,8 @@ uint32_t others_mask(const struct replica *r)
     return ((1u << r->member_count) - 1) & ~(1u << r->self);
 }
 
-struct log_descriptor describe_log(const struct replica *r)
+static struct log_descriptor describe_up_to(const struct replica *r, uint64_t op_number)
 {
-    const uint64_t op_number = r->durable_op;
     const uint64_t commit = r->commit_number < op_number ? r->commit_number : op_number;
     return (struct log_descriptor){
         .last_normal_view = r->last_normal_view,
@@ -188,6 +187,17 @@ struct log_descriptor describe_log(const struct replica *r)
         .commit_number = commit,
         .commit_checksum = vr_log_checksum(&r->log, commit),
     };
+}
+
+struct log_descriptor describe_log(const struct replica *r)
+{
+    return describe_up_to(r, r->durable_op);
+}
+
+struct log_descriptor describe_whole_log(const struct replica *r)
+{
+    INVARIANT(r->acting_primary);
+    return describe_up_to(r, r->log.op_number);
 }
 
 /* N7: never repaired silently. The replica leaves service; what it answers to status stays true. */

@@ -398,7 +398,7 @@ void send_start_view(struct replica *r, uint32_t mask)
     }
     const struct message m = {
         .type = MESSAGE_START_VIEW,
-        .start_view = {.view_number = r->view_number, .log = describe_log(r)},
+        .start_view = {.view_number = r->view_number, .log = describe_whole_log(r)},
     };
     send_to_mask(r, allowed, &m);
 }

@@ -397,6 +397,73 @@ START_TEST(d7_equal_start_view_is_not_followed)
 }
 END_TEST
 
+/* A's own log is slow, so "x" commits by the acks of B and C. B forgets it and comes back while none
+ * of A's Prepares and Commits reach it; then A, whose log is slow still, must do without C. */
+static uint64_t commit_by_two_backups_and_restart_one(uint32_t A)
+{
+    const uint64_t v = core_view(&f, A);
+    const uint32_t B = primary_of(v + 1);
+    f.nodes[A].hold_log = true;
+    core_request(&f, A, "x");
+    core_settle(&f);
+    ck_assert_uint_eq(commit_of(A), 1); /* and answered */
+    core_isolate(&f, primary_of(v + 2));
+    core_drop(&f, MESSAGE_PREPARE, (int)A, (int)B);
+    core_drop(&f, MESSAGE_COMMIT, (int)A, (int)B);
+    restart(B);
+    return v;
+}
+
+/* PITFALLS RC-13, D6, N3, N5: what B had acked is more than what is durable at A; B comes back with
+ * all of it or not at all. One crash, and no more than one replica out of reach at a time. */
+START_TEST(rc_13_answer_names_the_whole_log)
+{
+    const uint32_t A = core_form(&f);
+    const uint64_t v = commit_by_two_backups_and_restart_one(A);
+    const uint32_t B = primary_of(v + 1);
+    for (uint32_t i = 0; i < 100 && status_of(B) != STATUS_NORMAL; i++) {
+        core_run(&f, 1);
+    }
+    ck_assert_uint_eq(core_last_normal_view(&f, B), v);
+    ck_assert(core_holds(&f, B, 1, "x"));
+    ck_assert_uint_ne(core_run_until_primary_above(&f, v, 5000), REPLICAS_MAX);
+    core_run(&f, 100);
+    ck_assert(core_holds(&f, core_primary(&f), 1, "x"));
+    core_request(&f, core_primary(&f), "y");
+    core_no_rules(&f);
+    f.nodes[A].hold_log = false;
+    if (f.nodes[A].log_waits) {
+        core_log_done(&f, A);
+    }
+    ck_assert(core_run_until_normal(&f, 10000));
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert(!core_see(&f, i)->diverged);
+        ck_assert(core_holds(&f, i, 1, "x"));
+    }
+}
+END_TEST
+
+/* The same for StartView, with which the primary answers GetView: it describes its log as it is now
+ * (V8), not what of it is durable. */
+START_TEST(v8_start_view_names_the_whole_log)
+{
+    const uint32_t A = core_form(&f);
+    const uint32_t B = primary_of(core_view(&f, A) + 1);
+    f.nodes[A].hold_log = true;
+    core_request(&f, A, "x");
+    core_settle(&f);
+    core_run(&f, 30); /* the bounded rate of StartViews */
+    core_hold(&f, MESSAGE_START_VIEW, CORE_ANY, CORE_ANY);
+    core_inject(&f, A, B,
+                (struct message){.type = MESSAGE_GET_VIEW,
+                                 .get_view = {.view_number = core_see(&f, A)->view_number}});
+    const struct message *start = core_oldest(&f, MESSAGE_START_VIEW, (int)A, (int)B);
+    ck_assert_ptr_nonnull(start);
+    ck_assert_uint_eq(start->start_view.log.op_number, 1);
+    ck_assert_uint_eq(start->start_view.log.commit_number, 1);
+}
+END_TEST
+
 /* PITFALLS RC-7: one recovers while the others change the view: they finish without it, and it
  * follows. */
 START_TEST(rc_7_recovery_during_a_view_change)
@@ -534,6 +601,8 @@ int main(void)
     tcase_add_test(tests, d6_log_valid_stays_false_until_the_recovery_ends);
     tcase_add_test(tests, d6_recovery_ends_when_log_and_state_file_are_durable);
     tcase_add_test(tests, d7_equal_start_view_is_not_followed);
+    tcase_add_test(tests, rc_13_answer_names_the_whole_log);
+    tcase_add_test(tests, v8_start_view_names_the_whole_log);
     tcase_add_test(tests, rc_7_recovery_during_a_view_change);
     tcase_add_test(tests, rc_7_majority_that_forgot_is_stuck_and_says_so);
     tcase_add_test(tests, d6_both_backups_at_once_recover_from_the_primary);
