@@ -24,9 +24,9 @@ struct app {
     void *state; /* the application's own; passed to every call */
 
     /* Executes one operation and writes its result, at most RESULT_SIZE_MAX bytes, to `result`.
-     * Returns the result's size. A result of an operation that is not a read must fit the cluster's
-     * reply_stored_max, so that a repeated request can be answered (C3); asserted by the executor.
-     */
+     * Returns the result's size. A result of an operation that is not a read is at most
+     * REPLY_STORED_MIN bytes, which the client table of every cluster keeps, so that a repeated
+     * request can be answered (C3); asserted by the executor. */
     size_t (*execute)(void *state, const struct app_context *context, const uint8_t *operation,
                       size_t operation_size, uint8_t *result);
 
