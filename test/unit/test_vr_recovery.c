@@ -583,6 +583,57 @@ START_TEST(d10_another_data_directory_is_refused)
 }
 END_TEST
 
+/* D10, V6: B has bound the old data directory of A, and what it says to that one in view 0, which it
+ * never came to be normal in, does not start view 0 a second time, from nothing. */
+START_TEST(d10_do_view_change_is_for_one_data_directory)
+{
+    const uint32_t A = 0; /* leads view 0 */
+    const uint32_t B = 1;
+    const uint32_t C = 2;
+    core_drop(&f, MESSAGE_START_VIEW, (int)A, (int)B);
+    for (uint32_t i = 0; i < 3; i++) {
+        core_start(&f, i);
+    }
+    core_run(&f, 100);
+    ck_assert(core_see(&f, A)->acting_primary);
+    core_request(&f, A, "x");
+    core_settle(&f);
+    ck_assert_uint_eq(commit_of(A), 1);
+    ck_assert_int_eq((int)status_of(B), STATUS_VIEW_CHANGE);
+    ck_assert_uint_eq(f.nodes[B].disk.identities[A], f.nodes[A].identity);
+
+    core_crash(&f, A);
+    core_isolate(&f, C);
+    f.nodes[A].identity = 4711; /* made again, empty */
+    f.nodes[A].started_before = false;
+    f.nodes[A].incarnation += 1;
+    f.nodes[A].disk = (struct vr_durable_state){.view_number = view_make(EPOCH_FIRST, 0)};
+    f.nodes[A].disk.identities[A] = 4711;
+    core_start(&f, A);
+    core_run(&f, 1000);
+    ck_assert_uint_eq(core_see(&f, A)->views_started, 0);
+    ck_assert_uint_gt(core_see(&f, A)->dropped[DROP_IDENTITY], 0);
+}
+END_TEST
+
+/* The same for one who knew nobody when it spoke: what it said then may arrive much later, and counts
+ * only once it names the one it speaks to. */
+START_TEST(d10_do_view_change_to_nobody_does_not_count)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        f.nodes[i].hold_state = i == 1; /* B binds nobody durably */
+        core_start(&f, i);
+    }
+    core_isolate(&f, 2);
+    core_run(&f, 60);
+    ck_assert_uint_eq(core_see(&f, 0)->views_started, 0);
+    core_state_done(&f, 1);
+    f.nodes[1].hold_state = false;
+    core_run(&f, 60);
+    ck_assert_uint_eq(core_see(&f, 0)->views_started, 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("vr recovery");
@@ -609,6 +660,8 @@ int main(void)
     tcase_add_test(tests, rc_9_no_second_entry_in_the_same_view);
     tcase_add_test(tests, rc_10_messages_of_an_earlier_start_are_dropped);
     tcase_add_test(tests, d10_another_data_directory_is_refused);
+    tcase_add_test(tests, d10_do_view_change_is_for_one_data_directory);
+    tcase_add_test(tests, d10_do_view_change_to_nobody_does_not_count);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
