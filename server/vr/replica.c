@@ -39,7 +39,8 @@ static void check_options(const struct vr_options *options)
     INVARIANT(options->pipeline_max >= 1 && options->pipeline_max <= PIPELINE_MAX);
     INVARIANT(options->request_queue_max <= REQUEST_QUEUE_MAX);
     INVARIANT(options->execute_lag_max >= 1 && options->execute_lag_max <= EXECUTE_LAG_MAX);
-    INVARIANT(options->view_sync_max >= options->pipeline_max + options->request_queue_max); /* V12 */
+    INVARIANT(options->view_sync_max >=
+              options->pipeline_max + options->request_queue_max); /* V12 */
     INVARIANT(options->message_budget > PREPARE_OVERHEAD + ENTRY_HEADER_SIZE);
     INVARIANT(options->message_budget <= DATAGRAM_SIZE_MAX);
     INVARIANT(options->identity != 0);

@@ -240,9 +240,9 @@ static uint32_t best_log(const struct replica *r)
     return best != REPLICAS_MAX ? best : best_log_of(r, false);
 }
 
-/* At most how many entries of the best log this one lacks. Of another view's log no more is known to
- * be shared than what is committed; check_options() sees to it that what is not yet does not look
- * like a long way. */
+/* At most how many entries of the best log this one lacks. Of another view's log no more is known
+ * to be shared than what is committed; check_options() sees to it that what is not yet does not
+ * look like a long way. */
 static uint64_t entries_behind(const struct log_descriptor *log, const struct log_descriptor *best)
 {
     if (log->op_number == best->op_number &&
@@ -310,8 +310,10 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
     if (dvc->view_number > r->view_number) {
         enter_view_change(r, dvc->view_number);
     }
-    if (primary_of(r, dvc->view_number) == r->self && dvc->primary_identity != r->options.identity) {
-        drop(r, DROP_IDENTITY); /* D10: meant for another data directory, or for whoever it may be */
+    if (primary_of(r, dvc->view_number) == r->self &&
+        dvc->primary_identity != r->options.identity) {
+        drop(r,
+             DROP_IDENTITY); /* D10: meant for another data directory, or for whoever it may be */
         return;
     }
     record(r, peer, &dvc->log);

@@ -397,8 +397,8 @@ START_TEST(d7_equal_start_view_is_not_followed)
 }
 END_TEST
 
-/* A's own log is slow, so "x" commits by the acks of B and C. B forgets it and comes back while none
- * of A's Prepares and Commits reach it; then A, whose log is slow still, must do without C. */
+/* A's own log is slow, so "x" commits by the acks of B and C. B forgets it and comes back while
+ * none of A's Prepares and Commits reach it; then A, whose log is slow still, must do without C. */
 static uint64_t commit_by_two_backups_and_restart_one(uint32_t A)
 {
     const uint64_t v = core_view(&f, A);
@@ -583,8 +583,8 @@ START_TEST(d10_another_data_directory_is_refused)
 }
 END_TEST
 
-/* D10, V6: B has bound the old data directory of A, and what it says to that one in view 0, which it
- * never came to be normal in, does not start view 0 a second time, from nothing. */
+/* D10, V6: B has bound the old data directory of A, and what it says to that one in view 0, which
+ * it never came to be normal in, does not start view 0 a second time, from nothing. */
 START_TEST(d10_do_view_change_is_for_one_data_directory)
 {
     const uint32_t A = 0; /* leads view 0 */
@@ -616,8 +616,8 @@ START_TEST(d10_do_view_change_is_for_one_data_directory)
 }
 END_TEST
 
-/* The same for one who knew nobody when it spoke: what it said then may arrive much later, and counts
- * only once it names the one it speaks to. */
+/* The same for one who knew nobody when it spoke: what it said then may arrive much later, and
+ * counts only once it names the one it speaks to. */
 START_TEST(d10_do_view_change_to_nobody_does_not_count)
 {
     for (uint32_t i = 0; i < 3; i++) {

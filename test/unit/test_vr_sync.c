@@ -232,6 +232,51 @@ START_TEST(g6_log_is_cut_at_the_first_difference)
 }
 END_TEST
 
+/* G6 [mc]: and it is cut there even if this replica does not know that what is shared is committed,
+ * nor does the target: 1..3 may have been acked by it, and a quorum may rest on that ack. A cut
+ * down to the commit-number would deny it while the write is under way. */
+START_TEST(g6_shared_entries_are_claimed_through_the_install)
+{
+    const uint32_t A = core_form(&f);
+    const uint64_t v = core_view(&f, A);
+    const uint32_t B = primary_of(v + 1);
+    const uint32_t C = primary_of(v + 2);
+    core_drop(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY); /* nobody learns of a commit */
+    request_some(A, 3, "shared");
+    core_isolate(&f, A);
+    core_request(&f, A, "dead");
+    core_request(&f, A, "dead");
+    core_inject(&f, B, A, vote(v + 1));
+    core_inject(&f, B, C, vote(v + 1));
+    core_run(&f, 5);
+    ck_assert(core_see(&f, B)->acting_primary);
+    request_some(B, 1, "alive");
+
+    core_no_rules(&f);
+    core_discard(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    core_drop(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
+    f.nodes[A].hold_log = true;
+    core_inject(&f, A, B,
+                (struct message){.type = MESSAGE_START_VIEW,
+                                 .start_view = {.view_number = core_see(&f, B)->view_number,
+                                                .log = core_descriptor(&f, B)}});
+    core_settle(&f);
+    ck_assert(f.nodes[A].log_waits);
+    ck_assert_uint_eq(commit_of(A), 0);
+    ck_assert(core_holds(&f, A, 3, "shared"));
+    ck_assert(core_holds(&f, A, 4, "alive"));
+    core_hold(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    core_inject(&f, A, B, vote(v + 2));
+    core_inject(&f, A, C, vote(v + 2));
+    core_run(&f, 2);
+    const struct message *dvc = core_oldest(&f, MESSAGE_DO_VIEW_CHANGE, (int)A, CORE_ANY);
+    ck_assert_ptr_nonnull(dvc);
+    ck_assert_uint_eq(view_within_epoch(dvc->do_view_change.view_number), v + 2);
+    ck_assert_uint_eq(view_within_epoch(dvc->do_view_change.log.last_normal_view), v);
+    ck_assert_uint_eq(dvc->do_view_change.log.op_number, 3);
+}
+END_TEST
+
 /* G6 [mc]: a target below the own commit number (a late duplicate): met if the own log has it, and
  * nothing committed is cut; else that view is superseded and ignored. */
 START_TEST(g6_nothing_committed_is_cut)
@@ -485,6 +530,7 @@ int main(void)
     tcase_add_test(tests, g7_staged_entries_end_with_their_sync);
     tcase_add_test(tests, st_4_sync_in_the_own_view_only_appends);
     tcase_add_test(tests, g6_log_is_cut_at_the_first_difference);
+    tcase_add_test(tests, g6_shared_entries_are_claimed_through_the_install);
     tcase_add_test(tests, g6_nothing_committed_is_cut);
     tcase_add_test(tests, st_5_source_without_the_range_says_so);
     tcase_add_test(tests, g2_uncommitted_entries_are_served_for_their_view_only);

@@ -311,21 +311,29 @@ START_TEST(vc_5_commit_is_the_largest_of_all)
     const uint32_t leader = primary_of(v + 1);
     const uint32_t knows = primary_of(v + 2);
     const uint32_t longest = primary_of(v + 3);
-    core_request(&f, primary, "a");
-    core_settle(&f); /* committed at the primary; no backup knows */
+    core_hold(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
     core_hold(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
-    core_run(&f, 30);
-    ck_assert(core_deliver(&f, MESSAGE_COMMIT, (int)primary, (int)knows));
-    ck_assert_uint_eq(commit_of(knows), 1);
-    ck_assert_uint_eq(commit_of(longest), 0);
+    core_request(&f, primary, "a");
+    core_settle(&f);
     core_drop(&f, MESSAGE_PREPARE, (int)primary, (int)leader);
     core_drop(&f, MESSAGE_PREPARE, (int)primary, (int)knows);
     core_drop(&f, MESSAGE_PREPARE, (int)primary, (int)primary_of(v + 4));
-    core_drop(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
-    core_request(&f, primary, "b");
-    core_discard(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
+    core_request(&f, primary, "b"); /* its Prepare says that nothing is committed yet */
     core_settle(&f);
     ck_assert_uint_eq(op_of(longest), 2);
+    core_drop(&f, MESSAGE_PREPARE, CORE_ANY, CORE_ANY);
+    core_discard(&f, MESSAGE_PREPARE_OK, (int)longest, CORE_ANY);
+    while (core_deliver(&f, MESSAGE_PREPARE_OK, CORE_ANY, (int)primary)) {
+    }
+    ck_assert_uint_eq(commit_of(primary), 1);
+    core_discard(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
+    core_run(&f, 25);
+    while (core_deliver(&f, MESSAGE_COMMIT, (int)primary, (int)knows)) {
+    }
+    ck_assert_uint_eq(commit_of(knows), 1);
+    ck_assert_uint_eq(commit_of(longest), 0); /* the winner knows of nothing */
+    core_discard(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
+    core_discard(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY); /* nor do acks tell */
     core_crash(&f, primary);
     core_drop(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
     ck_assert_uint_eq(core_run_until_primary_above(&f, v, 2000), leader);
@@ -499,21 +507,27 @@ END_TEST
  * once its view is durable. */
 START_TEST(vc_10_own_do_view_change_is_needed)
 {
-    const uint32_t primary = core_form(&f);
+    const uint32_t primary = form(5);
     const uint64_t v = core_view(&f, primary);
     const uint32_t leader = primary_of(v + 1);
-    core_crash(&f, primary);
+    core_drop(&f, CORE_ANY, CORE_ANY, (int)leader);
+    core_request(&f, primary, "x");
     core_settle(&f);
+    core_no_rules(&f);
+    core_hold(&f, CORE_ANY, CORE_ANY, CORE_ANY);
     f.nodes[leader].hold_state = true;
-    core_run(&f, 400);
-    const uint32_t other = primary_of(v + 2);
-    ck_assert_int_eq((int)status_of(leader), STATUS_VIEW_CHANGE);
-    core_inject(&f, leader, other,
-                do_view_change(core_view(&f, leader), core_descriptor(&f, other)));
-    core_inject(&f, leader, primary,
-                do_view_change(core_view(&f, leader), core_descriptor(&f, primary)));
-    ck_assert(!core_see(&f, leader)->acting_primary);
+    for (uint32_t i = 2; i < 5; i++) {
+        const uint32_t other = primary_of(v + i);
+        core_inject(&f, leader, other, do_view_change(v + 1, core_descriptor(&f, other)));
+    }
+    core_run(&f, 25);
+    ck_assert_uint_eq(core_view(&f, leader), v + 1);
     ck_assert_uint_eq(core_queued(&f, MESSAGE_DO_VIEW_CHANGE, (int)leader, CORE_ANY), 0);
+    /* Three of five have spoken, and nothing of V6 has begun. */
+    ck_assert_uint_eq(core_queued(&f, MESSAGE_CATCHUP_REQUEST, (int)leader, CORE_ANY), 0);
+    core_state_done(&f, leader);
+    core_run(&f, 1);
+    ck_assert_uint_gt(core_queued(&f, MESSAGE_CATCHUP_REQUEST, (int)leader, CORE_ANY), 0);
 }
 END_TEST
 
