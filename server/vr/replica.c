@@ -265,9 +265,9 @@ static void on_log_durable(struct replica *r, uint64_t generation, uint64_t op_n
     r->settled_generation = generation;
     if (op_number > r->durable_op) {
         r->durable_op = op_number;
-        if (r->acting_primary) {
-            count_acks(r);
-        } else if (r->status == STATUS_NORMAL) {
+        if (r->acting_primary && r->later_view <= r->view_number) {
+            count_acks(r); /* V9: none of a view that is known to end */
+        } else if (!r->acting_primary && r->status == STATUS_NORMAL) {
             r->ack_owed = true;
         }
     }

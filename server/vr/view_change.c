@@ -312,8 +312,8 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
     }
     if (primary_of(r, dvc->view_number) == r->self &&
         dvc->primary_identity != r->options.identity) {
-        drop(r,
-             DROP_IDENTITY); /* D10: meant for another data directory, or for whoever it may be */
+        /* D10: meant for another data directory, or for whoever it may be. */
+        drop(r, DROP_IDENTITY);
         return;
     }
     record(r, peer, &dvc->log);

@@ -171,6 +171,25 @@ START_TEST(V9_a_view_that_never_was_silences_nobody_for_ever)
 }
 END_TEST
 
+/* V9: a primary that has heard of a later view counts no acks, its own neither. */
+START_TEST(V9_the_own_log_write_is_no_ack_either)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = (primary + 1) % 3;
+    core_run(&f, 100);
+    core_isolate(&f, (primary + 2) % 3);
+    f.nodes[primary].hold_log = true;
+    core_request(&f, primary, "x");
+    core_settle(&f);
+    core_inject(&f, primary, backup,
+                (struct message){.type = MESSAGE_GET_VIEW,
+                                 .get_view = {.view_number = view(core_view(&f, primary) + 5)}});
+    core_log_done(&f, primary);
+    ck_assert(core_see(&f, primary)->acting_primary);
+    ck_assert_uint_eq(core_see(&f, primary)->commit_number, 0);
+}
+END_TEST
+
 /* E1: what is adopted is durable, so a leap that no group can have made is not believed, nor a view
  * after which a vote would leave the epoch. */
 START_TEST(E1_leaps_of_the_view_are_refused)
@@ -452,6 +471,7 @@ int main(void)
     tcase_add_test(tcase, N10_an_ack_that_lacks_entries_arms_the_resend);
     tcase_add_test(tcase, UDP_7_a_replayed_heartbeat_is_not_heard);
     tcase_add_test(tcase, V9_a_view_that_never_was_silences_nobody_for_ever);
+    tcase_add_test(tcase, V9_the_own_log_write_is_no_ack_either);
     tcase_add_test(tcase, E1_leaps_of_the_view_are_refused);
     tcase_add_test(tcase, RC_10_a_new_incarnation_takes_its_do_view_change_back);
     tcase_add_test(tcase, RC_10_a_do_view_change_ends_with_its_process);

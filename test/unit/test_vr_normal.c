@@ -402,6 +402,32 @@ START_TEST(nc_10_silent_backup_gets_no_resends)
 }
 END_TEST
 
+/* PITFALLS CT-6, N6: nothing is executed before it is committed, and only the acting primary's
+ * entries are marked with somebody to answer. */
+START_TEST(ct_6_only_the_primary_answers_and_not_too_early)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = next(primary);
+    core_hold(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
+    core_request(&f, primary, "x");
+    core_settle(&f);
+    ck_assert_uint_eq(f.nodes[primary].execute_to, 0);
+    core_no_rules(&f);
+    core_settle(&f);
+    core_run(&f, 30);
+    ck_assert_uint_eq(f.nodes[primary].execute_to, 1);
+    ck_assert_uint_eq(f.nodes[backup].execute_to, 1);
+    struct vr_execution execution;
+    vr_execution(f.nodes[primary].replica, 1, &execution);
+    ck_assert(execution.reply);
+    vr_execution(f.nodes[backup].replica, 1, &execution);
+    ck_assert(!execution.reply);
+    core_request_again(&f, backup, 1, "x"); /* which answers NotPrimary and remembers nobody */
+    vr_execution(f.nodes[backup].replica, 1, &execution);
+    ck_assert(!execution.reply);
+}
+END_TEST
+
 /* PITFALLS NC-9, N1: what came out of a log is not proposed again: a new primary's log is what it
  * was, and a request in it that its client repeats is known. */
 START_TEST(nc_9_entries_are_not_proposed_again)
@@ -607,6 +633,7 @@ int main(void)
     tcase_add_test(tests, n4_ack_names_what_is_durable);
     tcase_add_test(tests, nc_7_requests_share_prepares_within_the_budget);
     tcase_add_test(tests, nc_8_timestamps_rise_over_views);
+    tcase_add_test(tests, ct_6_only_the_primary_answers_and_not_too_early);
     tcase_add_test(tests, nc_9_entries_are_not_proposed_again);
     tcase_add_test(tests, n9_executor_is_handed_a_bounded_number);
     tcase_add_test(tests, nc_10_resends_are_bounded);

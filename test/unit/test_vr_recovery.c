@@ -562,7 +562,8 @@ START_TEST(rc_10_messages_of_an_earlier_start_are_dropped)
 }
 END_TEST
 
-/* D10: the identity first met is bound, durably, before it is trusted; another one is refused. */
+/* PITFALLS RC-8, D10: the identity first met is bound, durably, before it is trusted; another one
+ * is refused. */
 START_TEST(d10_another_data_directory_is_refused)
 {
     const uint32_t A = core_form(&f);
@@ -583,8 +584,9 @@ START_TEST(d10_another_data_directory_is_refused)
 }
 END_TEST
 
-/* D10, V6: B has bound the old data directory of A, and what it says to that one in view 0, which
- * it never came to be normal in, does not start view 0 a second time, from nothing. */
+/* PITFALLS RC-8, D10, V6: B has bound the old data directory of A, and what it says to that one in
+ * view 0, which it never came to be normal in, does not start view 0 a second time, from nothing.
+ */
 START_TEST(d10_do_view_change_is_for_one_data_directory)
 {
     const uint32_t A = 0; /* leads view 0 */
