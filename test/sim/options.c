@@ -123,8 +123,8 @@ static void draw_clients(struct sim_options *o, struct prng *p)
     o->clients_ask_cluster = percent(p, 30);
 }
 
-/* Mixtures that a fault was once found by and that chance alone makes too rarely, in some seeds each;
- * drawn from a stream of their own, so that the other seeds stay what they are. */
+/* Mixtures that a fault was once found by and that chance alone makes too rarely, in some seeds
+ * each; drawn from a stream of their own, so that the other seeds stay what they are. */
 static void draw_mixture(struct sim_options *o, struct prng *p)
 {
     const uint64_t mixture = prng_below(p, 100);
@@ -143,8 +143,8 @@ static void draw_mixture(struct sim_options *o, struct prng *p)
         o->loss_ppm = 100000;
         o->small_group_limits = true;
         o->proxy_count = 4;
-        o->session_count = draw(p, 4, 8);
-        o->sessions_max = draw(p, 2, 6);
+        o->session_count = draw(p, 2, 4);
+        o->sessions_max = o->proxy_count * o->session_count / 3 + draw(p, 0, 2);
         o->hold_mean_ns = 1 * SIM_S;
     } else if (mixture < 10) {
         /* V12: replicas know of commits at very different times. */
@@ -153,6 +153,18 @@ static void draw_mixture(struct sim_options *o, struct prng *p)
         o->down_max_ns = 300 * SIM_MS;
         o->exceed_faults = false;
         o->view_sync_max = o->pipeline_max + o->request_queue_max;
+    } else if (mixture < 12) {
+        /* D10: what was said to a directory that is lost early arrives at the one made in its
+         * place. */
+        o->lose_disk = true;
+        o->exceed_faults = false;
+        o->crash_mean_ns = draw(p, 100, 400) * SIM_MS;
+        o->down_max_ns = 60 * SIM_MS;
+        o->view_change_ns = 12 * o->heartbeat_ns;
+        o->delay_mean_ns = draw(p, 10, 30) * SIM_MS;
+        o->loss_ppm = 200000;
+        o->duplicate_ppm = 300000;
+        o->hold_mean_ns = 300 * SIM_MS;
     }
 }
 
