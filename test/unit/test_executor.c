@@ -11,7 +11,8 @@
 #include "server/executor/executor.h"
 #include "test/support/accounts.h"
 
-_Static_assert(ACCOUNTS_RESULT_SIZE <= REPLY_STORED_MIN, "transfers can be repeated (app.h)");
+_Static_assert((int)ACCOUNTS_RESULT_SIZE <= (int)REPLY_STORED_MIN,
+               "transfers can be repeated (app.h)");
 
 /* An application that counts what it does.
  *     'w' ...        counts; result: the count
