@@ -122,7 +122,7 @@ static error_t parse_init(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_REPLY_STORED_MAX:
         options->parameters.reply_stored_max =
-            (uint32_t)number(state, "--reply-stored-max", text, 1, REPLY_STORED_MAX);
+            (uint32_t)number(state, "--reply-stored-max", text, REPLY_STORED_MIN, REPLY_STORED_MAX);
         return 0;
     case ARGP_KEY_END:
         need(state, options->data_directory, "--data-dir");

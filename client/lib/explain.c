@@ -217,8 +217,8 @@ void explain_failure(const struct proxy_view *view, const struct explain_request
             seconds_since(request->submitted_ns, request->now_ns));
         break;
     case PROXY_ERROR_SESSION_EXPIRED:
-        add(&out, "the session was evicted while the request was under way: more sessions are open "
-                  "than the cluster keeps");
+        add(&out, "the session was evicted, before the request or after a first copy of it was "
+                  "executed: more sessions are open than the cluster keeps");
         break;
     case PROXY_ERROR_PAYLOAD_MISMATCH:
         add(&out, "the request's number was used for another request: do two processes share this "

@@ -231,7 +231,6 @@ void request_give_up_all(struct proxy *proxy, enum proxy_error error)
 
 void request_begin(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
-    session->sent_count = 0;
     if (session->number == 0) {
         session->state = SESSION_REGISTERING;
     } else {

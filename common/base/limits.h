@@ -18,7 +18,8 @@ enum {
     OPERATION_SIZE_MAX = KEY_SIZE_MAX + VALUE_SIZE_MAX + OPERATION_OVERHEAD_MAX,
     RESULT_SIZE_MAX = OPERATION_SIZE_MAX,
     REPLY_STORED_MAX = 1024, /* largest result that the client table keeps (C3) */
-    ENTRY_HEADER_SIZE = 64,  /* entry.h: the fixed part of an entry's one byte form */
+    REPLY_STORED_MIN = 64,  /* a group keeps at least results of this size: writes have no larger */
+    ENTRY_HEADER_SIZE = 64, /* entry.h: the fixed part of an entry's one byte form */
     ENTRY_SIZE_MAX = ENTRY_HEADER_SIZE + OPERATION_SIZE_MAX,
 
     /* Datagrams (M1, M2). */

@@ -210,11 +210,14 @@ struct start_view_change {
     uint64_t view_number;
 };
 
-/* V4. synced_op: how far primary(view_number)'s log sync has come, 0 if none runs (V12). */
+/* V4. synced_op: how far primary(view_number)'s log sync has come, 0 if none runs (V12).
+ * primary_identity: of the data directory that the sender takes for that primary's; 0: it has met
+ * none (D10). */
 struct do_view_change {
     uint64_t view_number;
     struct log_descriptor log;
     uint64_t synced_op;
+    uint64_t primary_identity;
 };
 
 /* V6; log.last_normal_view == view_number. */

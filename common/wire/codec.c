@@ -531,6 +531,7 @@ static void encode_do_view_change(struct codec_form *form, const struct do_view_
     f->view_number = m->view_number;
     f->log = encode_log(form, &m->log);
     f->synced_op = m->synced_op;
+    f->primary_identity = m->primary_identity;
 }
 
 static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
@@ -539,6 +540,7 @@ static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
         .view_number = f->view_number,
         .log = decode_log(f->log),
         .synced_op = f->synced_op,
+        .primary_identity = f->primary_identity,
     };
 }
 

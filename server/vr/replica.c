@@ -39,6 +39,8 @@ static void check_options(const struct vr_options *options)
     INVARIANT(options->pipeline_max >= 1 && options->pipeline_max <= PIPELINE_MAX);
     INVARIANT(options->request_queue_max <= REQUEST_QUEUE_MAX);
     INVARIANT(options->execute_lag_max >= 1 && options->execute_lag_max <= EXECUTE_LAG_MAX);
+    INVARIANT(options->view_sync_max >=
+              options->pipeline_max + options->request_queue_max); /* V12 */
     INVARIANT(options->message_budget > PREPARE_OVERHEAD + ENTRY_HEADER_SIZE);
     INVARIANT(options->message_budget <= DATAGRAM_SIZE_MAX);
     INVARIANT(options->identity != 0);
@@ -180,9 +182,8 @@ uint32_t others_mask(const struct replica *r)
     return ((1u << r->member_count) - 1) & ~(1u << r->self);
 }
 
-struct log_descriptor describe_log(const struct replica *r)
+static struct log_descriptor describe_up_to(const struct replica *r, uint64_t op_number)
 {
-    const uint64_t op_number = r->durable_op;
     const uint64_t commit = r->commit_number < op_number ? r->commit_number : op_number;
     return (struct log_descriptor){
         .last_normal_view = r->last_normal_view,
@@ -191,6 +192,17 @@ struct log_descriptor describe_log(const struct replica *r)
         .commit_number = commit,
         .commit_checksum = vr_log_checksum(&r->log, commit),
     };
+}
+
+struct log_descriptor describe_log(const struct replica *r)
+{
+    return describe_up_to(r, r->durable_op);
+}
+
+struct log_descriptor describe_whole_log(const struct replica *r)
+{
+    INVARIANT(r->acting_primary);
+    return describe_up_to(r, r->log.op_number);
 }
 
 /* N7: never repaired silently. The replica leaves service; what it answers to status stays true. */
@@ -256,9 +268,9 @@ static void on_log_durable(struct replica *r, uint64_t generation, uint64_t op_n
     r->settled_generation = generation;
     if (op_number > r->durable_op) {
         r->durable_op = op_number;
-        if (r->acting_primary) {
-            count_acks(r);
-        } else if (r->status == STATUS_NORMAL) {
+        if (r->acting_primary && r->later_view <= r->view_number) {
+            count_acks(r); /* V9: none of a view that is known to end */
+        } else if (!r->acting_primary && r->status == STATUS_NORMAL) {
             r->ack_owed = true;
         }
     }

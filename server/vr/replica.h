@@ -218,6 +218,8 @@ void state_changed(struct replica *r); /* `wanted` differs from what is on disk 
 uint32_t primary_of(const struct replica *r, uint64_t view_number);
 uint32_t others_mask(const struct replica *r);
 struct log_descriptor describe_log(const struct replica *r); /* only what is durable (V4) */
+/* All of an acting primary's log (V8, D6): a backup may have acked what is not durable here yet. */
+struct log_descriptor describe_whole_log(const struct replica *r);
 void diverge(struct replica *r, uint64_t op_number, struct checksum theirs, uint32_t peer);
 
 /* normal.c */

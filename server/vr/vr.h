@@ -66,7 +66,7 @@ struct vr_options {
     uint32_t pipeline_max;
     uint32_t request_queue_max;
     uint32_t execute_lag_max;
-    uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries */
+    uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries; at least the two queues above */
 
     /* Regions for the log and for staged entries (G3), each of log_memory_size bytes; touched only
      * as they fill. */

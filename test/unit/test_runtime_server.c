@@ -553,7 +553,7 @@ START_TEST(data_directory_belongs_to_one_process)
 }
 END_TEST
 
-/* D10: a lost data directory is not silently made again. */
+/* PITFALLS RC-8, D10: a lost data directory is not silently made again. */
 START_TEST(init_refuses_a_replica_that_the_group_knows)
 {
     struct vr_server_error error = {.text = ""};
@@ -633,8 +633,8 @@ static struct message register_request(void)
     };
 }
 
-/* M3: nothing is done for who has not proven its address, and the answer is no longer than the
- * question. */
+/* PITFALLS UDP-6, M3: nothing is done for who has not proven its address, and the answer is no
+ * longer than the question. */
 START_TEST(request_without_token_is_challenged)
 {
     struct raw raw;
@@ -796,7 +796,8 @@ START_TEST(status_is_never_longer_than_the_question)
 }
 END_TEST
 
-/* M5: what replicas say to each other is not believed from anybody else, on either socket. */
+/* PITFALLS RC-11, VC-19, M5: what replicas say to each other is not believed from anybody else, on
+ * either socket. */
 START_TEST(strangers_cannot_speak_as_replicas)
 {
     struct raw raw;

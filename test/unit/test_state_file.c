@@ -600,6 +600,7 @@ END_TEST
 
 /* --- directories --- */
 
+/* PITFALLS RC-8. */
 START_TEST(init_refuses_an_existing_directory)
 {
     static struct fixture f;
