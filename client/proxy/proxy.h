@@ -92,7 +92,7 @@ enum proxy_error {
     PROXY_ERROR_NONE,
     PROXY_ERROR_TIMEOUT,          /* no answer, or none but NotPrimary, until the deadline */
     PROXY_ERROR_BUSY,             /* the last answer before the deadline was Busy */
-    PROXY_ERROR_SESSION_EXPIRED,  /* evicted while the request was under way (C4) */
+    PROXY_ERROR_SESSION_EXPIRED,  /* evicted: a write may have been executed (C4) */
     PROXY_ERROR_PAYLOAD_MISMATCH, /* C3; a bug, or two processes with one client_id (CT-7) */
     PROXY_ERROR_TOO_LARGE,        /* over the cluster's operation_size_max */
     PROXY_ERROR_WRONG_CLUSTER,    /* refused: see proxy_refusal() */

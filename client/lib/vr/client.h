@@ -63,7 +63,7 @@ enum vr_error {
     /* The group did not do it. */
     VR_ERROR_UNAVAILABLE = 1,     /* no answer in time */
     VR_ERROR_BUSY = 2,            /* the last answer in time was "busy" */
-    VR_ERROR_SESSION_EXPIRED = 3, /* evicted while the request was under way; outcome unknown */
+    VR_ERROR_SESSION_EXPIRED = 3, /* evicted; whether a write was executed is unknown */
     VR_ERROR_SESSION_MISUSED = 4, /* two requests with one number: a bug, or two processes that
                                      share a session */
     VR_ERROR_TOO_LARGE = 5,
