@@ -104,14 +104,20 @@ class Terminal:
         self.expect(r"\n")
         return re.sub(PROMPT + r"$", "", self.prompt()).replace("\r", "")
 
-    def end(self):
+    def end(self, keys=""):
         """Reads until it has ended - closing the terminal earlier would be a hang-up - and returns
-        its exit code."""
+        its exit code. Types `keys` until then: one that comes while the terminal changes between
+        editing and running a command is lost, as for interrupt_line()."""
         if self.status is None:
             deadline = time.monotonic() + PATIENCE_SECONDS
+            again = time.monotonic()
             while self._read():
                 if time.monotonic() > deadline:
                     raise AssertionError(f"does not end: {self.seen!r}")
+                if keys and time.monotonic() > again:
+                    with contextlib.suppress(OSError):  # it has just ended
+                        self.type(keys)
+                    again = time.monotonic() + 2
             self.status = os.waitpid(self.pid, 0)[1]
         return os.waitstatus_to_exitcode(self.status)
 
@@ -150,8 +156,7 @@ class Editing(TerminalTest):
     def test_ctrl_d_leaves(self):
         t = self.terminal(self.cluster)
         t.prompt()
-        t.type(CTRL_D)
-        self.assertEqual(t.end(), EXIT_OK)
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
 
     def test_quit_leaves(self):
         t = self.terminal(self.cluster)
@@ -201,8 +206,7 @@ class Editing(TerminalTest):
         t.command("set history 1")
         t.command(" set secret 1")
         self.assertEqual(t.command("get history"), "1\n")
-        t.type(CTRL_D)
-        self.assertEqual(t.end(), EXIT_OK)
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
         self.assertEqual(self.history().read_text(), "set history 1\nget history\n")
         self.assertEqual(self.history().stat().st_mode & 0o777, 0o600)
         self.assertEqual(self.history().parent.stat().st_mode & 0o777, 0o700)
@@ -223,8 +227,7 @@ class Editing(TerminalTest):
         second.command("get b1")
         first.command("get a2")
         for t in first, second:
-            t.type(CTRL_D)
-            self.assertEqual(t.end(), EXIT_OK)
+            self.assertEqual(t.end(CTRL_D), EXIT_OK)
         self.assertEqual(self.history().read_text(), "get a1\nget b1\nget a2\n")
 
     def test_a_history_that_cannot_be_kept_is_said_once(self):
@@ -275,8 +278,7 @@ class Editing(TerminalTest):
         self.assertEqual(t.command("set dumb 1"), "ok\n")
         self.assertIn("did you mean", t.command("gte x"))
         self.assertIn("healthy", t.command("status"))
-        t.type(CTRL_D)
-        self.assertEqual(t.end(), EXIT_OK)
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
         self.assertNotIn("\x1b", t.all)
 
     def test_colour_is_for_bad_news_and_can_be_refused(self):
@@ -287,8 +289,7 @@ class Editing(TerminalTest):
             self.assertNotRegex(t.all, r"\x1b\[[0-9;]*m")
             t.command("gte colour")
             self.assertEqual("\x1b[31m" in t.all, not refused)
-            t.type(CTRL_D)
-            self.assertEqual(t.end(), EXIT_OK)
+            self.assertEqual(t.end(CTRL_D), EXIT_OK)
             self.assertEqual(bool(re.search(r"\x1b\[[0-9;]*m", t.all)), not refused)
 
     def test_long_lines_and_another_size(self):
@@ -372,8 +373,7 @@ class Waiting(TerminalTest):
         self.assertRegex(shown, rf"primary {old} silent, asking all replicas \(\d+\.\d s\) \.\.\. "
                                 rf"view \d+, primary [{others[0]}{others[1]}]\s")
         self.assertEqual(t.command("get k"), "2\n")
-        t.type(CTRL_D)
-        self.assertEqual(t.end(), EXIT_OK)
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
 
     def test_ctrl_c_ends_the_wait_and_not_the_prompt(self):
         c = self.script_cluster(3)
@@ -402,8 +402,7 @@ class Waiting(TerminalTest):
             c.resume(i)
         self.assertEqual(t.command("set k 3").splitlines()[-1], "ok")
         self.assertEqual(t.command("get k"), "3\n")
-        t.type(CTRL_D)
-        self.assertEqual(t.end(), EXIT_OK)
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
 
     def test_one_command_says_it_too(self):
         c = self.script_cluster(3)
@@ -433,8 +432,7 @@ class Waiting(TerminalTest):
             with contextlib.suppress(TimeoutError):
                 t.expect(r"ok\r?\n", seconds=PATIENCE_SECONDS / 20)
                 break
-        t.type(CTRL_D)
-        self.assertEqual(t.end(), EXIT_OK)
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
 
     def test_nobody_there(self):
         nobody = Group(3, free_first_port(3))
@@ -443,6 +441,5 @@ class Waiting(TerminalTest):
         said = t.command("set k 1")
         self.assertIn("no primary known, asking all replicas", said)
         self.assertIn("no replica answers: asked", said)
-        t.type(CTRL_D)
-        self.assertEqual(t.end(), EXIT_OK)
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
 
