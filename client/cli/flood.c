@@ -187,6 +187,9 @@ static int finish(struct shell *shell, struct flood *flood)
         (void)fprintf(stderr, "vr-client: flood: VIOLATION: %s\n", stats->violations[0]);
         return EXIT_DEFINITE_FAILURE;
     }
+    if (shared->has_error && code_of_error(shared) == EXIT_WRONG_GROUP) {
+        return EXIT_WRONG_GROUP; /* whatever was done before that was seen */
+    }
     return stats->unread_keys > 0 ? EXIT_UNAVAILABLE : EXIT_DONE;
 }
 

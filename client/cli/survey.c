@@ -194,8 +194,9 @@ static void on_challenge(struct surveyor *surveyor, const struct message *messag
     ask(surveyor, target, now_ns);
 }
 
-static bool heard_cluster(void *context, uint64_t cluster_id)
+static bool heard_cluster(void *context, const struct net_address *address, uint64_t cluster_id)
 {
+    (void)address;
     struct survey *survey = ((struct surveyor *)context)->survey;
     if (survey->cluster_id == 0) {
         survey->cluster_id = cluster_id;

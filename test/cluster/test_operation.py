@@ -7,7 +7,8 @@ import pathlib
 import time
 import unittest
 
-from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, PATIENCE_SECONDS, QUICK, SANITIZED,
+from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_WRONG_GROUP,
+                     PATIENCE_SECONDS, QUICK, SANITIZED,
                      ClusterTest, Group, free_first_port, wait_until)
 
 KIB = 1024
@@ -73,6 +74,52 @@ class NoCluster(unittest.TestCase):
         self.assertEqual(done.returncode, EXIT_UNAVAILABLE)
         for address in nobody.addresses.split(","):
             self.assertIn(address.encode(), done.stderr)
+
+
+class TwoClusters(ClusterTest):
+    """M7: a list that leads to two clusters is exit 7, names both, and changes neither. (A seed that
+    a busy machine keeps silent for the whole grace is taken for a dead one: hence "most".)"""
+
+    def setUp(self):
+        self.clusters = [self.script_cluster(1), self.script_cluster(3)]
+        self.mixed = Group(0, 0)
+        self.mixed.addresses = ",".join(c.addresses for c in self.clusters)
+        self.ids = [c.status()["cluster_id"].encode() for c in self.clusters]
+
+    def is_refused(self, done):
+        if done.returncode == EXIT_OK:
+            return False
+        self.assertEqual(done.returncode, EXIT_WRONG_GROUP, done.stdout + done.stderr)
+        for cluster_id in self.ids:
+            self.assertIn(cluster_id, done.stdout + done.stderr)
+        return True
+
+    def check_most(self, rounds, *arguments, stdin=None):
+        refused = sum(self.is_refused(self.mixed.client(*arguments, stdin=stdin))
+                      for _ in range(rounds))
+        self.assertGreaterEqual(refused, rounds * 4 // 5)
+
+    def test_one_shot_commands(self):
+        self.check_most(10, "set", "k", "v")
+        self.check_most(10, "get", "k")
+
+    def test_pipe(self):
+        self.check_most(5, stdin=b"set k v\nset l w\n")
+        # The list stays wrong, whatever comes next.
+        done = self.mixed.client("--json", "--keep-going", stdin=b"set k v\nset l w\n")
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(len(answers), 2)
+        if not answers[0]["ok"]:
+            self.assertEqual(answers[1].get("error"), "wrong_cluster", answers)
+
+    def test_flood(self):
+        self.check_most(5, "flood", "--clients", "16", "--duration", "0.2")
+
+    def test_dead_seed_is_no_second_cluster(self):
+        c = self.clusters[1]
+        c.kill((c.primary() + 1) % 3)
+        self.assertEqual(c.client("set", "k", "v").returncode, EXIT_OK)
+        self.assertEqual(c.value("get", "k"), "v")
 
 
 class FailOver(ClusterTest):
