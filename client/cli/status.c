@@ -11,6 +11,7 @@
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/lib/cluster_list.h"
+#include "client/lib/explain.h"
 #include "common/os/clock.h"
 
 static int exit_code_of(enum health health)
@@ -257,8 +258,14 @@ static void print_table(const struct survey *survey, const struct health_report 
 
 /* ---- the command ---- */
 
-static int report_refusal(const struct shell *shell, const struct refused *refusal)
+static int report_refusal(const struct shell *shell, const struct survey *survey)
 {
+    const struct refused *refusal = &survey->refusal;
+    if (refusal->reason == REFUSED_PEERS_PORT) {
+        char text[VR_MESSAGE_MAX];
+        explain_peers_port(&survey->refused_by, refusal, text, sizeof text);
+        return report_error(shell, EXIT_WRONG_GROUP, "wrong_cluster", "%s", text);
+    }
     if (refusal->reason == REFUSED_VERSION) {
         return report_error(shell, EXIT_WRONG_GROUP, "wrong_version",
                             "a replica speaks protocol version %" PRIu64 ", this client %" PRIu64
@@ -274,8 +281,9 @@ static int report_refusal(const struct shell *shell, const struct refused *refus
 static int show(const struct shell *shell, const struct survey *survey)
 {
     const enum refused_reason reason = survey->refusal.reason;
-    if (reason == REFUSED_CLUSTER || (reason == REFUSED_VERSION && !survey->has_configuration)) {
-        return report_refusal(shell, &survey->refusal);
+    if (reason == REFUSED_CLUSTER || reason == REFUSED_PEERS_PORT ||
+        (reason == REFUSED_VERSION && !survey->has_configuration)) {
+        return report_refusal(shell, survey);
     }
     struct health_report health;
     health_judge(survey, &health);

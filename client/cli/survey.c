@@ -196,7 +196,6 @@ static void on_challenge(struct surveyor *surveyor, const struct message *messag
 
 static bool heard_cluster(void *context, const struct net_address *address, uint64_t cluster_id)
 {
-    (void)address;
     struct survey *survey = ((struct surveyor *)context)->survey;
     if (survey->cluster_id == 0) {
         survey->cluster_id = cluster_id;
@@ -206,6 +205,7 @@ static bool heard_cluster(void *context, const struct net_address *address, uint
     }
     survey->refusal =
         (struct refused){.reason = REFUSED_CLUSTER, .own = cluster_id, .yours = survey->cluster_id};
+    survey->refused_by = *address;
     return false;
 }
 
@@ -231,6 +231,7 @@ static void take_message(void *context, const struct message *message, uint64_t 
         return;
     case MESSAGE_REFUSED:
         surveyor->survey->refusal = message->refused;
+        surveyor->survey->refused_by = message->address;
         return;
     default:
         return;
@@ -274,11 +275,18 @@ static void ask_who_is_due(struct surveyor *surveyor, uint64_t now_ns)
     }
 }
 
+/* The list is wrong, whatever else will be heard. */
+static bool list_is_wrong(const struct survey *survey)
+{
+    return survey->refusal.reason == REFUSED_CLUSTER ||
+           survey->refusal.reason == REFUSED_PEERS_PORT;
+}
+
 static void run(struct surveyor *surveyor, uint64_t deadline_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
     while (now_ns < deadline_ns && now_ns < surveyor->rest_deadline_ns &&
-           surveyor->survey->refusal.reason != REFUSED_CLUSTER && !all_answered(surveyor)) {
+           !list_is_wrong(surveyor->survey) && !all_answered(surveyor)) {
         channel_set_cluster(&surveyor->channel, surveyor->survey->cluster_id);
         ask_who_is_due(surveyor, now_ns);
         channel_flush(&surveyor->channel);

@@ -49,7 +49,8 @@ struct survey {
     struct configuration configuration;
     uint32_t target_count; /* the members in configuration order; the seeds while nobody answered */
     struct survey_target targets[PROXY_SEEDS_MAX];
-    struct refused refusal; /* a wrong cluster or version; reason 0: none */
+    struct refused refusal; /* a wrong cluster, version or port; reason 0: none */
+    struct net_address refused_by;
     uint64_t took_ns;
 };
 

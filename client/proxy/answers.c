@@ -278,7 +278,8 @@ static void on_refused(struct proxy *proxy, const struct message *message, uint3
     }
     proxy->group.view.refusal = message->refused;
     proxy->group.view.refused_by = message->address;
-    const bool cluster = message->refused.reason == REFUSED_CLUSTER;
+    const bool cluster =
+        message->refused.reason == REFUSED_CLUSTER || message->refused.reason == REFUSED_PEERS_PORT;
     const bool version = message->refused.reason == REFUSED_VERSION;
     if (cluster && unheard) {
         seeds_found_wrong(proxy);

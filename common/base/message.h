@@ -122,6 +122,7 @@ enum refused_reason {
     REFUSED_VERSION = 2,       /* protocol versions */
     REFUSED_CONFIGURATION = 3, /* configuration hashes (E0) */
     REFUSED_IDENTITY = 4,      /* D10: another data directory than the one first met */
+    REFUSED_PEERS_PORT = 5,    /* a client at the peers' port: own = the port for clients */
 };
 
 struct refused {

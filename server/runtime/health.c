@@ -258,6 +258,8 @@ static const char *refusal_text(enum refused_reason reason)
                "directory is not made again with init, for it may have promised what it has "
                "forgotten; "
                "put the old directory back, or destroy the group and initialise a new one";
+    case REFUSED_PEERS_PORT:
+        return "it was taken for a client";
     }
     return "for an unknown reason";
 }

@@ -8,8 +8,8 @@ import time
 import unittest
 
 from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_WRONG_GROUP,
-                     PATIENCE_SECONDS, QUICK, SANITIZED,
-                     ClusterTest, Group, free_first_port, wait_until)
+                     PATIENCE_SECONDS, PEER_PORT_OFFSET, QUICK, SANITIZED, ClusterTest,
+                     Group, free_first_port, wait_until)
 
 KIB = 1024
 
@@ -74,6 +74,21 @@ class NoCluster(unittest.TestCase):
         self.assertEqual(done.returncode, EXIT_UNAVAILABLE)
         for address in nobody.addresses.split(","):
             self.assertIn(address.encode(), done.stderr)
+
+
+class PeersPort(ClusterTest):
+    def test_client_is_shown_the_right_port(self):
+        """A client at the peers' door is no foreign replica: it is told where to go."""
+        c = self.script_cluster(3)
+        wrong = Group(3, c.first_port + PEER_PORT_OFFSET)
+        for command in (["get", "k"], ["set", "k", "v"], ["status"], ["flood", "--count", "1"]):
+            done = wrong.client(*command)
+            self.assertEqual(done.returncode, EXIT_WRONG_GROUP, done.stdout + done.stderr)
+            self.assertIn(b"the port for peers", done.stderr)
+            self.assertRegex(done.stderr.decode(), f"clients use port {c.first_port}|"
+                             f"{c.first_port + 1}|{c.first_port + 2}")
+        for i in range(3):
+            self.assertNotIn("belongs to cluster", c.log(i))
 
 
 class TwoClusters(ClusterTest):

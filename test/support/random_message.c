@@ -340,7 +340,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         break;
     case MESSAGE_REFUSED:
         m->refused = (struct refused){
-            .reason = (enum refused_reason)prng_between(prng, REFUSED_CLUSTER, REFUSED_IDENTITY),
+            .reason = (enum refused_reason)prng_between(prng, REFUSED_CLUSTER, REFUSED_PEERS_PORT),
             .own = any(prng),
             .yours = any(prng),
         };

@@ -1172,6 +1172,18 @@ START_TEST(grace_grows_with_the_round_trip)
 }
 END_TEST
 
+/* M7: somebody gave the port of the peers; what else is in the list makes no difference. */
+START_TEST(peers_port_is_an_error)
+{
+    registered_at_one_of_two();
+    receive(1, (struct message){.type = MESSAGE_REFUSED,
+                                .refused = {.reason = REFUSED_PEERS_PORT, .own = 8000}});
+    only_done(PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
+    const struct net_address asked = address_of(1);
+    ck_assert(net_address_equal(&proxy_view(f.proxy)->refused_by, &asked));
+}
+END_TEST
+
 /* A deadline within the grace: surely not executed. */
 START_TEST(deadline_while_seeds_are_awaited_is_failed)
 {
@@ -1393,6 +1405,7 @@ int main(void)
     tcase_add_test(tests, operations_go_on_with_the_last_seed);
     tcase_add_test(tests, dead_seed_costs_a_short_grace);
     tcase_add_test(tests, grace_grows_with_the_round_trip);
+    tcase_add_test(tests, peers_port_is_an_error);
     tcase_add_test(tests, deadline_while_seeds_are_awaited_is_failed);
     tcase_add_test(tests, late_foreign_seed_is_an_error);
     tcase_add_test(tests, stray_cluster_later_is_only_refused);
