@@ -282,6 +282,7 @@ static int run_start(int argc, char **argv)
     };
     struct vr_server_error error;
     (void)argp_parse(&start_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
+    process_check_stdout_at_exit(NULL, 0); /* whoever closed it does not wait for "ready" */
     struct app app;
     struct kv *kv = kv_create();
     if (kv == NULL || logger_start(arguments.log_level, fileno(stderr)) != 0) {
@@ -309,6 +310,7 @@ int main(int argc, char **argv)
         return VR_SERVER_INTERNAL;
     }
     process_ignore_signals();
+    process_check_stdout_at_exit("vr-server", VR_SERVER_IO);
     argp_err_exit_status = VR_SERVER_USAGE;
     if (strcmp(command, "--version") == 0) {
         puts("vr-server " VERSION_TEXT);
