@@ -9,6 +9,7 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/usage.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/vr/client.h"
 #include "common/base/limits.h"
@@ -65,9 +66,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         if (!option_number(argument, 1, TIMEOUT_MS_MAX, &number)) {
             argp_error(state, "--timeout %s: not a number of milliseconds from 1 to %d", argument,
                        TIMEOUT_MS_MAX);
-        } else {
-            options->timeout_ms = (uint32_t)number;
+            return EINVAL;
         }
+        options->timeout_ms = (uint32_t)number;
         return 0;
     case OPTION_JSON:
         options->json = true;
@@ -82,9 +83,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         if (!option_number(argument, DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_LOOPBACK, &number)) {
             argp_error(state, "--datagram-size %s: not a number from %d to %d", argument,
                        DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_LOOPBACK);
-        } else {
-            options->datagram_size = (uint32_t)number;
+            return EINVAL;
         }
+        options->datagram_size = (uint32_t)number;
         return 0;
     case ARGP_KEY_ARG:
         /* From here on everything is the command's own: a value may begin with a dash. */
@@ -95,6 +96,20 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+/* --help and the like print and exit, which argp does only if it may. */
+static bool asks_for_help(int argc, char **argv)
+{
+    static const char *const words[] = {"--help", "-?", "--usage", "--version", "-V"};
+    for (int i = 1; i < argc; i++) {
+        for (size_t j = 0; j < sizeof words / sizeof words[0]; j++) {
+            if (strcmp(argv[i], words[j]) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 int options_parse(int argc, char **argv, struct options *options)
@@ -119,5 +134,10 @@ int options_parse(int argc, char **argv, struct options *options)
                            ? from_environment
                            : CLUSTER_LIST_DEFAULT;
     argp_err_exit_status = EXIT_USAGE;
-    return argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, options) == 0 ? 0 : EXIT_USAGE;
+    const bool json = usage_asks_for_json(argc, argv) && !asks_for_help(argc, argv);
+    const unsigned flags = ARGP_IN_ORDER | (json ? ARGP_NO_EXIT | ARGP_NO_HELP : 0u);
+    struct usage_capture capture;
+    usage_capture_begin(&capture, json);
+    const int error = argp_parse(&argp, argc, argv, flags, NULL, options);
+    return usage_capture_end(&capture, error == 0 ? 0 : EXIT_USAGE);
 }

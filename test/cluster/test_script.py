@@ -6,10 +6,10 @@ import pathlib
 import signal
 import subprocess
 
-from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT, ClusterTest,
-                     environment, wait_until)
+from harness import (EXIT_FAILED, EXIT_IO, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT,
+                     ClusterTest, environment, wait_until)
 
-EXIT_IO, EXIT_CONFIGURATION = 74, 78
+EXIT_CONFIGURATION = 78
 
 
 def processes_with(argument):
