@@ -92,8 +92,9 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
 {
     (void)snprintf(text, HEALTH_NOTE_MAX,
                    "%" PRIu32 " of %" PRIu32
-                   " replicas have lost their memory: too few remember the "
-                   "group's data, so it cannot go on. Destroy the group and initialise a new one",
+                   " replicas have lost their memory: too few remember for the group to know what "
+                   "it had, so it cannot go on by itself. Destroy it and initialise a new one; what "
+                   "single replicas still hold goes with it",
                    recovering_count(now, health->self), now->member_count);
 }
 
