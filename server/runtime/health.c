@@ -90,12 +90,13 @@ static uint32_t recovering_count(const struct vr_snapshot *now, uint32_t self)
 static void say_group_lost(const struct health *health, const struct vr_snapshot *now,
                            char text[HEALTH_NOTE_MAX])
 {
-    (void)snprintf(text, HEALTH_NOTE_MAX,
-                   "%" PRIu32 " of %" PRIu32
-                   " replicas have lost their memory: too few remember for the group to know what "
-                   "it had, so it cannot go on by itself. Destroy it and initialise a new one; what "
-                   "single replicas still hold goes with it",
-                   recovering_count(now, health->self), now->member_count);
+    (void)snprintf(
+        text, HEALTH_NOTE_MAX,
+        "%" PRIu32 " of %" PRIu32
+        " replicas have lost their memory: too few remember for the group to know what "
+        "it had, so it cannot go on by itself. Destroy it and initialise a new one; what "
+        "single replicas still hold goes with it",
+        recovering_count(now, health->self), now->member_count);
 }
 
 static void say_sync(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
