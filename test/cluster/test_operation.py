@@ -4,12 +4,13 @@
 import json
 import os
 import pathlib
+import subprocess
 import time
 import unittest
 
-from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_WRONG_GROUP,
-                     PATIENCE_SECONDS, PEER_PORT_OFFSET, QUICK, SANITIZED, ClusterTest,
-                     Group, free_first_port, wait_until)
+from harness import (BUILD, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_WRONG_GROUP,
+                     PATIENCE_SECONDS, PEER_PORT_OFFSET, QUICK, SANITIZED, ClusterTest, Group,
+                     free_first_port, wait_until)
 
 KIB = 1024
 
@@ -175,17 +176,17 @@ class ServiceGap(ClusterTest):
     """The primary is killed while 64 clients write: the service is interrupted for less than a
     second, nothing acknowledged is lost, and the replica comes back with the others' state."""
 
-    ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 5))
+    ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 10))
 
     def rounds(self, count):
         c = self.script_cluster(count)
         for _ in range(self.ROUNDS):
             with c.flood("--clients", "64", "--duration", "60") as flood:
-                time.sleep(1)
+                time.sleep(0.5)
                 primary = c.primary()
                 c.kill(primary)
                 c.other_primary(primary)
-                time.sleep(1)
+                time.sleep(0.5)
             self.check_gap(flood.result)
             c.restart(primary)
             c.wait_equal()
@@ -234,12 +235,17 @@ def cpu_ns(pid):
 @unittest.skipIf(SANITIZED, "measures the product, not the sanitizer")
 class Idle(ClusterTest):
     def test_idle_group_costs_next_to_nothing(self):
-        """No thread waits busily. Five replicas use about 1.5 % of a core on a quiet machine; on a
-        busy one, with cold caches, the same work takes longer."""
+        """Five replicas use under 2 % of a core. Where caches are cold because the machine is busy,
+        the same work takes longer: there it is compared with what bare datagrams cost meanwhile."""
         c = self.script_cluster(5)
         c.wait_normal()
         pids = list(c.pids().values())
-        began, before = time.monotonic_ns(), sum(map(cpu_ns, pids))
-        time.sleep(5)
-        used = sum(map(cpu_ns, pids)) - before
-        self.assertLess(used / (time.monotonic_ns() - began), 0.05)
+        seconds = 8
+        floor = subprocess.Popen([str(BUILD / "idle_floor"), str(seconds)],
+                                 stdout=subprocess.PIPE, text=True)
+        with floor:
+            began, before = time.monotonic_ns(), sum(map(cpu_ns, pids))
+            time.sleep(seconds)
+            used = 100 * (sum(map(cpu_ns, pids)) - before) / (time.monotonic_ns() - began)
+            floor_used = float(floor.stdout.read())
+        self.assertLess(used, max(2, 4 * floor_used), f"{used:.2f} %, floor {floor_used:.2f} %")
