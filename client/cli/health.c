@@ -62,6 +62,7 @@ static uint32_t find_primary(const struct survey *survey)
 struct tally {
     uint32_t answered;
     uint32_t taking_part; /* normal in the primary's view */
+    uint32_t full;        /* normal in it, too, but their logs take nothing more */
     uint32_t recovering;
     uint32_t changing; /* in view_change, or normal in an older view */
     uint64_t view_change_to;
@@ -86,7 +87,8 @@ static struct tally count(const struct survey *survey, struct health_report *rep
             tally.recovering++;
         } else if (r->status == STATUS_NORMAL && report->primary != UINT32_MAX &&
                    r->view_number == survey->targets[report->primary].report.view_number) {
-            tally.taking_part++;
+            tally.taking_part += r->log_full ? 0u : 1u;
+            tally.full += r->log_full ? 1u : 0u;
         } else {
             tally.changing++;
             if (r->view_number > tally.view_change_to) {
@@ -111,6 +113,8 @@ static void explain_degraded(const struct survey *survey, struct health_report *
         } else if (r->view_number != view_number) {
             because(report, "replica %" PRIu32 " is still in view %" PRIu64, member_id(survey, i),
                     view_within_epoch(r->view_number));
+        } else if (r->log_full) {
+            because(report, "the log of replica %" PRIu32 " is full", member_id(survey, i));
         }
     }
 }
@@ -191,9 +195,16 @@ void health_judge(const struct survey *survey, struct health_report *report)
         return;
     }
     report->view_number = survey->targets[report->primary].report.view_number;
+    if (survey->targets[report->primary].report.log_full) {
+        report->health = HEALTH_UNAVAILABLE;
+        because(report, "the primary's log is full: requests are refused, reads too, but for those "
+                        "that still fit");
+        return;
+    }
+    const uint32_t heard = heard_by_primary(survey, report->primary);
     if (tally.taking_part == survey->target_count) {
         report->health = HEALTH_HEALTHY;
-    } else if (tally.taking_part >= quorum || heard_by_primary(survey, report->primary) >= quorum) {
+    } else if (tally.taking_part >= quorum || heard >= quorum + tally.full) {
         report->health = HEALTH_DEGRADED;
         explain_degraded(survey, report);
     } else {

@@ -130,6 +130,7 @@ static void copy_report(const struct status_report *from, struct survey_report *
         .last_normal_view = from->last_normal_view,
         .status = from->status,
         .acting_primary = from->acting_primary,
+        .log_full = from->log_full,
         .op_number = from->op_number,
         .commit_number = from->commit_number,
         .executed_op = from->executed_op,

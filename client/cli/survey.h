@@ -20,6 +20,7 @@ struct survey_report {
     uint64_t last_normal_view;
     enum vr_status status;
     bool acting_primary;
+    bool log_full;
     uint64_t op_number;
     uint64_t commit_number;
     uint64_t executed_op;

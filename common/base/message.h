@@ -266,6 +266,7 @@ struct status_report {
     uint64_t last_normal_view;
     enum vr_status status;
     bool acting_primary;
+    bool log_full; /* a primary refuses all requests then, a backup acknowledges nothing more */
     uint64_t op_number;
     uint64_t commit_number;
     uint64_t executed_op;

@@ -267,6 +267,7 @@ static void encode_status(struct codec_form *form, const struct status_report *m
     f->last_normal_view = m->last_normal_view;
     f->status = (Vr__Status)m->status;
     f->acting_primary = m->acting_primary;
+    f->log_full = m->log_full;
     f->op_number = m->op_number;
     f->commit_number = m->commit_number;
     f->executed_op = m->executed_op;
@@ -332,6 +333,7 @@ static enum wire_drop decode_status(const Vr__StatusReport *f, struct arena *are
         .last_normal_view = f->last_normal_view,
         .status = (enum vr_status)f->status,
         .acting_primary = f->acting_primary != 0,
+        .log_full = f->log_full != 0,
         .op_number = f->op_number,
         .commit_number = f->commit_number,
         .executed_op = f->executed_op,

@@ -136,9 +136,9 @@ static void say_conditions(const struct health *health, const struct vr_snapshot
     }
     if (now->log_full && !said->log_full) {
         say(health, LOG_LEVEL_ERROR,
-            "the log in memory is full (%" PRIu64
-            " MiB): writes are refused as busy from now on. A "
-            "log in memory only grows: raise --log-memory-max, or destroy the group and begin anew",
+            "the log in memory is full (%" PRIu64 " MiB): requests are refused as busy from now "
+            "on, reads too, but for those that still fit. A log in memory only grows: raise "
+            "--log-memory-max, or destroy the group and begin anew",
             health->log_memory_max / (1024 * 1024));
     } else if (!now->log_full && said->log_full) {
         say(health, LOG_LEVEL_INFO, "the log has room again");
@@ -343,7 +343,7 @@ const char *health_note(const struct health *health, const struct health_publish
                        "the group's log does not fit: give this replica a larger "
                        "--log-memory-max");
     } else if (now->log_full) {
-        (void)snprintf(note, HEALTH_NOTE_MAX, "the log in memory is full: writes are refused");
+        (void)snprintf(note, HEALTH_NOTE_MAX, "the log in memory is full: requests are refused");
     } else if (now->sync_target != 0) {
         note_sync(published, note);
     } else if (now->status == STATUS_RECOVERING) {

@@ -66,6 +66,23 @@ class LargeValues(ClusterTest):
         self.assertIn(str(KIB * KIB), message)
 
 
+class LogFull(ClusterTest):
+    def test_full_log_is_not_healthy(self):
+        """A group that refuses everything is unavailable, and status says why."""
+        cluster = self.script_cluster(3, "--log-memory-max", str(8 * KIB * KIB))
+        value = b"x" * (KIB * KIB)
+        for _ in range(10):
+            done = cluster.client("set", "k", "-", stdin=value, timeout_ms=3000)
+            if done.returncode != EXIT_OK:
+                break
+        self.assertIn(b"busy", done.stderr)
+        status = cluster.client("--json", "status")
+        self.assertEqual(status.returncode, EXIT_UNAVAILABLE, status.stdout)
+        report = json.loads(status.stdout)
+        self.assertEqual((report["health"], report["may_fail"]), ("unavailable", 0))
+        self.assertIn("full", report["reason"])
+
+
 class NoCluster(unittest.TestCase):
     def test_says_whom_it_asked(self):
         nobody = Group(3, free_first_port(3))
