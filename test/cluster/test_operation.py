@@ -99,7 +99,8 @@ class PeersPort(ClusterTest):
         """A client at the peers' door is no foreign replica: it is told where to go."""
         c = self.script_cluster(3)
         wrong = Group(3, c.first_port + PEER_PORT_OFFSET)
-        for command in (["get", "k"], ["set", "k", "v"], ["status"], ["flood", "--count", "1"]):
+        for command in (["get", "k"], ["set", "k", "v"], ["status"], ["flood", "--count", "1"],
+                        ["trace"], ["log-level"]):
             done = wrong.client(*command)
             self.assertEqual(done.returncode, EXIT_WRONG_GROUP, done.stdout + done.stderr)
             self.assertIn(b"the port for peers", done.stderr)
