@@ -259,10 +259,11 @@ sim: $(BUILD)/sim
 # --- real processes -----------------------------------------------------------------------------
 
 TOOL_ROOMS := test/support common/os common/wire common/base
-TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz $(BUILD)/bench_wire
+TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz $(BUILD)/bench_wire $(BUILD)/idle_floor
 
 $(BUILD)/relay: $(BUILD)/test/support/relay.o
 $(BUILD)/floor: $(BUILD)/test/bench/floor.o
+$(BUILD)/idle_floor: $(BUILD)/test/bench/idle_floor.o
 $(BUILD)/fuzz: $(BUILD)/test/fuzz/fuzz.o
 $(BUILD)/bench_wire: $(BUILD)/test/bench/bench_wire.o
 $(TOOLS): $(call archives,$(TOOL_ROOMS))
@@ -275,7 +276,7 @@ CLUSTER ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
 .PHONY: test-cluster test-cluster-quick fuzz bench bench-wire bench-trace
-test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay
+test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
 
 FUZZ_SECONDS ?= 30

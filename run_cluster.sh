@@ -9,7 +9,7 @@
 #   replica-I.pid       who runs it; believed only if /proc says that it is this very server
 #   replica-I.log, .1   what it logged, bounded by tools/log_pump.sh
 #   lock                held while a verb changes something
-# A first start that fails takes back all of this but the logs.
+# A first start that fails takes back all of this but the logs, which go with `destroy` or the next one.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -298,12 +298,36 @@ group_is_lost() {
     [[ $recovering -gt 0 && $((recovering + stopped)) -gt $((replicas - replicas / 2 - 1)) ]]
 }
 
+# "replica 0 up to op 17, replica 3 up to op 12": those that lost nothing. stdin: status --json
+holders_in() {
+    local json i report status op holders=''
+    json=$(cat)
+    for ((i = 0; i < replicas; i++)); do
+        report=$(report_of "$i" <<<"$json")
+        status=$(status_in <<<"$report")
+        op=$(sed -nE 's/.*"op": ?([0-9]+), ?"commit".*/\1/p' <<<"$report")
+        case $status in
+        '' | recovering | 'no answer') ;;
+        *) holders+="${holders:+, }replica $i up to op ${op:-?}" ;;
+        esac
+    done
+    printf '%s' "$holders"
+}
+
 say_group_is_lost() { # stdin: status --json
-    local gone
-    gone=$(($(grep -oE '"status": ?"recovering"' | wc -l) + replicas - $(running_count)))
-    say "This group is gone: it kept its data in memory (durability memory), and $gone of its" \
-        "$(replicas_in_words) stopped at the same time or too soon one after the other. No replica that is left has" \
-        "what was lost. Remove the remains with: $(hint destroy)" \
+    local json gone holders
+    json=$(cat)
+    gone=$(($(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l) + replicas - $(running_count)))
+    holders=$(holders_in <<<"$json")
+    say "This group cannot go on by itself: it kept its data in memory (durability memory), and $gone of its" \
+        "$(replicas_in_words) stopped at the same time or too soon one after the other. Too few remember for" \
+        "the group to know what it had."
+    if [[ -n $holders ]]; then
+        say "What is left of its log, in memory only: $holders. It goes with the group."
+    else
+        say "No replica that answers holds any of it."
+    fi
+    say "Remove the remains with: $(hint destroy)" \
         "- then $(hint start) makes a new, empty group."
 }
 
@@ -367,6 +391,7 @@ make_cluster() { # replicas, first port
     printf 'replicas=%s\nfirst_port=%s\ncluster_id=%s\n' "$1" "$2" "$id" >"$dir/cluster.new"
     mv "$dir/cluster.new" "$dir/cluster"
     rm -f "$dir/server-flags"
+    remove_logs # of a first start that failed: its last words are not those of this one
     trap undo_first_start EXIT
     load_cluster
 }
@@ -382,6 +407,11 @@ initialise_replicas() {
     done
     say 'complete=1' >>"$dir/cluster"
     complete=1
+}
+
+# They may be of more replicas than there are now: of a first start that failed and chose otherwise.
+remove_logs() {
+    rm -f "$dir"/replica-[0-9].{pid,log,log.1}
 }
 
 # A port that this cluster needs and another process has, or nothing.
@@ -616,10 +646,23 @@ verb_logs() {
     done
 }
 
+# Only what this script made; whatever else lies in DIR is somebody else's.
+remove_directory() {
+    rm -f "$dir/cluster" "$dir/cluster.new" "$dir/server-flags" "$dir/server-flags.new" "$dir/lock"
+    rmdir "$dir" 2>/dev/null || say "$dir itself stays: it holds other files"
+}
+
 verb_destroy() {
     local i
     if ! load_cluster; then
-        say "there is no cluster in $dir: nothing to remove"
+        if compgen -G "$dir/replica-[0-9].log*" >/dev/null; then
+            take_lock
+            say "removing the logs of a start that failed, in $dir"
+            remove_logs
+            remove_directory
+        else
+            say "there is no cluster in $dir: nothing to remove"
+        fi
         return
     fi
     take_lock
@@ -629,11 +672,8 @@ verb_destroy() {
     for ((i = 0; i < replicas; i++)); do
         rm -rf "$(data_of "$i")"
     done
-    # Logs may be of more replicas: of a first start that failed and chose otherwise.
-    rm -f "$dir"/replica-[0-9].{pid,log,log.1}
-    # Only what this script made; whatever else lies in DIR is somebody else's.
-    rm -f "$dir/cluster" "$dir/cluster.new" "$dir/server-flags" "$dir/server-flags.new" "$dir/lock"
-    rmdir "$dir" 2>/dev/null || say "$dir itself stays: it holds other files"
+    remove_logs
+    remove_directory
 }
 
 # On a group of its own, which is gone afterwards.

@@ -227,6 +227,7 @@ static int serve(const struct settings *settings)
 {
     const struct vr_server_options options = start_options(settings);
     struct vr_server_error error;
+    process_check_stdout_at_exit(NULL, 0); /* whoever closed it does not wait for "ready" */
     struct kv *kv = kv_create();
     if (kv == NULL || start_logger(settings) != 0) {
         return fail_memory();
@@ -268,7 +269,7 @@ static int act(const struct settings *settings)
 static int run_start(int argc, char **argv)
 {
     struct settings settings;
-    settings_read(&settings, &start_about, argc, argv); /* exits when a flag is wrong */
+    (void)settings_read(&settings, &start_about, argc, argv); /* exits when a flag is wrong */
     const int result = act(&settings);
     settings_free(&settings);
     return result;
@@ -288,6 +289,7 @@ int main(int argc, char **argv)
         return VR_SERVER_INTERNAL;
     }
     process_ignore_signals();
+    process_check_stdout_at_exit("vr-server", VR_SERVER_IO);
     argp_err_exit_status = VR_SERVER_USAGE;
     if (strcmp(command, "--version") == 0) {
         puts("vr-server " VERSION_TEXT);

@@ -11,6 +11,7 @@
 #include "client/cli/flood_lane.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
+#include "client/cli/usage.h"
 #include "common/os/clock.h"
 #include "common/os/random.h"
 #include "common/os/thread.h"
@@ -187,6 +188,9 @@ static int finish(struct shell *shell, struct flood *flood)
         (void)fprintf(stderr, "vr-client: flood: VIOLATION: %s\n", stats->violations[0]);
         return EXIT_DEFINITE_FAILURE;
     }
+    if (shared->has_error && code_of_error(shared) == EXIT_WRONG_GROUP) {
+        return EXIT_WRONG_GROUP; /* whatever was done before that was seen */
+    }
     return stats->unread_keys > 0 ? EXIT_UNAVAILABLE : EXIT_DONE;
 }
 
@@ -223,7 +227,11 @@ int flood_run(struct shell *shell, const struct words *words)
         arguments[i] = (char *)words->items[i].bytes;
     }
     struct flood *flood = must_calloc(1, sizeof *flood);
-    int code = flood_options_parse(words->count, arguments, &flood->options);
+    struct usage_capture capture;
+    usage_capture_begin(&capture,
+                        shell->options->json || usage_asks_for_json((int)words->count, arguments));
+    int code =
+        usage_capture_end(&capture, flood_options_parse(words->count, arguments, &flood->options));
     free(arguments);
     struct cluster_list list;
     char message[VR_MESSAGE_MAX];

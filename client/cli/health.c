@@ -71,14 +71,20 @@ static bool suspects(const struct survey *survey, uint32_t i)
     return (survey->targets[i].report.suspect_mask & bit(i)) != 0;
 }
 
-/* Normal in the primary's view, and the two do hear each other: its acks count. */
-static bool takes_part(const struct survey *survey, uint32_t primary, uint32_t i)
+/* Normal in the primary's view, and the two do hear each other. */
+static bool is_in_touch(const struct survey *survey, uint32_t primary, uint32_t i)
 {
     const struct survey_report *r = &survey->targets[i].report;
     const struct survey_report *p = &survey->targets[primary].report;
     return survey->targets[i].answered && r->status == STATUS_NORMAL &&
            r->view_number == p->view_number && !suspects(survey, i) &&
            (i == primary || (p->silent_mask & bit(i)) == 0);
+}
+
+/* Its acks count, and more will come: its log has room. */
+static bool takes_part(const struct survey *survey, uint32_t primary, uint32_t i)
+{
+    return is_in_touch(survey, primary, i) && !survey->targets[i].report.log_full;
 }
 
 static struct tally count(const struct survey *survey, struct health_report *report)
@@ -99,8 +105,9 @@ static struct tally count(const struct survey *survey, struct health_report *rep
         if (r->status == STATUS_RECOVERING) {
             tally.recovering++;
             tally.recovering_mask |= bit(i);
-        } else if (report->primary != UINT32_MAX && takes_part(survey, report->primary, i)) {
-            tally.taking_part++;
+        } else if (report->primary != UINT32_MAX && is_in_touch(survey, report->primary, i)) {
+            tally.taking_part += r->log_full ? 0u : 1u;
+            tally.full += r->log_full ? 1u : 0u;
         } else {
             tally.changing++;
             if (r->view_number > tally.view_change_to) {
@@ -155,6 +162,8 @@ static void explain_absent(const struct survey *survey, struct health_report *re
                 configuration_quorum(&survey->configuration));
     } else if (suspects(survey, i)) {
         because(report, "replica %" PRIu32 " does not hear the primary", id);
+    } else if (is_in_touch(survey, report->primary, i)) {
+        because(report, "the log of replica %" PRIu32 " is full", id);
     } else {
         because(report, "the primary does not hear replica %" PRIu32, id);
         report->in_doubt = true;
@@ -266,8 +275,25 @@ static uint32_t heard_by_primary(const struct survey *survey, uint32_t primary)
 static bool serves(const struct survey *survey, const struct tally *tally, uint32_t primary)
 {
     const uint32_t quorum = configuration_quorum(&survey->configuration);
-    return !suspects(survey, primary) &&
-           (tally->taking_part >= quorum || heard_by_primary(survey, primary) >= quorum);
+    return !suspects(survey, primary) && !survey->targets[primary].report.log_full &&
+           (tally->taking_part >= quorum ||
+            heard_by_primary(survey, primary) >= quorum + tally->full);
+}
+
+/* Why an acting primary does not serve. */
+static void explain_not_serving(const struct survey *survey, struct health_report *report)
+{
+    const uint32_t quorum = configuration_quorum(&survey->configuration);
+    const bool full = survey->targets[report->primary].report.log_full;
+    if (full) {
+        because(report, "the primary's log is full: requests are refused, reads too, but for those "
+                        "that still fit");
+    }
+    if (suspects(survey, report->primary) || heard_by_primary(survey, report->primary) < quorum) {
+        because(report, "the primary hears from too few: %" PRIu32 " needed", quorum);
+    } else if (!full) {
+        because(report, "too few logs have room: %" PRIu32 " needed", quorum);
+    }
 }
 
 static void judge_with_primary(const struct survey *survey, const struct tally *tally,
@@ -282,7 +308,7 @@ static void judge_with_primary(const struct survey *survey, const struct tally *
         report->health = HEALTH_DEGRADED;
     } else {
         report->health = HEALTH_UNAVAILABLE;
-        because(report, "the primary hears from too few: %" PRIu32 " needed", quorum);
+        explain_not_serving(survey, report);
     }
     if (report->health != HEALTH_HEALTHY) {
         uint32_t explained = explain_disagreement(survey, disagreement, report);

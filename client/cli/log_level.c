@@ -10,6 +10,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
+#include "client/cli/status.h"
 #include "client/cli/survey.h"
 #include "client/lib/channel.h"
 #include "client/lib/cluster_list.h"
@@ -72,8 +73,9 @@ static void ask(struct level_asker *asker, struct level_target *target, uint64_t
     channel_send(&asker->channel, &target->address, target->token, &message, now_ns);
 }
 
-static bool heard_cluster(void *context, uint64_t cluster_id)
+static bool heard_cluster(void *context, const struct net_address *address, uint64_t cluster_id)
 {
+    (void)address;
     const struct level_asker *asker = context;
     return cluster_id == asker->channel.cluster_id;
 }
@@ -311,10 +313,8 @@ static int parse(const struct shell *shell, const struct words *words,
 static int choose_targets(const struct shell *shell, const struct survey *survey,
                           const struct level_options *options, struct level_asker *asker)
 {
-    if (survey->refusal.reason == REFUSED_CLUSTER) {
-        return report_error(shell, EXIT_WRONG_GROUP, "wrong_cluster",
-                            "two clusters answer: the list %s mixes them",
-                            options->options.cluster);
+    if (survey_is_refused(survey)) {
+        return status_report_refusal(shell, survey);
     }
     if (!survey->has_configuration) {
         return report_error(shell, EXIT_UNAVAILABLE, "unavailable",

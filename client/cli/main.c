@@ -50,8 +50,10 @@ int main(int argc, char **argv)
         (void)fputs("vr-client: cannot initialise libsodium\n", stderr);
         return EXIT_INTERNAL;
     }
+    process_check_stdout_at_exit("vr-client", EXIT_IO);
     struct options options;
     int code = options_parse(argc, argv, &options);
+    process_check_stdout_at_exit(NULL, 0); /* finish_stdout() does, and knows the exit code */
     if (code == 0 && options.print_config) {
         settings_print(&options.settings, stdout);
     } else if (code == 0) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/cli/exit_code.h"
+#include "client/cli/usage.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/vr/client.h"
 #include "common/base/error_id.h"
@@ -75,15 +76,53 @@ static void take(struct options *options)
     options->command_count = settings->rest_count;
 }
 
+/* --help and the like print and exit, which settings_read() does only if it may. */
+static bool asks_for_help(int argc, char **argv)
+{
+    static const char *const words[] = {"--help", "-?", "--usage", "--version", "-V"};
+    for (int i = 1; i < argc; i++) {
+        for (size_t j = 0; j < sizeof words / sizeof words[0]; j++) {
+            if (strcmp(argv[i], words[j]) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Exits when a flag is wrong, but for --json, where that has to be said in another way. */
+static int read_settings(int argc, char **argv, struct settings *settings)
+{
+    const bool json = usage_asks_for_json(argc, argv) && !asks_for_help(argc, argv);
+    struct settings_about how = about;
+    how.goes_on = json;
+    struct usage_capture capture;
+    usage_capture_begin(&capture, json);
+    const bool right = settings_read(settings, &how, argc, argv);
+    return usage_capture_end(&capture, right ? 0 : EXIT_USAGE);
+}
+
+/* What is wrong in the environment and the file. */
+static int judge_settings(struct settings *settings)
+{
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
+    check_cluster(settings);
+    struct usage_capture capture;
+    usage_capture_begin(&capture, settings_number(settings, SETTING_JSON) != 0);
+    const bool wrong = settings_complain(settings, stderr, "vr-client: ", suffix);
+    return usage_capture_end(&capture, wrong ? EXIT_CONFIGURATION : 0);
+}
+
 int options_parse(int argc, char **argv, struct options *options)
 {
     memset(options, 0, sizeof *options);
-    settings_read(&options->settings, &about, argc, argv); /* exits when a flag is wrong */
-    check_cluster(&options->settings);
-    char suffix[ERROR_ID_MAX + 4];
-    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
-    if (settings_complain(&options->settings, stderr, "vr-client: ", suffix)) {
-        return EXIT_CONFIGURATION;
+    int code = read_settings(argc, argv, &options->settings);
+    if (code == 0) {
+        code = judge_settings(&options->settings);
+    }
+    if (code != 0) {
+        return code;
     }
     take(options);
     options->print_config = settings_given(&options->settings, SETTING_CLIENT_PRINT_CONFIG);

@@ -27,8 +27,9 @@ struct options {
     struct settings settings;
 };
 
-/* Returns 0, or the exit code to end with when environment or file is wrong; then, too, *options is
- * to be freed. Ends the program when a flag is wrong, or help or version was wanted. */
+/* Returns 0, or the exit code to end with when environment or file is wrong, or a flag under
+ * --json; then, too, *options is to be freed. Ends the program when a flag is wrong otherwise, or
+ * help or version was wanted. */
 int options_parse(int argc, char **argv, struct options *options);
 
 void options_free(struct options *options);

@@ -31,6 +31,15 @@ static void say_may_fail(const struct survey *survey, const struct tally *tally,
                    report->may_fail == 1 ? "" : "s", later);
 }
 
+/* True if room in the logs is what is missing, whoever else answers. `have` replicas do. */
+static bool logs_are_full(const struct survey *survey, const struct tally *tally, uint32_t have,
+                          const struct health_report *report)
+{
+    const uint32_t quorum = configuration_quorum(&survey->configuration);
+    return report->primary != UINT32_MAX && (survey->targets[report->primary].report.log_full ||
+                                             (have >= quorum && have < quorum + tally->full));
+}
+
 /* Unavailable. A view change, and so a primary, needs a quorum that remembers the log (D6). */
 static void say_stopped(const struct survey *survey, const struct tally *tally,
                         const struct disagreement *disagreement, struct health_report *report)
@@ -47,6 +56,10 @@ static void say_stopped(const struct survey *survey, const struct tally *tally,
             "Writes have stopped and cannot go on: %" PRIu32
             " replicas that remember the group's data are needed, %" PRIu32 " at most %s left.",
             quorum, have + silent + refused, have + silent + refused == 1 ? "is" : "are");
+    } else if (logs_are_full(survey, tally, have, report)) {
+        (void)snprintf(report->outlook, sizeof report->outlook,
+                       "Writes have stopped; they go on when the replicas have been restarted, one "
+                       "after the other, with a larger --log-memory-max.");
     } else if (missing > silent) {
         (void)snprintf(report->outlook, sizeof report->outlook,
                        "Writes have stopped; they go on when %" PRIu32

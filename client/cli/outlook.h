@@ -12,6 +12,7 @@
 struct tally {
     uint32_t answered;
     uint32_t taking_part; /* normal in the primary's view, and heard by it */
+    uint32_t full;        /* so, too, but their logs take nothing more */
     uint32_t recovering;
     uint32_t recovering_mask;
     uint32_t changing; /* in view_change, or normal but not taking part */

@@ -17,6 +17,7 @@
 #include "client/cli/suggest.h"
 #include "client/cli/terminal.h"
 #include "client/lib/cluster_list.h"
+#include "client/lib/explain.h"
 #include "common/os/clock.h"
 
 enum {
@@ -139,8 +140,14 @@ json_t *status_json(const struct survey *survey, const struct health_report *hea
 
 /* ---- the command ---- */
 
-int status_report_refusal(const struct shell *shell, const struct refused *refusal)
+int status_report_refusal(const struct shell *shell, const struct survey *survey)
 {
+    const struct refused *refusal = &survey->refusal;
+    if (refusal->reason == REFUSED_PEERS_PORT) {
+        char text[VR_MESSAGE_MAX];
+        explain_peers_port(&survey->refused_by, refusal, text, sizeof text);
+        return report_error(shell, EXIT_WRONG_GROUP, "wrong_cluster", "%s", text);
+    }
     if (refusal->reason == REFUSED_VERSION) {
         return report_error(shell, EXIT_WRONG_GROUP, "wrong_version",
                             "a replica speaks protocol version %" PRIu64 ", this client %" PRIu64
@@ -165,9 +172,8 @@ struct asked {
 static int show(const struct asked *request, const struct survey *survey,
                 const struct health_report *health, struct screen *screen)
 {
-    const enum refused_reason reason = survey->refusal.reason;
-    if (reason == REFUSED_CLUSTER || (reason == REFUSED_VERSION && !survey->has_configuration)) {
-        return status_report_refusal(&request->shell, &survey->refusal);
+    if (survey_is_refused(survey)) {
+        return status_report_refusal(&request->shell, survey);
     }
     if (request->options.json) {
         json_print_line(status_json(survey, health));

@@ -131,6 +131,7 @@ static void copy_report(const struct status_report *from, struct survey_report *
         .last_normal_view = from->last_normal_view,
         .status = from->status,
         .acting_primary = from->acting_primary,
+        .log_full = from->log_full,
         .op_number = from->op_number,
         .commit_number = from->commit_number,
         .executed_op = from->executed_op,
@@ -201,12 +202,13 @@ static void on_refused(struct surveyor *surveyor, const struct message *message)
 {
     const uint32_t target = find_address(surveyor, &message->address);
     surveyor->survey->refusal = message->refused;
+    surveyor->survey->refused_by = message->address;
     if (target != UINT32_MAX) {
         surveyor->survey->targets[target].refusal = message->refused;
     }
 }
 
-static bool heard_cluster(void *context, uint64_t cluster_id)
+static bool heard_cluster(void *context, const struct net_address *address, uint64_t cluster_id)
 {
     struct survey *survey = ((struct surveyor *)context)->survey;
     if (survey->cluster_id == 0) {
@@ -217,6 +219,7 @@ static bool heard_cluster(void *context, uint64_t cluster_id)
     }
     survey->refusal =
         (struct refused){.reason = REFUSED_CLUSTER, .own = cluster_id, .yours = survey->cluster_id};
+    survey->refused_by = *address;
     return false;
 }
 
@@ -285,12 +288,18 @@ static void ask_who_is_due(struct surveyor *surveyor, uint64_t now_ns)
     }
 }
 
+/* The list is wrong, whatever else will be heard. */
+static bool list_is_wrong(const struct survey *survey)
+{
+    return survey->refusal.reason == REFUSED_CLUSTER ||
+           survey->refusal.reason == REFUSED_PEERS_PORT;
+}
+
 static void run(struct surveyor *surveyor, uint64_t deadline_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
     while (now_ns < deadline_ns && now_ns < surveyor->rest_deadline_ns &&
-           surveyor->survey->refusal.reason != REFUSED_CLUSTER && !all_answered(surveyor) &&
-           !interrupt_seen()) {
+           !list_is_wrong(surveyor->survey) && !all_answered(surveyor) && !interrupt_seen()) {
         channel_set_cluster(&surveyor->channel, surveyor->survey->cluster_id);
         ask_who_is_due(surveyor, now_ns);
         channel_flush(&surveyor->channel);
@@ -330,6 +339,12 @@ int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t 
     }
     free(surveyor);
     return error;
+}
+
+bool survey_is_refused(const struct survey *survey)
+{
+    return list_is_wrong(survey) ||
+           (survey->refusal.reason == REFUSED_VERSION && !survey->has_configuration);
 }
 
 void survey_free(struct survey *survey)

@@ -20,6 +20,7 @@ struct survey_report {
     uint64_t last_normal_view;
     enum vr_status status;
     bool acting_primary;
+    bool log_full;
     uint64_t op_number;
     uint64_t commit_number;
     uint64_t executed_op;
@@ -52,7 +53,8 @@ struct survey {
     struct configuration configuration;
     uint32_t target_count; /* the members in configuration order; the seeds while nobody answered */
     struct survey_target targets[PROXY_SEEDS_MAX];
-    struct refused refusal; /* a wrong cluster or version; reason 0: none */
+    struct refused refusal; /* a wrong cluster, version or port; reason 0: none */
+    struct net_address refused_by;
     uint64_t took_ns;
 };
 
@@ -60,6 +62,9 @@ struct survey {
  * or a few round trips. Returns 0 or a negative errno. */
 int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t seed_count,
                uint32_t timeout_ms, uint32_t datagram_size);
+
+/* True if the refusal is all there is to say: the list is wrong, or nobody can be understood. */
+bool survey_is_refused(const struct survey *survey);
 
 void survey_free(struct survey *survey);
 

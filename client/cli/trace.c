@@ -13,6 +13,7 @@
 #include "client/cli/trace_explain.h"
 #include "client/cli/trace_follow.h"
 #include "client/cli/trace_print.h"
+#include "client/cli/usage.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/explain.h"
 #include "common/os/clock.h"
@@ -174,9 +175,8 @@ static int find_replicas(struct trace *trace)
 
 static int show(struct trace *trace)
 {
-    if (trace->survey.refusal.reason == REFUSED_CLUSTER ||
-        (trace->survey.refusal.reason == REFUSED_VERSION && !trace->survey.has_configuration)) {
-        return status_report_refusal(trace->shell, &trace->survey.refusal);
+    if (survey_is_refused(&trace->survey)) {
+        return status_report_refusal(trace->shell, &trace->survey);
     }
     if (!trace->survey.has_configuration) {
         return trace_nobody_answers(trace);
@@ -224,7 +224,11 @@ int trace_run(struct shell *caller, const struct words *words)
         arguments[i] = (char *)words->items[i].bytes;
     }
     struct trace *trace = must_calloc(1, sizeof *trace);
+    struct usage_capture capture;
+    usage_capture_begin(&capture,
+                        caller->options->json || usage_asks_for_json((int)words->count, arguments));
     int code = trace_options_parse(words->count, arguments, &trace->options);
+    code = usage_capture_end(&capture, code);
     free(arguments);
     if (code == 0 && !trace->options.help) {
         /* --json is taken before and after the command, and then errors are JSON as well. */

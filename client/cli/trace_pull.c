@@ -212,8 +212,9 @@ static void take_message(void *context, const struct message *message, uint64_t 
     }
 }
 
-static bool heard_cluster(void *context, uint64_t cluster_id)
+static bool heard_cluster(void *context, const struct net_address *address, uint64_t cluster_id)
 {
+    (void)address;
     return cluster_id == ((struct trace_pull *)context)->cluster_id;
 }
 

@@ -206,7 +206,8 @@ static void take_datagram(struct channel *channel, const struct datagram *datagr
         }
         return;
     }
-    if (!channel->handler.heard_cluster(channel->handler.context, header.cluster_id)) {
+    if (!channel->handler.heard_cluster(channel->handler.context, &datagram->address,
+                                        header.cluster_id)) {
         channel->dropped[WIRE_DROP_CLUSTER]++;
         return;
     }

@@ -21,8 +21,8 @@ enum { CHANNEL_WAIT_MS = 5 }; /* channel_receive() returns at least this often *
 struct channel_handler {
     void *context;
 
-    /* A datagram came from this cluster; false: it is not to be used. */
-    bool (*heard_cluster)(void *context, uint64_t cluster_id);
+    /* A datagram came from this address and cluster; false: it is not to be used. */
+    bool (*heard_cluster)(void *context, const struct net_address *address, uint64_t cluster_id);
 
     /* A valid message, borrowed for the call. Datagrams of another protocol version, which cannot
      * be read, come as Refused. */

@@ -12,10 +12,10 @@
 
 /* ---- what the channel hands over ---- */
 
-static bool heard_cluster(void *context, uint64_t cluster_id)
+static bool heard_cluster(void *context, const struct net_address *address, uint64_t cluster_id)
 {
     struct driver *driver = context;
-    return proxy_heard_cluster(driver->proxy, cluster_id);
+    return proxy_heard_cluster(driver->proxy, address, cluster_id);
 }
 
 static uint64_t token_of(void *context, const struct net_address *address)

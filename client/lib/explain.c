@@ -173,9 +173,25 @@ void explain_silence(const struct proxy_view *view, uint64_t since_ns, uint64_t 
     add_silence(&out, view, since_ns, now_ns);
 }
 
+void explain_peers_port(const struct net_address *asked, const struct refused *refusal, char *text,
+                        size_t text_size)
+{
+    char address[NET_ADDRESS_TEXT_MAX];
+    (void)snprintf(text, text_size,
+                   "%s is the port for peers, at which replicas talk to each other; clients use "
+                   "port %" PRIu64 ": correct the list of addresses",
+                   net_address_text(asked, address), refusal->own);
+}
+
 static void add_refusal(struct text *text, const struct proxy_view *view)
 {
     const struct refused *refusal = &view->refusal;
+    if (refusal->reason == REFUSED_PEERS_PORT) {
+        explain_peers_port(&view->refused_by, refusal, text->at + text->used,
+                           text->size - text->used);
+        text->used += strlen(text->at + text->used);
+        return;
+    }
     if (refusal->reason == REFUSED_VERSION) {
         add(text,
             "a replica speaks protocol version %" PRIu64 ", this client %" PRIu64

@@ -25,6 +25,10 @@ void explain_silence(const struct proxy_view *view, uint64_t since_ns, uint64_t 
 /* How many replicas were heard from since then. */
 uint32_t explain_answering(const struct proxy_view *view, uint64_t since_ns);
 
+/* A replica's answer at its port for peers, which told where clients go. */
+void explain_peers_port(const struct net_address *asked, const struct refused *refusal, char *text,
+                        size_t text_size);
+
 /* A number with thousands separators: "1,048,576". */
 enum { GROUPED_MAX = 28 };
 const char *explain_grouped(uint64_t number, char text[GROUPED_MAX]);

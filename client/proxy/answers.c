@@ -221,7 +221,7 @@ static void on_busy(struct proxy *proxy, const struct message *message, uint32_t
     }
     struct session *session = session_at(proxy, index);
     if (!is_about_request(session, busy->session, busy->request_number) ||
-        session->list == LIST_PARKED) {
+        session->list == LIST_PARKED || session->list == LIST_HELD) {
         return;
     }
     proxy->group.view.busy_reason = busy->reason;
@@ -276,14 +276,19 @@ static void on_challenge(struct proxy *proxy, const struct message *message, uin
 
 static void on_refused(struct proxy *proxy, const struct message *message, uint32_t target)
 {
-    if (target == TARGET_NONE) {
+    const bool unheard = seeds_is_unheard(proxy, &message->address);
+    if (target == TARGET_NONE && !unheard) {
         return;
     }
     proxy->group.view.refusal = message->refused;
-    const bool cluster = message->refused.reason == REFUSED_CLUSTER;
+    proxy->group.view.refused_by = message->address;
+    const bool cluster =
+        message->refused.reason == REFUSED_CLUSTER || message->refused.reason == REFUSED_PEERS_PORT;
     const bool version = message->refused.reason == REFUSED_VERSION;
-    /* One replica of a group that is known to be the right one may be wrong; the others go on. */
-    if ((cluster || version) && proxy->group.view.configuration == NULL) {
+    if (cluster && unheard) {
+        seeds_found_wrong(proxy);
+    } else if ((cluster || version) && proxy->group.view.configuration == NULL) {
+        /* One replica of a group that is known to be the right one may be wrong; others go on. */
         request_give_up_all(proxy, cluster ? PROXY_ERROR_WRONG_CLUSTER : PROXY_ERROR_WRONG_VERSION);
     }
 }
@@ -292,7 +297,8 @@ static void on_status(struct proxy *proxy, const struct message *message, uint32
                       uint64_t now_ns)
 {
     const struct status_report *report = message->status;
-    if (report->nonce != proxy->status_nonce || !proxy_heard_cluster(proxy, report->cluster_id)) {
+    if (report->nonce != proxy->status_nonce ||
+        !proxy_heard_cluster(proxy, &message->address, report->cluster_id)) {
         return;
     }
     if (target != TARGET_NONE) {
@@ -310,7 +316,8 @@ static void on_status(struct proxy *proxy, const struct message *message, uint32
     }
 }
 
-bool proxy_heard_cluster(struct proxy *proxy, uint64_t cluster_id)
+bool proxy_heard_cluster(struct proxy *proxy, const struct net_address *address,
+                         uint64_t cluster_id)
 {
     struct proxy_view *view = &proxy->group.view;
     if (cluster_id == 0 || cluster_id == view->cluster_id) {
@@ -322,7 +329,10 @@ bool proxy_heard_cluster(struct proxy *proxy, uint64_t cluster_id)
     }
     view->refusal =
         (struct refused){.reason = REFUSED_CLUSTER, .own = cluster_id, .yours = view->cluster_id};
-    if (view->configuration == NULL) {
+    view->refused_by = *address;
+    if (seeds_is_unheard(proxy, address)) {
+        seeds_found_wrong(proxy);
+    } else if (view->configuration == NULL) {
         request_give_up_all(proxy, PROXY_ERROR_WRONG_CLUSTER);
     }
     return false;
@@ -333,6 +343,9 @@ void proxy_receive(struct proxy *proxy, const struct message *message, uint64_t 
     const uint32_t target = group_find(&proxy->group, message);
     if (target != TARGET_NONE) {
         group_heard(&proxy->group, target, message->from, now_ns);
+    }
+    if (message->type != MESSAGE_REFUSED) {
+        seeds_heard(proxy, &message->address, now_ns);
     }
     switch (message->type) {
     case MESSAGE_REPLY:

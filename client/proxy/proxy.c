@@ -33,6 +33,7 @@ struct proxy *proxy_init(void *memory, const struct proxy_options *options)
     proxy->options = *options;
     prng_seed(&proxy->prng, options->random_seed);
     group_init(&proxy->group, options);
+    seeds_init(proxy);
     session_table_init(&proxy->table, (unsigned char *)memory + table_offset(),
                        options->sessions_max);
     proxy->probe = SESSION_NONE;
@@ -50,6 +51,7 @@ const struct proxy_view *proxy_view(const struct proxy *proxy)
 
 void proxy_ask_status(struct proxy *proxy, uint64_t now_ns)
 {
+    seeds_asked(proxy, now_ns);
     proxy->status_mask = group_everybody(&proxy->group);
     proxy->status_interval_ns = request_first_interval(proxy);
     proxy->status_due_ns = add_saturating(now_ns, proxy->status_interval_ns);
@@ -133,6 +135,8 @@ void proxy_submit(struct proxy *proxy, uint32_t index, const uint8_t *operation,
         request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_TOO_LARGE);
     } else if (deadline_ns <= now_ns) {
         request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_TIMEOUT);
+    } else if (proxy->seeds.wrong) {
+        request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
     } else {
         request_begin(proxy, session, now_ns);
         proxy_ask_status_if_wanted(proxy, now_ns);
@@ -162,11 +166,13 @@ void proxy_tick(struct proxy *proxy, uint64_t now_ns)
         }
     }
     tick_status(proxy, now_ns);
+    seeds_tick(proxy, now_ns);
 }
 
 uint64_t proxy_deadline(const struct proxy *proxy)
 {
-    return min_u64(session_wake_deadline(&proxy->table), proxy->status_due_ns);
+    return min_u64(min_u64(session_wake_deadline(&proxy->table), proxy->status_due_ns),
+                   seeds_deadline(proxy));
 }
 
 /* ---- outputs ---- */
@@ -215,13 +221,25 @@ static void address_output(const struct proxy *proxy, uint32_t target, struct pr
     output->send.message.address = output->send.address;
 }
 
+static void address_to_seed(const struct proxy *proxy, uint32_t seed, struct proxy_output *output)
+{
+    memset(output, 0, sizeof *output);
+    output->kind = PROXY_OUT_SEND;
+    output->send.address = proxy->options.seeds[seed];
+    output->send.token = proxy_token(proxy, &output->send.address);
+    output->send.message.from = REPLICA_NONE;
+    output->send.message.address = output->send.address;
+}
+
 static bool take_status_request(struct proxy *proxy, struct proxy_output *output)
 {
-    if (proxy->status_mask == 0) {
+    if (proxy->status_mask != 0) {
+        address_output(proxy, take_lowest(&proxy->status_mask), output);
+    } else if (proxy->seeds.ask_mask != 0) {
+        address_to_seed(proxy, take_lowest(&proxy->seeds.ask_mask), output);
+    } else {
         return false;
     }
-    const uint32_t target = take_lowest(&proxy->status_mask);
-    address_output(proxy, target, output);
     output->send.message.type = MESSAGE_STATUS_REQUEST;
     output->send.message.status_request.nonce = proxy->status_nonce;
     output->send.message.status_request.padding_size = output->send.token == 0 ? STATUS_PADDING : 0;

@@ -21,7 +21,8 @@ struct proxy;
 enum { PROXY_SEEDS_MAX = 32 }; /* addresses that one may be told to look for the group at */
 
 struct proxy_options {
-    uint64_t cluster_id; /* 0: adopt the first one that answers, then pin it (M7) */
+    uint64_t cluster_id; /* 0: adopt the first one that answers, then pin it (M7); operations wait
+                            until every seed was heard, or for a short grace */
     uint32_t seed_count;
     struct net_address seeds[PROXY_SEEDS_MAX]; /* where to look first; the configuration in answers
                                                   replaces them */
@@ -57,10 +58,12 @@ void proxy_submit(struct proxy *proxy, uint32_t session, const uint8_t *operatio
 /* Gives up the request in flight: completes with the outcome that is then known. */
 void proxy_cancel(struct proxy *proxy, uint32_t session, uint64_t now_ns);
 
-/* A datagram's header named this cluster; false if another one is pinned (two groups answer): the
- * datagram is not to be used, and the refusal in proxy_view() names both. Until a configuration is
- * known it also ends all requests in flight, as a Refused does: the list of addresses is wrong. */
-bool proxy_heard_cluster(struct proxy *proxy, uint64_t cluster_id);
+/* The header of a datagram from this address named this cluster; false if another one is pinned
+ * (two groups answer): the datagram is not to be used, and the refusal in proxy_view() names both.
+ * If it is the first word of a seed, the list of addresses is wrong: that ends all requests, those
+ * to come as well. Until a configuration is known it ends those in flight, whoever said it. */
+bool proxy_heard_cluster(struct proxy *proxy, const struct net_address *address,
+                         uint64_t cluster_id);
 
 /* A decoded, validated message from message->address; message->from is the replica. */
 void proxy_receive(struct proxy *proxy, const struct message *message, uint64_t now_ns);
@@ -152,6 +155,7 @@ struct proxy_view {
     enum busy_reason busy_reason; /* of the last Busy; 0 none */
     uint64_t busy_since_ns;       /* nothing but Busy was answered since then; 0: not so */
     struct refused refusal;       /* of the last Refused; reason 0 none */
+    struct net_address refused_by;
 };
 const struct proxy_view *proxy_view(const struct proxy *proxy);
 

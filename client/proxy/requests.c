@@ -212,7 +212,7 @@ void request_give_up(struct proxy *proxy, struct session *session, enum proxy_er
 /* Whoever is in flight, on any list. */
 void request_give_up_all(struct proxy *proxy, enum proxy_error error)
 {
-    static const enum session_list lists[] = {LIST_PARKED, LIST_WAITING, LIST_SEND};
+    static const enum session_list lists[] = {LIST_PARKED, LIST_HELD, LIST_WAITING, LIST_SEND};
     proxy->probe = SESSION_NONE;
     proxy->group.view.silent_since_ns = 0;
     for (uint32_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
@@ -229,8 +229,20 @@ void request_give_up_all(struct proxy *proxy, enum proxy_error error)
 
 /* ---- beginning ---- */
 
+/* Its Register, harmless to a wrong group, was answered; the operation is not sent yet. */
+static void hold(struct proxy *proxy, struct session *session)
+{
+    session->send_mask = 0;
+    session_move(&proxy->table, index_of(proxy, session), LIST_HELD);
+    session_wake_at(&proxy->table, index_of(proxy, session), session->deadline_ns);
+}
+
 void request_begin(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
+    if (session->number != 0 && seeds_hold(proxy, now_ns)) {
+        hold(proxy, session);
+        return;
+    }
     if (session->number == 0) {
         session->state = SESSION_REGISTERING;
     } else {

@@ -2,13 +2,15 @@
 /* requests.h - the proxy's own state, and the steps of a request that its files share.
  *
  * A session in flight is on one list: LIST_SEND until proxy_next_output() sent it, LIST_WAITING
- * until an answer or its timer, LIST_PARKED while another session probes a silent group. Answers to
+ * until an answer or its timer, LIST_PARKED while another session probes a silent group,
+ * LIST_HELD while it is not known whether all seeds lead to one group (seeds.h). Answers to
  * any session tell all of them whether the group answers, and who is primary. */
 #ifndef VR_PROXY_REQUESTS_H
 #define VR_PROXY_REQUESTS_H
 
 #include "client/proxy/group.h"
 #include "client/proxy/proxy.h"
+#include "client/proxy/seeds.h"
 #include "client/proxy/session.h"
 #include "common/base/invariant.h"
 
@@ -29,6 +31,7 @@ struct proxy {
     struct prng prng;
     struct group group;
     struct session_table table;
+    struct seed_check seeds;
     uint32_t in_flight_count; /* sessions registering or requesting */
 
     /* C5: while the group is silent one session probes it; SESSION_NONE: it is not silent. */
@@ -102,7 +105,8 @@ void request_send_first(struct proxy *proxy, struct session *session, uint64_t n
 
 /* ---- the steps of a request ---- */
 
-/* Registers if need be, else sends the operation (C1); or parks while another session probes. */
+/* Registers if need be, else sends the operation (C1); or parks while another session probes, or
+ * holds the operation while the seeds are checked (M7). */
 void request_begin(struct proxy *proxy, struct session *session, uint64_t now_ns);
 
 /* Its wait is over. */

@@ -30,6 +30,7 @@ enum session_list {
     LIST_SEND,    /* has targets to send to */
     LIST_WAITING, /* sent; waits for an answer or its timer */
     LIST_PARKED,  /* lets another session probe a silent group (C5) */
+    LIST_HELD,    /* registered; waits for word of all seeds (M7) */
     LIST_DONE,
     LIST_COUNT,
 };

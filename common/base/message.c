@@ -188,7 +188,7 @@ static bool busy_valid(const struct busy *m)
 
 static bool refused_valid(const struct refused *m)
 {
-    return m->reason >= REFUSED_CLUSTER && m->reason <= REFUSED_IDENTITY;
+    return m->reason >= REFUSED_CLUSTER && m->reason <= REFUSED_PEERS_PORT;
 }
 
 /* Ends up on terminals: no control characters (bytes of UTF-8 sequences are all above them). */

@@ -126,6 +126,7 @@ enum refused_reason {
     REFUSED_VERSION = 2,       /* protocol versions */
     REFUSED_CONFIGURATION = 3, /* configuration hashes (E0) */
     REFUSED_IDENTITY = 4,      /* D10: another data directory than the one first met */
+    REFUSED_PEERS_PORT = 5,    /* a client at the peers' port: own = the port for clients */
 };
 
 struct refused {
@@ -296,6 +297,7 @@ struct status_report {
     uint64_t last_normal_view;
     enum vr_status status;
     bool acting_primary;
+    bool log_full; /* a primary refuses all requests then, a backup acknowledges nothing more */
     uint64_t op_number;
     uint64_t commit_number;
     uint64_t executed_op;

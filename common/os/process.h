@@ -14,4 +14,8 @@ bool process_open_standard(void);
  * signals. */
 void process_ignore_signals(void);
 
+/* From here on exit() with what stdout did not take says so, in the name of `program`, and ends
+ * with `code`: argp exits by itself after --help and --version. NULL: no longer. */
+void process_check_stdout_at_exit(const char *program, int code);
+
 #endif

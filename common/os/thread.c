@@ -90,6 +90,36 @@ void condition_broadcast(pthread_cond_t *condition)
     INVARIANT(error == 0);
 }
 
+void semaphore_init(sem_t *semaphore)
+{
+    const int error = sem_init(semaphore, 0, 0);
+    INVARIANT(error == 0);
+}
+
+void semaphore_destroy(sem_t *semaphore)
+{
+    const int error = sem_destroy(semaphore);
+    INVARIANT(error == 0);
+}
+
+void semaphore_post(sem_t *semaphore)
+{
+    const int error = sem_post(semaphore);
+    INVARIANT(error == 0 || errno == EOVERFLOW);
+}
+
+bool semaphore_wait_until(sem_t *semaphore, uint64_t deadline_ns)
+{
+    const struct timespec deadline = clock_timespec(deadline_ns);
+    while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) != 0) {
+        INVARIANT(errno == EINTR || errno == ETIMEDOUT);
+        if (errno == ETIMEDOUT) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *argument)
 {
     /* A thread inherits the mask of the one that creates it: blocked here, and as it was behind. */

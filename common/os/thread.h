@@ -8,6 +8,7 @@
 #define VR_OS_THREAD_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,16 @@ void condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, uint64_t deadline_ns);
 void condition_signal(pthread_cond_t *condition);
 void condition_broadcast(pthread_cond_t *condition);
+
+/* A semaphore that begins at 0. */
+void semaphore_init(sem_t *semaphore);
+void semaphore_destroy(sem_t *semaphore);
+
+/* Does nothing if INT_MAX posts wait already. */
+void semaphore_post(sem_t *semaphore);
+
+/* False once clock_monotonic_ns() reached deadline_ns and nobody had posted. */
+bool semaphore_wait_until(sem_t *semaphore, uint64_t deadline_ns);
 
 /* Starts `run(argument)` with every signal blocked. `name` has at most 15 characters. Returns 0 or
  * a negative errno. */

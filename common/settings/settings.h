@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* settings.h - a program's settings, read: flag before environment before file before default.
  *
- *     settings_read()      flags are judged at once, as argp does: a wrong one ends the program (2)
+ *     settings_read()      flags are judged at once, as argp does: a wrong one ends the program
  *     settings_complain()  what is wrong in the environment and the file, all of it
  *
  * A file is INI: sections of setting_sections, `key = value`, comments after ; or # at the start of
@@ -57,11 +57,13 @@ struct settings_about {
     const char *arguments; /* behind the options; NULL: it takes none */
     const char *text;
     int usage_exit;
+    bool goes_on; /* a wrong flag does not end the program; --help and the like are wrong, too */
 };
 
 /* Reads all of them into *settings, whatever is wrong outside of the flags. Ends the program when a
- * flag is wrong, or for --help and --version. */
-void settings_read(struct settings *settings, const struct settings_about *about, int argc,
+ * flag is wrong, or for --help and --version; if it is to go on, returns false instead. Whatever is
+ * wrong with a flag is said on stderr. */
+bool settings_read(struct settings *settings, const struct settings_about *about, int argc,
                    char **argv);
 
 /* The parts of settings_read() behind the flags; for tests. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* settings_flags.c - the table as flags, read with argp, which also prints --help. */
 #include <argp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +38,8 @@ static size_t make_argp_options(enum setting_program program,
     return count;
 }
 
-static void take_flag(struct settings *settings, size_t index, const char *text,
-                      const struct argp_state *state)
+static error_t take_flag(struct settings *settings, size_t index, const char *text,
+                         const struct argp_state *state)
 {
     const struct setting *setting = &setting_table[index];
     char why[SETTING_WHY_MAX];
@@ -47,9 +48,11 @@ static void take_flag(struct settings *settings, size_t index, const char *text,
         value.text = "yes";
         value.number = 1;
     } else if (!setting_parse(setting, text, &value.number, why)) {
-        argp_error(state, "--%s %s, not \"%s\"", setting->name, why, text); /* ends the program */
+        argp_error(state, "--%s %s, not \"%s\"", setting->name, why, text); /* may end it all */
+        return EINVAL;
     }
     settings->values[index] = value; /* the last one of several flags holds */
+    return 0;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -64,8 +67,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     }
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         if (setting_table[i].program == settings->program && key == key_of(i)) {
-            take_flag(settings, i, text, state);
-            return 0;
+            return take_flag(settings, i, text, state);
         }
     }
     return ARGP_ERR_UNKNOWN;
@@ -125,7 +127,8 @@ static bool takes_the_next(enum setting_program program, const char *argument)
     return false;
 }
 
-static void refuse_near_miss(const struct settings_about *about, int argc, char **argv)
+/* True if there was one, which it says. */
+static bool refuse_near_miss(const struct settings_about *about, int argc, char **argv)
 {
     const char *names[SETTING_COUNT + 4] = {"help", "usage", "version"};
     char name[FLAG_NAME_MAX];
@@ -143,14 +146,16 @@ static void refuse_near_miss(const struct settings_about *about, int argc, char 
         if (meant != NULL) {
             (void)fprintf(stderr, "%s: there is no option --%s; did you mean --%s?\n", argv[0],
                           name, meant);
-            exit(about->usage_exit);
+            return true;
         }
         i += takes_the_next(about->program, argv[i]) ? 1 : 0;
     }
+    return false;
 }
 
-void settings_read(struct settings *settings, const struct settings_about *about, int argc,
-                   char **argv)
+/* False if a flag is wrong, and the program goes on. */
+static bool read_flags(struct settings *settings, const struct settings_about *about, int argc,
+                       char **argv)
 {
     struct argp_option argp_options[SETTING_COUNT + 1];
     const struct argp argp = {
@@ -159,16 +164,31 @@ void settings_read(struct settings *settings, const struct settings_about *about
         .args_doc = about->arguments,
         .doc = about->text,
     };
-    const bool client = about->program == SETTING_CLIENT;
-    const enum setting_id config = client ? SETTING_CLIENT_CONFIG : SETTING_CONFIG;
-    *settings = (struct settings){.program = about->program};
+    const unsigned order = about->program == SETTING_CLIENT ? ARGP_IN_ORDER : 0u;
+    const unsigned ends = about->goes_on ? ARGP_NO_EXIT | ARGP_NO_HELP : 0u;
     (void)make_argp_options(about->program, argp_options);
     argp_err_exit_status = about->usage_exit;
-    refuse_near_miss(about, argc, argv);
-    (void)argp_parse(&argp, argc, argv, client ? ARGP_IN_ORDER : 0, NULL, settings);
+    const bool right = !refuse_near_miss(about, argc, argv) &&
+                       argp_parse(&argp, argc, argv, order | ends, NULL, settings) == 0;
+    if (!right && !about->goes_on) {
+        exit(about->usage_exit);
+    }
+    return right;
+}
+
+bool settings_read(struct settings *settings, const struct settings_about *about, int argc,
+                   char **argv)
+{
+    const enum setting_id config =
+        about->program == SETTING_CLIENT ? SETTING_CLIENT_CONFIG : SETTING_CONFIG;
+    *settings = (struct settings){.program = about->program};
+    if (!read_flags(settings, about, argc, argv)) {
+        return false;
+    }
     settings_read_environment(settings);
     if (settings->values[config].text != NULL) {
         settings_read_file(settings, settings->values[config].text);
     }
     settings_apply_defaults(settings);
+    return true;
 }

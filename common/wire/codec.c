@@ -36,6 +36,7 @@ SAME_NUMBER(VR__REFUSED_REASON__REFUSED_CLUSTER, REFUSED_CLUSTER);
 SAME_NUMBER(VR__REFUSED_REASON__REFUSED_VERSION, REFUSED_VERSION);
 SAME_NUMBER(VR__REFUSED_REASON__REFUSED_CONFIGURATION, REFUSED_CONFIGURATION);
 SAME_NUMBER(VR__REFUSED_REASON__REFUSED_IDENTITY, REFUSED_IDENTITY);
+SAME_NUMBER(VR__REFUSED_REASON__REFUSED_PEERS_PORT, REFUSED_PEERS_PORT);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_MEMORY, DURABILITY_MEMORY);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_ASYNC, DURABILITY_ASYNC);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_SYNC, DURABILITY_SYNC);
@@ -305,6 +306,7 @@ static void encode_status(struct codec_form *form, const struct status_report *m
     f->last_normal_view = m->last_normal_view;
     f->status = (Vr__Status)m->status;
     f->acting_primary = m->acting_primary;
+    f->log_full = m->log_full;
     f->op_number = m->op_number;
     f->commit_number = m->commit_number;
     f->executed_op = m->executed_op;
@@ -370,6 +372,7 @@ static enum wire_drop decode_status(const Vr__StatusReport *f, struct arena *are
         .last_normal_view = f->last_normal_view,
         .status = (enum vr_status)f->status,
         .acting_primary = f->acting_primary != 0,
+        .log_full = f->log_full != 0,
         .op_number = f->op_number,
         .commit_number = f->commit_number,
         .executed_op = f->executed_op,

@@ -108,11 +108,13 @@ static uint32_t recovering_count(const struct vr_snapshot *now, uint32_t self)
 static void say_group_lost(const struct health *health, const struct vr_snapshot *now,
                            char text[HEALTH_NOTE_MAX])
 {
-    (void)snprintf(text, HEALTH_NOTE_MAX,
-                   "%" PRIu32 " of %" PRIu32
-                   " replicas have lost their memory: too few remember the "
-                   "group's data, so it cannot go on. Destroy the group and initialise a new one",
-                   recovering_count(now, health->self), now->member_count);
+    (void)snprintf(
+        text, HEALTH_NOTE_MAX,
+        "%" PRIu32 " of %" PRIu32
+        " replicas have lost their memory: too few remember for the group to know what "
+        "it had, so it cannot go on by itself. Destroy it and initialise a new one; what "
+        "single replicas still hold goes with it",
+        recovering_count(now, health->self), now->member_count);
 }
 
 static void say_sync(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
@@ -151,12 +153,12 @@ static void say_conditions(const struct health *health, const struct vr_snapshot
             view_within_epoch(now->view_number));
     }
     if (now->log_full && !said->log_full) {
-        complain(
-            health, ERROR_LOG_FULL,
-            "the log in memory is full (%" PRIu64
-            " MiB): writes are refused as busy from now on. A "
-            "log in memory only grows: raise --log-memory-max, or destroy the group and begin anew",
-            health->log_memory_max / (1024 * 1024));
+        complain(health, ERROR_LOG_FULL,
+                 "the log in memory is full (%" PRIu64
+                 " MiB): requests are refused as busy from now on, reads too, but for those that "
+                 "still fit. A log in memory only grows: raise --log-memory-max, or destroy the "
+                 "group and begin anew",
+                 health->log_memory_max / (1024 * 1024));
     } else if (!now->log_full && said->log_full) {
         say(health, "the log has room again");
     }
@@ -295,6 +297,8 @@ static const char *refusal_text(enum refused_reason reason)
                "directory is not made again with init, for it may have promised what it has "
                "forgotten; "
                "put the old directory back, or destroy the group and initialise a new one";
+    case REFUSED_PEERS_PORT:
+        return "it was taken for a client";
     }
     return "for an unknown reason";
 }
@@ -378,7 +382,7 @@ const char *health_note(const struct health *health, const struct health_publish
                        "the group's log does not fit: give this replica a larger "
                        "--log-memory-max");
     } else if (now->log_full) {
-        (void)snprintf(note, HEALTH_NOTE_MAX, "the log in memory is full: writes are refused");
+        (void)snprintf(note, HEALTH_NOTE_MAX, "the log in memory is full: requests are refused");
     } else if (now->sync_target != 0) {
         note_sync(published, note);
     } else if (now->status == STATUS_RECOVERING) {

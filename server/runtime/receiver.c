@@ -313,6 +313,16 @@ static bool admit(struct receiver *receiver, struct arrival *arrival,
     return arrival->verified;
 }
 
+/* No cluster id, at the peers' door: a client that was given the wrong port, and so is no alarm. */
+static void show_clients_port(struct receiver *receiver, struct arrival *arrival,
+                              const struct wire_header *header)
+{
+    count(&receiver->counters.wrong_socket);
+    refuse(receiver, arrival, header,
+           &(struct refused){.reason = REFUSED_PEERS_PORT,
+                             .own = receiver->configuration.members[receiver->self].port});
+}
+
 static void on_datagram(struct receiver *receiver, const struct datagram *datagram, uint64_t now_ns)
 {
     struct arrival arrival = {.datagram = datagram, .now_ns = now_ns, .limit = datagram->size};
@@ -330,7 +340,11 @@ static void on_datagram(struct receiver *receiver, const struct datagram *datagr
         }
         return;
     }
-    const bool stranger = header.cluster_id == 0 && receiver->kind == LANE_CLIENTS;
+    const bool stranger = header.cluster_id == 0;
+    if (stranger && receiver->kind == LANE_PEERS) {
+        show_clients_port(receiver, &arrival, &header);
+        return;
+    }
     if (header.cluster_id != own_cluster && !stranger) {
         count(&receiver->counters.wire[WIRE_DROP_CLUSTER]);
         say_foreign_cluster(receiver, &arrival, header.cluster_id);

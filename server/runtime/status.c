@@ -228,6 +228,7 @@ void status_answer(const struct status_source *source, uint64_t nonce, struct st
         .last_normal_view = now->last_normal_view,
         .status = now->status,
         .acting_primary = now->acting_primary,
+        .log_full = now->log_full,
         .op_number = now->op_number,
         .commit_number = now->commit_number,
         .executed_op = answer->executed.executed_op,

@@ -28,28 +28,23 @@ static uint64_t next_tick_ns(const struct timer *timer)
     return stepped ? atomic_load(&timer->core->deadline_ns) : UINT64_MAX;
 }
 
-/* Sleeps until a tick is due (true), or the core wants to be run or all ends (false). Called with
- * the mutex.
+/* Sleeps until a tick is due (true), or the core wants to be run or all ends (false).
  *
  * A drain stores deadline and ticks, then reads sleeping_until_ns; here sleeping_until_ns is
  * stored, then those are read: in whatever order, one of the two sees the other (all are seq_cst).
  */
 static bool wait_for_tick(struct timer *timer)
 {
-    while (!timer->run && !timer->stopping) {
+    while (!atomic_exchange(&timer->run, false) && !atomic_load(&timer->stopping)) {
         const uint64_t until_ns = next_tick_ns(timer);
         atomic_store(&timer->sleeping_until_ns, until_ns);
         if (next_tick_ns(timer) < until_ns) {
             continue;
         }
-        if (until_ns == UINT64_MAX) {
-            condition_wait(&timer->changed, &timer->mutex);
-        } else if (clock_monotonic_ns() >= until_ns ||
-                   !condition_wait_until(&timer->changed, &timer->mutex, until_ns)) {
-            /* The deadline may have moved on while we slept. */
-            if (clock_monotonic_ns() >= next_tick_ns(timer)) {
-                return true;
-            }
+        /* The deadline may have moved on while we slept. */
+        if (!semaphore_wait_until(&timer->changed, until_ns) &&
+            clock_monotonic_ns() >= next_tick_ns(timer)) {
+            return true;
         }
     }
     return false;
@@ -58,34 +53,27 @@ static bool wait_for_tick(struct timer *timer)
 static void *run(void *argument)
 {
     struct timer *timer = argument;
-    mutex_lock(&timer->mutex);
-    while (!timer->stopping) {
+    while (!atomic_load(&timer->stopping)) {
         const bool due = wait_for_tick(timer);
-        timer->run = false;
         atomic_store(&timer->sleeping_until_ns, 0);
-        mutex_unlock(&timer->mutex);
         if (due) {
             let_peers_catch_up(timer);
             timer->ticks_posted++;
             inbox_post_tick(timer->core->inbox);
         }
         core_run(timer->core);
-        mutex_lock(&timer->mutex);
     }
-    mutex_unlock(&timer->mutex);
     return NULL;
 }
 
 void timer_init(struct timer *timer)
 {
-    mutex_init(&timer->mutex);
-    condition_init(&timer->changed);
+    semaphore_init(&timer->changed);
 }
 
 void timer_destroy(struct timer *timer)
 {
-    condition_destroy(&timer->changed);
-    mutex_destroy(&timer->mutex);
+    semaphore_destroy(&timer->changed);
 }
 
 int timer_start(struct timer *timer)
@@ -103,10 +91,10 @@ void timer_wake(struct timer *timer, bool run_core)
         (sleeping_until_ns == 0 || sleeping_until_ns - TIMER_SLACK_NS <= deadline_ns)) {
         return;
     }
-    mutex_lock(&timer->mutex);
-    timer->run = timer->run || run_core;
-    condition_signal(&timer->changed);
-    mutex_unlock(&timer->mutex);
+    if (run_core) {
+        atomic_store(&timer->run, true);
+    }
+    semaphore_post(&timer->changed);
 }
 
 void timer_stop(struct timer *timer)
@@ -114,10 +102,8 @@ void timer_stop(struct timer *timer)
     if (!timer->running) {
         return;
     }
-    mutex_lock(&timer->mutex);
-    timer->stopping = true;
-    condition_signal(&timer->changed);
-    mutex_unlock(&timer->mutex);
+    atomic_store(&timer->stopping, true);
+    semaphore_post(&timer->changed);
     thread_join(timer->thread);
     timer->running = false;
 }

@@ -11,6 +11,7 @@
 #define VR_RUNTIME_TIMER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -29,12 +30,13 @@ enum {
 struct timer {
     struct core *core;
     struct receiver *peers; /* what has arrived before a tick is stepped before it */
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    /* Posted after `run`, `stopping` or the deadline changed. Not a condition: on Linux the mutex
+     * of one is contended after each wait, so that every tick would cost two system calls more. */
+    sem_t changed;
     atomic_uint_least64_t sleeping_until_ns; /* 0: awake */
     uint64_t ticks_posted;                   /* the thread's alone */
-    bool run;                                /* guarded by mutex: the core wants to be run */
-    bool stopping;
+    atomic_bool run;                         /* the core wants to be run */
+    atomic_bool stopping;
     bool running;
     pthread_t thread;
 };

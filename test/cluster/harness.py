@@ -43,6 +43,7 @@ def times(heartbeat_ms):
 ALARMS = ("INVARIANT failed", "AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DEGRADED, EXIT_UNAVAILABLE = 0, 1, 2, 3, 4
+EXIT_WRONG_GROUP, EXIT_IO = 7, 74
 
 
 def free_first_port(count):

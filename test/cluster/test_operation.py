@@ -4,11 +4,13 @@
 import json
 import os
 import pathlib
+import subprocess
 import time
 import unittest
 
-from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, PATIENCE_SECONDS, QUICK, SANITIZED,
-                     ClusterTest, Group, free_first_port, wait_until)
+from harness import (BUILD, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_WRONG_GROUP,
+                     PATIENCE_SECONDS, PEER_PORT_OFFSET, QUICK, SANITIZED, ClusterTest, Group,
+                     free_first_port, wait_until)
 
 KIB = 1024
 
@@ -64,6 +66,23 @@ class LargeValues(ClusterTest):
         self.assertIn(str(KIB * KIB), message)
 
 
+class LogFull(ClusterTest):
+    def test_full_log_is_not_healthy(self):
+        """A group that refuses everything is unavailable, and status says why."""
+        cluster = self.script_cluster(3, "--log-memory-max", str(8 * KIB * KIB))
+        value = b"x" * (KIB * KIB)
+        for _ in range(10):
+            done = cluster.client("set", "k", "-", stdin=value, timeout_ms=3000)
+            if done.returncode != EXIT_OK:
+                break
+        self.assertIn(b"busy", done.stderr)
+        status = cluster.client("--json", "status")
+        self.assertEqual(status.returncode, EXIT_UNAVAILABLE, status.stdout)
+        report = json.loads(status.stdout)
+        self.assertEqual((report["health"], report["may_fail"]), ("unavailable", 0))
+        self.assertIn("full", report["reason"])
+
+
 class NoCluster(unittest.TestCase):
     def test_says_whom_it_asked(self):
         nobody = Group(3, free_first_port(3))
@@ -73,6 +92,68 @@ class NoCluster(unittest.TestCase):
         self.assertEqual(done.returncode, EXIT_UNAVAILABLE)
         for address in nobody.addresses.split(","):
             self.assertIn(address.encode(), done.stderr)
+
+
+class PeersPort(ClusterTest):
+    def test_client_is_shown_the_right_port(self):
+        """A client at the peers' door is no foreign replica: it is told where to go."""
+        c = self.script_cluster(3)
+        wrong = Group(3, c.first_port + PEER_PORT_OFFSET)
+        for command in (["get", "k"], ["set", "k", "v"], ["status"], ["flood", "--count", "1"],
+                        ["trace"], ["log-level"]):
+            done = wrong.client(*command)
+            self.assertEqual(done.returncode, EXIT_WRONG_GROUP, done.stdout + done.stderr)
+            self.assertIn(b"the port for peers", done.stderr)
+            self.assertRegex(done.stderr.decode(), f"clients use port {c.first_port}|"
+                             f"{c.first_port + 1}|{c.first_port + 2}")
+        for i in range(3):
+            self.assertNotIn("belongs to cluster", c.log(i))
+
+
+class TwoClusters(ClusterTest):
+    """M7: a list that leads to two clusters is exit 7, names both, and changes neither. (A seed that
+    a busy machine keeps silent for the whole grace is taken for a dead one: hence "most".)"""
+
+    def setUp(self):
+        self.clusters = [self.script_cluster(1), self.script_cluster(3)]
+        self.mixed = Group(0, 0)
+        self.mixed.addresses = ",".join(c.addresses for c in self.clusters)
+        self.ids = [c.status()["cluster_id"].encode() for c in self.clusters]
+
+    def is_refused(self, done):
+        if done.returncode == EXIT_OK:
+            return False
+        self.assertEqual(done.returncode, EXIT_WRONG_GROUP, done.stdout + done.stderr)
+        for cluster_id in self.ids:
+            self.assertIn(cluster_id, done.stdout + done.stderr)
+        return True
+
+    def check_most(self, rounds, *arguments, stdin=None):
+        refused = sum(self.is_refused(self.mixed.client(*arguments, stdin=stdin))
+                      for _ in range(rounds))
+        self.assertGreaterEqual(refused, rounds * 4 // 5)
+
+    def test_one_shot_commands(self):
+        self.check_most(10, "set", "k", "v")
+        self.check_most(10, "get", "k")
+
+    def test_pipe(self):
+        self.check_most(5, stdin=b"set k v\nset l w\n")
+        # The list stays wrong, whatever comes next.
+        done = self.mixed.client("--json", "--keep-going", stdin=b"set k v\nset l w\n")
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(len(answers), 2)
+        if not answers[0]["ok"]:
+            self.assertEqual(answers[1].get("error"), "wrong_cluster", answers)
+
+    def test_flood(self):
+        self.check_most(5, "flood", "--clients", "16", "--duration", "0.2")
+
+    def test_dead_seed_is_no_second_cluster(self):
+        c = self.clusters[1]
+        c.kill((c.primary() + 1) % 3)
+        self.assertEqual(c.client("set", "k", "v").returncode, EXIT_OK)
+        self.assertEqual(c.value("get", "k"), "v")
 
 
 class FailOver(ClusterTest):
@@ -113,17 +194,17 @@ class ServiceGap(ClusterTest):
     """The primary is killed while 64 clients write: the service is interrupted for less than a
     second, nothing acknowledged is lost, and the replica comes back with the others' state."""
 
-    ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 5))
+    ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 10))
 
     def rounds(self, count):
         c = self.script_cluster(count)
         for _ in range(self.ROUNDS):
             with c.flood("--clients", "64", "--duration", "60") as flood:
-                time.sleep(1)
+                time.sleep(0.5)
                 primary = c.primary()
                 c.kill(primary)
                 c.other_primary(primary)
-                time.sleep(1)
+                time.sleep(0.5)
             self.check_gap(flood.result)
             c.restart(primary)
             c.wait_equal()
@@ -172,12 +253,17 @@ def cpu_ns(pid):
 @unittest.skipIf(SANITIZED, "measures the product, not the sanitizer")
 class Idle(ClusterTest):
     def test_idle_group_costs_next_to_nothing(self):
-        """No thread waits busily. Five replicas use about 1.5 % of a core on a quiet machine; on a
-        busy one, with cold caches, the same work takes longer."""
+        """Five replicas use under 2 % of a core. Where caches are cold because the machine is busy,
+        the same work takes longer: there it is compared with what bare datagrams cost meanwhile."""
         c = self.script_cluster(5)
         c.wait_normal()
         pids = list(c.pids().values())
-        began, before = time.monotonic_ns(), sum(map(cpu_ns, pids))
-        time.sleep(5)
-        used = sum(map(cpu_ns, pids)) - before
-        self.assertLess(used / (time.monotonic_ns() - began), 0.05)
+        seconds = 8
+        floor = subprocess.Popen([str(BUILD / "idle_floor"), str(seconds)],
+                                 stdout=subprocess.PIPE, text=True)
+        with floor:
+            began, before = time.monotonic_ns(), sum(map(cpu_ns, pids))
+            time.sleep(seconds)
+            used = 100 * (sum(map(cpu_ns, pids)) - before) / (time.monotonic_ns() - began)
+            floor_used = float(floor.stdout.read())
+        self.assertLess(used, max(2, 4 * floor_used), f"{used:.2f} %, floor {floor_used:.2f} %")

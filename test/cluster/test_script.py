@@ -6,10 +6,10 @@ import pathlib
 import signal
 import subprocess
 
-from harness import (EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT, ClusterTest,
-                     environment, wait_until)
+from harness import (EXIT_FAILED, EXIT_IO, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT,
+                     ClusterTest, environment, wait_until)
 
-EXIT_IO, EXIT_CONFIGURATION = 74, 78
+EXIT_CONFIGURATION = 78
 
 
 def processes_with(argument):
@@ -42,6 +42,14 @@ class Script(ClusterTest):
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("--bogus", refused.stdout)
         self.assertEqual([n for n in os.listdir(c.directory) if ".log" not in n], [])
+        log = pathlib.Path(c.directory, "replica-0.log")
+        log.write_text("words of old\n" + log.read_text())
+        again = c.run("start", *ports, "--", "--bogus", code=None)
+        self.assertIn("--bogus", again.stdout)
+        self.assertNotIn("words of old", log.read_text())
+        self.assertIn("logs of a start that failed", c.run("destroy").stdout)
+        self.assertFalse(os.path.exists(c.directory))
+        self.assertIn("nothing to remove", c.run("destroy").stdout)
         # Another number of replicas than those that never were, and without their flags.
         c.run("start", "-n", "1", "-p", str(c.first_port))
         self.assertFalse(os.path.exists(os.path.join(c.directory, "server-flags")))
@@ -130,14 +138,20 @@ class Script(ClusterTest):
     def test_lost_group_is_called_lost(self):
         """D9, in memory mode: a majority that stopped at once took its log along."""
         c = self.script_cluster(3)
+        self.assertEqual(c.value("incr", "n"), "1")
+        c.wait_equal()
         c.kill(0)
         c.kill(1)
         for i in (0, 1):
             said = c.run("restart", str(i), code=EXIT_UNAVAILABLE).stdout
-        self.assertIn("This group is gone", said)
+        self.assertIn("This group cannot go on by itself", said)
         self.assertIn("destroy", said)
         said = c.run("status", code=None).stdout
-        self.assertIn("This group is gone", said)
+        self.assertIn("This group cannot go on by itself", said)
+        # What it had is not to be known, but it is said who still holds how much.
+        op = c.replica(2)["op"]
+        self.assertGreater(op, 0)
+        self.assertIn(f"in memory only: replica 2 up to op {op}.", said)
 
     def test_works_from_anywhere_with_relative_directory(self):
         c = self.script_cluster(1)

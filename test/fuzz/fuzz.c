@@ -231,7 +231,7 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->challenge.token = some_number(fuzz);
         break;
     case MESSAGE_REFUSED:
-        m->refused = (struct refused){(enum refused_reason)prng_between(&fuzz->prng, 1, 4),
+        m->refused = (struct refused){(enum refused_reason)prng_between(&fuzz->prng, 1, 5),
                                       some_number(fuzz), some_number(fuzz)};
         break;
     case MESSAGE_PREPARE:

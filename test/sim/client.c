@@ -299,7 +299,7 @@ void sim_client_deliver(struct sim_client *client, uint64_t index)
         sim->counts.wire_dropped[drop]++;
     } else if (datagram->flipped) {
         sim_fail(sim, "UDP-8: a damaged datagram from node %u was taken", datagram->from);
-    } else if (proxy_heard_cluster(client->proxy, header.cluster_id)) {
+    } else if (proxy_heard_cluster(client->proxy, &address, header.cluster_id)) {
         receive_frames(client, &cursor);
     } else {
         sim_fail(sim, "client %u hears of two clusters", client->index);

@@ -182,6 +182,7 @@ static void status_report(struct prng *prng, struct random_message *out)
             prng_chance(prng, 1, 4) ? VIEW_NONE : number(prng, view_make(1, 0), view_number),
         .status = (enum vr_status)prng_between(prng, 1, 4),
         .acting_primary = prng_chance(prng, 1, 2),
+        .log_full = prng_chance(prng, 1, 2),
         .op_number = op_number,
         .commit_number = number(prng, 0, op_number),
         .executed_op = any(prng),
@@ -405,7 +406,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         break;
     case MESSAGE_REFUSED:
         m->refused = (struct refused){
-            .reason = (enum refused_reason)prng_between(prng, REFUSED_CLUSTER, REFUSED_IDENTITY),
+            .reason = (enum refused_reason)prng_between(prng, REFUSED_CLUSTER, REFUSED_PEERS_PORT),
             .own = any(prng),
             .yours = any(prng),
         };
@@ -539,11 +540,11 @@ static bool report_equal(const struct status_report *a, const struct status_repo
     return a->nonce == b->nonce && a->cluster_id == b->cluster_id &&
            a->replica_id == b->replica_id && a->view_number == b->view_number &&
            a->last_normal_view == b->last_normal_view && a->status == b->status &&
-           a->acting_primary == b->acting_primary && a->op_number == b->op_number &&
-           a->commit_number == b->commit_number && a->executed_op == b->executed_op &&
-           a->snapshot_age_us == b->snapshot_age_us && a->uptime_s == b->uptime_s &&
-           a->disk_bytes == b->disk_bytes && a->durability == b->durability &&
-           a->state_digest.op == b->state_digest.op &&
+           a->acting_primary == b->acting_primary && a->log_full == b->log_full &&
+           a->op_number == b->op_number && a->commit_number == b->commit_number &&
+           a->executed_op == b->executed_op && a->snapshot_age_us == b->snapshot_age_us &&
+           a->uptime_s == b->uptime_s && a->disk_bytes == b->disk_bytes &&
+           a->durability == b->durability && a->state_digest.op == b->state_digest.op &&
            checksum_equal(a->state_digest.value, b->state_digest.value) &&
            a->silent_mask == b->silent_mask && a->bound_mask == b->bound_mask &&
            a->suspect_mask == b->suspect_mask && strcmp(a->version, b->version) == 0 &&

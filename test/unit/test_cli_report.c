@@ -355,6 +355,14 @@ START_TEST(wrong_groups_are_named)
     request.error = PROXY_ERROR_WRONG_VERSION;
     explain_failure(&view, &request, text, sizeof text);
     ck_assert_ptr_nonnull(strstr(text, "version 9"));
+    view.refusal = (struct refused){.reason = REFUSED_PEERS_PORT, .own = 8000};
+    view.refused_by = view.targets[0].address;
+    view.refused_by.port = 8100;
+    request.error = PROXY_ERROR_WRONG_CLUSTER;
+    explain_failure(&view, &request, text, sizeof text);
+    ck_assert_str_eq(text, "127.0.0.1:8100 is the port for peers, at which replicas talk to each "
+                           "other; clients use port 8000: correct the list of addresses; it was "
+                           "not executed");
 }
 END_TEST
 

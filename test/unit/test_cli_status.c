@@ -125,6 +125,43 @@ START_TEST(one_recovering_is_degraded)
 }
 END_TEST
 
+/* The primary takes nothing more, reads included; a backup only does not help any more. */
+START_TEST(full_logs_are_not_healthy)
+{
+    static const char larger_logs[] =
+        "Writes have stopped; they go on when the replicas have been restarted, one after the "
+        "other, with a larger --log-memory-max.";
+    all_normal(5);
+    survey.targets[2].report.log_full = true;
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_str_eq(
+        health.reason,
+        "the primary's log is full: requests are refused, reads too, but for those that still fit");
+    ck_assert_str_eq(health.outlook, larger_logs);
+    survey.targets[0].report.log_full = true; /* nor are its acks missed here */
+    survey.targets[1].report.log_full = true;
+    survey.targets[3].answered = false;
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_ptr_nonnull(strstr(health.reason, "the primary's log is full"));
+    ck_assert_ptr_nonnull(strstr(health.reason, "replica 3 does not answer"));
+    ck_assert_ptr_null(strstr(health.reason, "too few"));
+    ck_assert_str_eq(health.outlook, larger_logs);
+
+    all_normal(5);
+    survey.targets[0].report.log_full = true;
+    expect(HEALTH_DEGRADED, 1);
+    ck_assert_str_eq(health.reason, "the log of replica 0 is full");
+    survey.targets[1].report.log_full = true;
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_str_eq(health.outlook, "0 more replicas may fail before writes stop.");
+    survey.targets[3].report.log_full = true;
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_ptr_nonnull(strstr(health.reason, "too few logs have room: 3 needed"));
+    ck_assert_ptr_nonnull(strstr(health.reason, "the log of replica 3 is full"));
+    ck_assert_str_eq(health.outlook, larger_logs);
+}
+END_TEST
+
 START_TEST(old_views_do_not_take_part)
 {
     all_normal(3);
@@ -653,6 +690,7 @@ int main(void)
     tcase_add_test(tests, everybody_normal_is_healthy);
     tcase_add_test(tests, one_silent_is_degraded);
     tcase_add_test(tests, one_recovering_is_degraded);
+    tcase_add_test(tests, full_logs_are_not_healthy);
     tcase_add_test(tests, old_views_do_not_take_part);
     tcase_add_test(tests, the_primary_hears_more_than_we_do);
     tcase_add_test(tests, no_quorum_is_unavailable);

@@ -54,9 +54,10 @@ struct replica_fake {
 
 static struct replica_fake fake;
 
-static bool any_cluster(void *context, uint64_t cluster_id)
+static bool any_cluster(void *context, const struct net_address *address, uint64_t cluster_id)
 {
     (void)context;
+    (void)address;
     return cluster_id == 0 || cluster_id == CLUSTER;
 }
 

@@ -301,7 +301,7 @@ START_TEST(answers_to_clients_bounds)
     CHECK_RANGE(MESSAGE_BUSY, busy.reason, enum busy_reason, BUSY_QUEUE_FULL, BUSY_NO_QUORUM);
 
     CHECK_RANGE(MESSAGE_REFUSED, refused.reason, enum refused_reason, REFUSED_CLUSTER,
-                REFUSED_IDENTITY);
+                REFUSED_PEERS_PORT);
 
     m = &drawn(MESSAGE_CHALLENGE)->message;
     m->challenge.token = 0;

@@ -100,6 +100,16 @@ static void setup(void)
     struct proxy_options options;
     proxy_options_default(&options);
     options.sessions_max = 256;
+    options.cluster_id = CLUSTER;
+    setup_with(options);
+}
+
+/* M7: the cluster's id is not known, and the seeds are checked first. */
+static void setup_unpinned(void)
+{
+    struct proxy_options options;
+    proxy_options_default(&options);
+    options.sessions_max = 256;
     setup_with(options);
 }
 
@@ -1048,17 +1058,158 @@ START_TEST(wrong_version_fails_at_once)
 }
 END_TEST
 
+static bool heard_cluster(uint32_t replica, uint64_t cluster_id)
+{
+    const struct net_address address = address_of(replica);
+    const bool used = proxy_heard_cluster(f.proxy, &address, cluster_id);
+    drain();
+    return used;
+}
+
+static void assert_two_clusters_named(void)
+{
+    ck_assert_uint_eq(proxy_view(f.proxy)->refusal.own, 0xbad);
+    ck_assert_uint_eq(proxy_view(f.proxy)->refusal.yours, CLUSTER);
+}
+
 /* M7: the first cluster that answers is pinned; two in one list are an error that names both. */
 START_TEST(two_clusters_in_one_list)
 {
+    setup_unpinned();
     submit(proxy_open(f.proxy, client(0)));
-    ck_assert(proxy_heard_cluster(f.proxy, CLUSTER));
-    ck_assert(proxy_heard_cluster(f.proxy, CLUSTER));
-    ck_assert(!proxy_heard_cluster(f.proxy, 0xbad));
-    drain();
+    ck_assert(heard_cluster(0, CLUSTER));
+    ck_assert(heard_cluster(1, CLUSTER));
+    ck_assert(!heard_cluster(2, 0xbad));
     only_done(PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
-    ck_assert_uint_eq(proxy_view(f.proxy)->refusal.own, 0xbad);
-    ck_assert_uint_eq(proxy_view(f.proxy)->refusal.yours, CLUSTER);
+    assert_two_clusters_named();
+}
+END_TEST
+
+/* A client of two clusters: registered with the first, whose configuration it has. */
+static uint32_t registered_at_one_of_two(void)
+{
+    setup_unpinned();
+    const uint32_t session = proxy_open(f.proxy, client(0));
+    submit(session);
+    ck_assert(heard_cluster(0, CLUSTER));
+    status(0, VIEW(0));
+    registered(0, VIEW(0), client(0), 100);
+    return session;
+}
+
+/* The quicker one's configuration and session make no difference: nothing is executed by a group
+ * that may be the wrong one. */
+START_TEST(operations_wait_for_all_seeds)
+{
+    const uint32_t session = registered_at_one_of_two();
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 0);
+    status(1, VIEW(0));
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 0);
+    ck_assert(!heard_cluster(2, 0xbad));
+    only_done(PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
+    assert_two_clusters_named();
+
+    /* The list stays wrong, and nothing is sent any more. */
+    f.done_count = 0;
+    forget_sent();
+    submit(session);
+    only_done(PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
+    ck_assert_uint_eq(f.sent_count, 0);
+}
+END_TEST
+
+/* No time passes once all seeds have answered, in whatever way. */
+START_TEST(operations_go_on_with_the_last_seed)
+{
+    registered_at_one_of_two();
+    challenge(1, 5);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 0);
+    not_primary(2, client(0), 0, 0, VIEW(0));
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    answered(0, VIEW(0), client(0), 100, 1, "ok");
+    only_done(PROXY_OK, PROXY_ERROR_NONE);
+}
+END_TEST
+
+/* A dead seed costs a short grace, once, in which it is asked again; and it is not asked about
+ * when the cluster's id was known beforehand. */
+START_TEST(dead_seed_costs_a_short_grace)
+{
+    const uint32_t session = registered_at_one_of_two();
+    status(1, VIEW(0));
+    forget_sent();
+    advance_ms(19);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 0);
+    ck_assert_uint_eq(count_sent(MESSAGE_STATUS_REQUEST), 1);
+    const struct net_address third = address_of(2);
+    ck_assert(net_address_equal(&last_sent()->address, &third));
+    advance_ms(1);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    answered(0, VIEW(0), client(0), 100, 1, "ok");
+    forget_sent();
+    submit(session);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+}
+END_TEST
+
+/* Where answers take longer, so may the last one; but not for ever. */
+START_TEST(grace_grows_with_the_round_trip)
+{
+    static const struct {
+        uint64_t rtt_ms;
+        uint64_t grace_ms;
+    } cases[] = {{1, 20}, {10, 40}, {15, 60}, {2000, 100}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setup_unpinned();
+        submit(proxy_open(f.proxy, client(0)));
+        advance_ms(cases[i].rtt_ms);
+        ck_assert(heard_cluster(0, CLUSTER));
+        registered(0, VIEW(0), client(0), 100);
+        advance_ms(cases[i].grace_ms - 1);
+        ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 0);
+        advance_ms(1);
+        ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    }
+}
+END_TEST
+
+/* M7: somebody gave the port of the peers; what else is in the list makes no difference. */
+START_TEST(peers_port_is_an_error)
+{
+    registered_at_one_of_two();
+    receive(1, (struct message){.type = MESSAGE_REFUSED,
+                                .refused = {.reason = REFUSED_PEERS_PORT, .own = 8000}});
+    only_done(PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
+    const struct net_address asked = address_of(1);
+    ck_assert(net_address_equal(&proxy_view(f.proxy)->refused_by, &asked));
+}
+END_TEST
+
+/* A deadline within the grace: surely not executed. */
+START_TEST(deadline_while_seeds_are_awaited_is_failed)
+{
+    setup_unpinned();
+    const uint32_t session = proxy_open(f.proxy, client(0));
+    submit_as(session, false, 10);
+    registered(0, VIEW(0), client(0), 100);
+    advance_ms(10);
+    only_done(PROXY_FAILED, PROXY_ERROR_TIMEOUT);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 0);
+}
+END_TEST
+
+/* A seed that nothing was heard of until now may prove the list wrong at any time, though the
+ * configuration has replaced the seeds. */
+START_TEST(late_foreign_seed_is_an_error)
+{
+    registered_at_one_of_two();
+    const struct net_address addresses[REPLICAS] = {address_of(0), address_of(1), address_of(3)};
+    proxy_set_member_addresses(f.proxy, addresses, f.now_ns);
+    advance_ms(20);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    ck_assert(!heard_cluster(2, 0xbad));
+    only_done(PROXY_UNKNOWN, PROXY_ERROR_WRONG_CLUSTER);
+    assert_two_clusters_named();
 }
 END_TEST
 
@@ -1067,7 +1218,7 @@ START_TEST(stray_cluster_later_is_only_refused)
 {
     const uint32_t session = settled();
     submit(session);
-    ck_assert(!proxy_heard_cluster(f.proxy, 0xbad));
+    ck_assert(!heard_cluster(0, 0xbad));
     receive(2, (struct message){.type = MESSAGE_REFUSED,
                                 .refused = {.reason = REFUSED_VERSION, .own = 9, .yours = 1}});
     ck_assert_uint_eq(f.done_count, 0);
@@ -1251,6 +1402,13 @@ int main(void)
     tcase_add_test(tests, wrong_cluster_fails_at_once);
     tcase_add_test(tests, wrong_version_fails_at_once);
     tcase_add_test(tests, two_clusters_in_one_list);
+    tcase_add_test(tests, operations_wait_for_all_seeds);
+    tcase_add_test(tests, operations_go_on_with_the_last_seed);
+    tcase_add_test(tests, dead_seed_costs_a_short_grace);
+    tcase_add_test(tests, grace_grows_with_the_round_trip);
+    tcase_add_test(tests, peers_port_is_an_error);
+    tcase_add_test(tests, deadline_while_seeds_are_awaited_is_failed);
+    tcase_add_test(tests, late_foreign_seed_is_an_error);
     tcase_add_test(tests, stray_cluster_later_is_only_refused);
     tcase_add_test(tests, busy_backs_off);
     tcase_add_test(tests, busy_until_the_deadline_is_unknown);

@@ -42,6 +42,7 @@ struct node {
     struct app app;
     struct vr_server *server; /* NULL: not running */
     uint16_t port;
+    uint16_t peer_port;
 };
 
 static struct {
@@ -74,9 +75,10 @@ static void group_plan(uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct node *node = &group.nodes[i];
         node->port = free_port();
+        node->peer_port = free_port();
         used +=
             (size_t)snprintf(group.cluster + used, sizeof group.cluster - used, "%s127.0.0.1:%u:%u",
-                             i == 0 ? "" : ",", (unsigned)node->port, (unsigned)free_port());
+                             i == 0 ? "" : ",", (unsigned)node->port, (unsigned)node->peer_port);
         snprintf(node->directory, sizeof node->directory, "%.200s/%u", group.directory,
                  (unsigned)i);
     }
@@ -771,6 +773,28 @@ START_TEST(other_clusters_are_told_so)
 }
 END_TEST
 
+/* A client at the door for peers is told where the other one is, in no more bytes than it sent. */
+START_TEST(clients_at_the_peers_port_are_shown_the_other)
+{
+    struct raw raw;
+    group_start(1);
+    (void)wait_until_executed(0, 0);
+    const struct net_address clients = node_address(0);
+    struct net_address peers = clients;
+    peers.port = group.nodes[0].peer_port;
+    raw_open(&raw, 0);
+    const struct message question = register_request();
+    raw_send(&raw, &peers, 0, &question);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_REFUSED);
+    ck_assert_int_eq((int)raw.answer.refused.reason, REFUSED_PEERS_PORT);
+    ck_assert_uint_eq(raw.answer.refused.own, clients.port);
+    ck_assert_uint_le(raw.answer_size, raw.sent_size);
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
 /* M3: a short question about status gets a short answer, or none. */
 START_TEST(status_is_never_longer_than_the_question)
 {
@@ -845,6 +869,7 @@ static Suite *server_suite(void)
     tcase_add_test(refusing, trace_is_for_who_echoes_the_token);
     tcase_add_test(refusing, other_clusters_are_told_so);
     tcase_add_test(refusing, log_levels_need_a_token);
+    tcase_add_test(refusing, clients_at_the_peers_port_are_shown_the_other);
     tcase_add_test(refusing, status_is_never_longer_than_the_question);
     tcase_add_test(refusing, strangers_cannot_speak_as_replicas);
     suite_add_tcase(suite, refusing);

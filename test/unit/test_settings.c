@@ -13,6 +13,7 @@
 enum { TEXT_MAX = 65536, PATH_SIZE = 64 };
 
 static struct settings settings;
+static bool last_read; /* what settings_read() returned */
 static char file_path[PATH_SIZE];
 
 static const struct settings_about server_about = {.program = SETTING_SERVER, .usage_exit = 2};
@@ -66,7 +67,7 @@ static void read_arguments(const struct settings_about *about, const char *const
         argv[argc] = copies[argc];
     }
     argv[argc] = NULL;
-    settings_read(&settings, about, argc, argv);
+    last_read = settings_read(&settings, about, argc, argv);
 }
 
 static void read_server(const char *const *arguments)
@@ -451,6 +452,22 @@ START_TEST(wrong_flags_end_the_program_with_2)
 }
 END_TEST
 
+/* But for one that says what is wrong in its own way. */
+START_TEST(a_program_may_go_on_after_wrong_flags)
+{
+    struct settings_about about = server_about;
+    about.goes_on = true;
+    const char *arguments[4] = {"vr-server", wrong_flags[_i][0], wrong_flags[_i][1], NULL};
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
+    read_arguments(&about, arguments);
+    ck_assert(!last_read);
+    settings_free(&settings);
+    read_arguments(&about, (const char *[]){"vr-server", "--heartbeat-ms", "7", NULL});
+    ck_assert(last_read);
+    ck_assert_uint_eq(settings_number(&settings, SETTING_HEARTBEAT_MS), 7);
+}
+END_TEST
+
 /* What a file holds goes to a terminal, and long values must not hide what is said of them. */
 START_TEST(complaints_are_printable_and_whole)
 {
@@ -507,6 +524,8 @@ static Suite *settings_suite(void)
     TCase *flags = tcase_create("flags");
     tcase_add_loop_exit_test(flags, wrong_flags_end_the_program_with_2, 2, 0,
                              sizeof wrong_flags / sizeof wrong_flags[0]);
+    tcase_add_loop_test(flags, a_program_may_go_on_after_wrong_flags, 0,
+                        sizeof wrong_flags / sizeof wrong_flags[0]);
     suite_add_tcase(suite, flags);
     return suite;
 }

@@ -592,7 +592,7 @@ START_TEST(unknown_enum_values_are_refused)
         ck_assert_int_eq(take_first(built, &message), WIRE_DROP_INVALID);
 
         Vr__Refused refused = VR__REFUSED__INIT;
-        refused.reason = (Vr__RefusedReason)(values[i] == 4 ? 5 : values[i]);
+        refused.reason = (Vr__RefusedReason)(values[i] == 4 ? 6 : values[i]);
         build_start(built);
         build_form(built, MESSAGE_REFUSED, &refused.base);
         build_end(built);

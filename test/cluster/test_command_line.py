@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scripts rely on without a cluster: errors under --json, and exit codes of what only prints."""
+
+import json
+import subprocess
+import unittest
+
+from harness import CLIENT, EXIT_IO, EXIT_OK, EXIT_USAGE, PATIENCE_SECONDS, SERVER, environment
+
+EXIT_CONFIGURATION = 78
+
+
+def run(*words, stdout=subprocess.PIPE, **variables):
+    return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+                          text=True, env=environment() | variables, timeout=PATIENCE_SECONDS)
+
+
+class JsonErrors(unittest.TestCase):
+    """Under --json every error is one object on stdout, and nothing else is said."""
+
+    def check(self, *arguments, says, code=EXIT_USAGE, error="usage", **variables):
+        done = run(CLIENT, *arguments, **variables)
+        self.assertEqual((done.returncode, done.stderr), (code, ""), arguments)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(len(answers), 1, arguments)
+        self.assertIs(answers[0]["ok"], False)
+        self.assertEqual((answers[0]["outcome"], answers[0]["error"]), ("failed", error))
+        self.assertIn(says, answers[0]["message"])
+
+    def test_options(self):
+        self.check("--json", "--timeout", "x", says="--timeout must be a number")
+        self.check("--timeout", "x", "--json", says="--timeout must be a number")
+        self.check("--json", "--datagram-size", "1", says="--datagram-size must be")
+        self.check("--json", "--bogus", "get", "k", says="--bogus")
+        self.check("--json", "--timeuot", "1", "get", "k", says="did you mean --timeout?")
+        self.check("--json", "--cluster", says="requires an argument")
+
+    def test_environment(self):
+        self.check("--json", "get", "k", code=EXIT_CONFIGURATION, error="configuration",
+                   says="VR_TIMEOUT=x", VR_TIMEOUT="x")
+
+    def test_commands(self):
+        self.check("--json", "get", says="too few")
+        self.check("--json", "dance", says="no command")
+        self.check("--json", "status", "--bogus", says="--bogus")
+        self.check("--json", "flood", "--bogus", says="--bogus")
+        self.check("flood", "--clients", "x", "--json", says="--clients x")
+        self.check("--json", "flood", "--count", "1", "--duration", "1", says="exclude")
+        self.check("--json", "trace", "--bogus", says="--bogus")
+        self.check("trace", "--op", "x", "--json", says="--op")
+        self.check("--json", "log-level", "--bogus", says="--bogus")
+
+    def test_text_without_it(self):
+        done = run(CLIENT, "--timeout", "x")
+        self.assertEqual((done.returncode, done.stdout), (EXIT_USAGE, ""))
+        self.assertIn("--timeout must be a number from 1 to", done.stderr)
+
+
+class FullStdout(unittest.TestCase):
+    """What could not be printed was not done, though it be but a help text."""
+
+    def test_help_and_version(self):
+        for words in ((CLIENT, "--help"), (CLIENT, "--usage"), (CLIENT, "--version"),
+                      (CLIENT, "help"), (CLIENT, "flood", "--help"), (CLIENT, "trace", "--help"),
+                      (CLIENT, "--print-config"), (SERVER, "--help"), (SERVER, "--version"),
+                      (SERVER, "init", "--help"), (SERVER, "start", "--help"),
+                      (SERVER, "start", "--print-config")):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = run(*words, stdout=full)
+            self.assertEqual(done.returncode, EXIT_IO, words)
+            self.assertIn("cannot write to stdout", done.stderr)
+            self.assertEqual(run(*words).returncode, EXIT_OK, words)
