@@ -37,8 +37,7 @@ int shell_open(struct shell *shell)
         const int error =
             vr_client_open(shell->options->cluster, &options, &shell->client, message);
         if (error != 0) {
-            return report_error(shell, error == -EINVAL ? EXIT_USAGE : EXIT_INTERNAL, "usage", "%s",
-                                message);
+            return report_no_address(shell, error, EXIT_UNAVAILABLE, message);
         }
     }
     shell->waiting.client = shell->client;

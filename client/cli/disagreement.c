@@ -192,39 +192,78 @@ void disagreement_say_configuration(const struct survey *survey, uint32_t primar
 
 /* ---- warnings ---- */
 
-static const char *version_of(const struct survey *survey, uint32_t i)
+enum { PROPERTY_MAX = STATUS_TEXT_MAX };
+
+/* What is compared between replicas. `say` writes what target i has; false if it did not tell. */
+struct property {
+    const char *name; /* in the plural, or a flag's name */
+    const char *counter;
+    const char *unit;
+    bool (*say)(const struct survey_report *report, const struct property *property,
+                char text[PROPERTY_MAX]);
+};
+
+static bool say_version(const struct survey_report *report, const struct property *property,
+                        char text[PROPERTY_MAX])
 {
-    return survey->targets[i].report.version;
+    (void)property;
+    (void)snprintf(text, PROPERTY_MAX, "%s", report->version);
+    return true;
 }
 
-static const char *durability_of(const struct survey *survey, uint32_t i)
+static bool say_durability(const struct survey_report *report, const struct property *property,
+                           char text[PROPERTY_MAX])
 {
-    return durability_name(survey->targets[i].report.durability);
+    (void)property;
+    (void)snprintf(text, PROPERTY_MAX, "%s", durability_name(report->durability));
+    return true;
 }
+
+static bool say_option(const struct survey_report *report, const struct property *property,
+                       char text[PROPERTY_MAX])
+{
+    for (uint32_t i = 0; i < report->counter_count; i++) {
+        if (strcmp(report->counters[i].name, property->counter) == 0) {
+            (void)snprintf(text, PROPERTY_MAX, "%" PRIu64 "%s", report->counters[i].value,
+                           property->unit);
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct property properties[] = {
+    {.name = "releases", .say = say_version},
+    {.name = "durability", .say = say_durability},
+    {"--heartbeat-ms", "option_heartbeat_ms", "", say_option},
+    {"--view-change-ms", "option_view_change_ms", "", say_option},
+    {"--log-memory-max", "option_log_memory_mib", " MiB", say_option},
+};
+enum { PROPERTY_COUNT = sizeof properties / sizeof properties[0] };
+_Static_assert((int)PROPERTY_COUNT < (int)WARNINGS_MAX, "each may be a warning, and one more");
 
 /* "mixed releases: 0.1.0 (replicas 0 and 1), 0.2.0 (replica 2)"; false if they are all the same. */
-static bool say_mixed(const struct survey *survey, const char *what,
-                      const char *(*property)(const struct survey *, uint32_t), char *text,
+static bool say_mixed(const struct survey *survey, const struct property *property, char *text,
                       size_t size)
 {
+    char said[PROXY_SEEDS_MAX][PROPERTY_MAX];
     uint32_t left = 0;
     uint32_t kinds = 0;
     for (uint32_t i = 0; i < survey->target_count; i++) {
-        left |= survey->targets[i].answered ? bit(i) : 0;
+        const struct survey_target *target = &survey->targets[i];
+        left |= target->answered && property->say(&target->report, property, said[i]) ? bit(i) : 0;
     }
-    size_t used = (size_t)snprintf(text, size, "mixed %s: ", what);
+    size_t used = (size_t)snprintf(text, size, "mixed %s: ", property->name);
     for (uint32_t i = 0; i < survey->target_count; i++) {
         uint32_t same = 0;
         for (uint32_t j = i; j < survey->target_count && (left & bit(i)) != 0; j++) {
-            const bool equal =
-                (left & bit(j)) != 0 && strcmp(property(survey, i), property(survey, j)) == 0;
-            same |= equal ? bit(j) : 0;
+            same |= (left & bit(j)) != 0 && strcmp(said[i], said[j]) == 0 ? bit(j) : 0;
         }
         if (same != 0 && used < size) {
             char list[REPLICA_LIST_MAX];
             const int length =
-                snprintf(text + used, size - used, "%s%s (%s)", kinds > 0 ? ", " : "",
-                         property(survey, i), replica_list(&survey->configuration, same, list));
+                snprintf(text + used, size - used, "%s%s (%s)", kinds > 0 ? ", " : "", said[i],
+                         replica_list(&survey->configuration, same, list));
             used += length > 0 ? (size_t)length : 0;
             kinds++;
         }
@@ -240,11 +279,8 @@ uint32_t disagreement_warn(const struct survey *survey, const struct disagreemen
     if (!survey->has_configuration) {
         return 0;
     }
-    if (say_mixed(survey, "releases", version_of, warnings[count], WARNING_SIZE_MAX)) {
-        count++;
-    }
-    if (say_mixed(survey, "durability", durability_of, warnings[count], WARNING_SIZE_MAX)) {
-        count++;
+    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
+        count += say_mixed(survey, &properties[i], warnings[count], WARNING_SIZE_MAX) ? 1u : 0u;
     }
     if (disagreement->other_version != 0) {
         char list[REPLICA_LIST_MAX];

@@ -33,10 +33,10 @@ void disagreement_say_split(const struct survey *survey, const struct disagreeme
 void disagreement_say_configuration(const struct survey *survey, uint32_t primary, uint32_t i,
                                     char *text, size_t size);
 
-enum { WARNINGS_MAX = 4, WARNING_SIZE_MAX = 512 };
+enum { WARNINGS_MAX = 8, WARNING_SIZE_MAX = 512 };
 
-/* What does no harm by itself but should not stay: mixed releases and durabilities, a replica of
- * another protocol version. Returns how many lines were written. */
+/* What does no harm by itself but should not stay: mixed releases, durabilities and options, a
+ * replica of another protocol version. Returns how many lines were written. */
 uint32_t disagreement_warn(const struct survey *survey, const struct disagreement *disagreement,
                            char warnings[WARNINGS_MAX][WARNING_SIZE_MAX]);
 

@@ -235,9 +235,10 @@ int flood_run(struct shell *shell, const struct words *words)
     free(arguments);
     struct cluster_list list;
     char message[VR_MESSAGE_MAX];
-    if (code == 0 && !flood->options.help &&
-        !cluster_list_resolve(shell->options->cluster, &list, message, sizeof message)) {
-        code = report_error(shell, EXIT_USAGE, "usage", "%s", message);
+    if (code == 0 && !flood->options.help) {
+        const int error =
+            cluster_list_resolve(shell->options->cluster, &list, message, sizeof message);
+        code = error == 0 ? 0 : report_no_address(shell, error, EXIT_UNAVAILABLE, message);
     }
     if (code == 0 && !flood->options.help) {
         flood->shared.options = &flood->options;

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/memory.h"
 #include "client/cli/usage.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/vr/client.h"
@@ -34,22 +36,34 @@ bool option_number(const char *text, uint64_t min, uint64_t max, uint64_t *numbe
     return true;
 }
 
-static const struct settings_about about = {
-    .program = SETTING_CLIENT,
-    .usage_exit = EXIT_USAGE,
-    .arguments = "[COMMAND ARGS...]",
-    .text = "Talks to a viewstamp group. Without COMMAND it reads commands: from a terminal with "
-            "line editing, else one a line.\v"
-            "Commands: get KEY | set KEY VALUE | del KEY | cas KEY OLD NEW | incr KEY [N] | scan "
-            "[PREFIX] [LIMIT] | status | log-level | flood | help [COMMAND]\n\n"
-            "--cluster, --timeout and --datagram-size can also be given in the environment, as "
-            "VR_CLUSTER, VR_TIMEOUT and VR_DATAGRAM_SIZE, and under [client] in the file that "
-            "--config or VR_CONFIG names; a flag goes before the environment, that before the "
-            "file.\n\n"
-            "Exit codes: 0 done; 1 definite failure (key not found, cas mismatch); 2 usage; 4 "
-            "unavailable and surely not executed; 5 outcome unknown; 6 not permitted; 7 wrong "
-            "cluster or version; 70/74/78 internal, I/O, configuration.",
-};
+static const char about_before[] =
+    "Talks to a viewstamp group. Without COMMAND it reads commands: from a terminal with line "
+    "editing, else one a line.\vCommands: ";
+
+static const char about_after[] =
+    "\n\n--cluster, --timeout and --datagram-size can also be given in the environment, as "
+    "VR_CLUSTER, VR_TIMEOUT and VR_DATAGRAM_SIZE, and under [client] in the file that --config or "
+    "VR_CONFIG names; a flag goes before the environment, that before the file.\n\n"
+    "Exit codes: 0 done; 1 definite failure (key not found, cas mismatch); 2 usage; 4 unavailable "
+    "and surely not executed; 5 outcome unknown; 6 not permitted; 7 wrong cluster or version; "
+    "70/74/78 internal, I/O, configuration.";
+
+/* What --help says around the options; the commands are those of the table. malloc'ed. */
+static char *about_text(void)
+{
+    size_t size = sizeof about_before + sizeof about_after;
+    for (const struct command *command = command_table; command->name != NULL; command++) {
+        size += strlen(command->name) + strlen(command->arguments) + sizeof " | ";
+    }
+    char *text = must_calloc(size, 1);
+    char *at = stpcpy(text, about_before);
+    for (const struct command *command = command_table; command->name != NULL; command++) {
+        at += sprintf(at, "%s%s %s", command == command_table ? "" : " | ", command->name,
+                      command->arguments);
+    }
+    (void)stpcpy(at, about_after);
+    return text;
+}
 
 /* A list that a flag names is judged when it is used; one from elsewhere is refused with its place.
  */
@@ -94,11 +108,18 @@ static bool asks_for_help(int argc, char **argv)
 static int read_settings(int argc, char **argv, struct settings *settings)
 {
     const bool json = usage_asks_for_json(argc, argv) && !asks_for_help(argc, argv);
-    struct settings_about how = about;
-    how.goes_on = json;
+    char *text = about_text();
+    const struct settings_about about = {
+        .program = SETTING_CLIENT,
+        .usage_exit = EXIT_USAGE,
+        .arguments = "[COMMAND ARGS...]",
+        .text = text,
+        .goes_on = json,
+    };
     struct usage_capture capture;
     usage_capture_begin(&capture, json);
-    const bool right = settings_read(settings, &how, argc, argv);
+    const bool right = settings_read(settings, &about, argc, argv);
+    free(text);
     return usage_capture_end(&capture, right ? 0 : EXIT_USAGE);
 }
 

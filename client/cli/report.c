@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/report.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,18 @@ int report_error(const struct shell *shell, int code, const char *error, const c
     va_end(arguments);
     print_failure(shell, "failed", error, message);
     return code;
+}
+
+int report_no_address(const struct shell *shell, int error, int unavailable, const char *message)
+{
+    switch (error) {
+    case -EINVAL:
+        return report_error(shell, EXIT_USAGE, "usage", "%s", message);
+    case -EADDRNOTAVAIL:
+        return report_error(shell, unavailable, "unavailable", "%s", message);
+    default:
+        return report_error(shell, EXIT_INTERNAL, "internal", "%s", message);
+    }
 }
 
 static void point_at(const struct shell *shell, size_t begin, size_t end)

@@ -26,8 +26,13 @@ int report_failure(const struct shell *shell, const struct vr_result *result);
 __attribute__((format(printf, 4, 5))) int report_error(const struct shell *shell, int code,
                                                        const char *error, const char *format, ...);
 
-/* The same of a command that is written wrong, exit code EXIT_USAGE: on a terminal a caret points
- * at the bytes begin to end - 1 of the line. */
+/* Nothing was tried, for no client or no address came of --cluster: `error` is what
+ * vr_client_open() or cluster_list_resolve() returned, `message` what they said; `unavailable` is
+ * the code where names cannot be resolved now, which is nobody's mistake. Returns the code. */
+int report_no_address(const struct shell *shell, int error, int unavailable, const char *message);
+
+/* The same as report_error() of a command that is written wrong, exit code EXIT_USAGE: on a
+ * terminal a caret points at the bytes begin to end - 1 of the line. */
 __attribute__((format(printf, 4, 5))) int report_usage(const struct shell *shell, size_t begin,
                                                        size_t end, const char *format, ...);
 

@@ -100,8 +100,13 @@ json_t *status_json(const struct survey *survey, const struct health_report *hea
     } else {
         json_set_text(object, "cluster_id", NULL);
     }
-    json_set_u64(object, "epoch", survey->has_configuration ? survey->configuration.epoch : 0);
-    json_set_u64(object, "view", view_within_epoch(health->view_number));
+    if (survey->has_configuration) {
+        json_set_u64(object, "epoch", survey->configuration.epoch);
+        json_set_u64(object, "view", view_within_epoch(health->view_number));
+    } else { /* nobody answered: not known is not 0 */
+        json_set_text(object, "epoch", NULL);
+        json_set_text(object, "view", NULL);
+    }
     if (health->primary != UINT32_MAX) {
         json_set_u64(object, "primary", survey->configuration.members[health->primary].replica_id);
     } else {
@@ -336,8 +341,10 @@ int status_run(struct shell *caller, const struct words *words)
         return code;
     }
     char message[VR_MESSAGE_MAX];
-    if (!cluster_list_resolve(request.options.cluster, &request.list, message, sizeof message)) {
-        return report_error(&request.shell, EXIT_USAGE, "usage", "%s", message);
+    const int error =
+        cluster_list_resolve(request.options.cluster, &request.list, message, sizeof message);
+    if (error != 0) {
+        return report_no_address(&request.shell, error, EXIT_UNKNOWN, message);
     }
     struct screen screen = {.in_place = request.watch && terminal_has_cursor(stdout),
                             .repeated = request.watch,

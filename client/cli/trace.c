@@ -205,11 +205,12 @@ static int survey_and_show(struct trace *trace)
     const struct options *options = trace->shell->options;
     struct cluster_list list;
     char message[VR_MESSAGE_MAX];
-    if (!cluster_list_resolve(options->cluster, &list, message, sizeof message)) {
-        return report_error(trace->shell, EXIT_USAGE, "usage", "%s", message);
+    int error = cluster_list_resolve(options->cluster, &list, message, sizeof message);
+    if (error != 0) {
+        return report_no_address(trace->shell, error, EXIT_UNAVAILABLE, message);
     }
-    const int error = survey_run(&trace->survey, list.addresses, list.count, options->timeout_ms,
-                                 options->datagram_size);
+    error = survey_run(&trace->survey, list.addresses, list.count, options->timeout_ms,
+                       options->datagram_size);
     const int code = error == 0 ? show(trace)
                                 : report_error(trace->shell, EXIT_INTERNAL, "internal",
                                                "cannot open a socket: %s", strerror(-error));

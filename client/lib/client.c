@@ -202,8 +202,9 @@ int vr_client_open(const char *cluster, const struct vr_client_options *options,
                    struct vr_client **opened, char message[VR_MESSAGE_MAX])
 {
     struct cluster_list list;
-    if (!cluster_list_resolve(cluster, &list, message, VR_MESSAGE_MAX)) {
-        return -EINVAL;
+    const int resolved = cluster_list_resolve(cluster, &list, message, VR_MESSAGE_MAX);
+    if (resolved != 0) {
+        return resolved;
     }
     const uint32_t wanted = options != NULL ? options->sessions_max : 0;
     const uint32_t sessions_max = wanted > 0 ? wanted : SESSIONS_MAX_DEFAULT;

@@ -2,6 +2,7 @@
 #include "client/lib/cluster_list.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,16 +108,21 @@ static void explain(const char *text, const struct endpoint_error *error, char *
         error->text);
 }
 
-bool cluster_list_resolve(const char *text, struct cluster_list *list, char *message,
-                          size_t message_size)
+int cluster_list_resolve(const char *text, struct cluster_list *list, char *message,
+                         size_t message_size)
 {
     struct endpoint_error error = {.text = "it is empty"};
     memset(list, 0, sizeof *list);
-    if (add_all(text, list, &error) && list->count > 0) {
-        return true;
+    if (!add_all(text, list, &error)) {
+        explain(text, &error, message, message_size);
+        return -EINVAL;
     }
-    explain(text, &error, message, message_size);
-    return false;
+    if (list->count == 0) {
+        (void)snprintf(message, message_size, "no address of \"%s\" can be found: %s", text,
+                       error.text);
+        return -EADDRNOTAVAIL;
+    }
+    return 0;
 }
 
 bool cluster_list_check(const char *text, char *message, size_t message_size)

@@ -14,9 +14,10 @@ struct cluster_list {
 };
 
 /* Parses and resolves. Names that cannot be resolved are left out as long as one address is left.
- * On false, `message` says what is wrong. */
-bool cluster_list_resolve(const char *text, struct cluster_list *list, char *message,
-                          size_t message_size);
+ * Returns 0; -EINVAL: `text` is no such list; -EADDRNOTAVAIL: it is one, but no name of it can be
+ * resolved, now. `message` says which. */
+int cluster_list_resolve(const char *text, struct cluster_list *list, char *message,
+                         size_t message_size);
 
 /* The same without looking names up: whether `text` is such a list. */
 bool cluster_list_check(const char *text, char *message, size_t message_size);

@@ -443,6 +443,8 @@ static void wire_parts(struct vr_server *server, const struct app *app)
         .sockets = {&server->sockets[LANE_PEERS], &server->sockets[LANE_CLIENTS]},
         .started_ns = server->started_ns,
         .view_change_ns = server->options.view_change_ns,
+        .heartbeat_ns = server->options.heartbeat_ns,
+        .log_memory_size = server->log_memory_size,
         .disk_bytes = STATE_FILE_SIZE,
         .durability = server->options.durability,
     };

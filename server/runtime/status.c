@@ -212,6 +212,14 @@ static void add_silent(struct status_answer *answer, uint64_t now_ns)
     }
 }
 
+/* Options that should be the same on every replica: whoever asks all of them compares. */
+static void add_options(struct status_answer *answer, const struct status_source *source)
+{
+    add(answer, "option_heartbeat_ms", source->heartbeat_ns / NANOSECONDS_PER_MILLISECOND);
+    add(answer, "option_view_change_ms", source->view_change_ns / NANOSECONDS_PER_MILLISECOND);
+    add(answer, "option_log_memory_mib", source->log_memory_size / (1024 * 1024));
+}
+
 void status_answer(const struct status_source *source, uint64_t nonce, struct status_answer *answer)
 {
     health_published(source->health, &answer->published);
@@ -244,6 +252,7 @@ void status_answer(const struct status_source *source, uint64_t nonce, struct st
         .counters = answer->counters,
     };
     fill_masks(source, now_ns, now, report);
+    add_options(answer, source);
     add_silent(answer, now_ns);
     add_core(answer, source);
     add_execution(answer, source);

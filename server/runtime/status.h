@@ -22,6 +22,8 @@ struct status_source {
     const struct datagram_socket *sockets[LANE_COUNT];
     uint64_t started_ns;
     uint64_t view_change_ns; /* T of V1: who was not heard that long is silent */
+    uint64_t heartbeat_ns;
+    uint64_t log_memory_size;
     uint64_t disk_bytes;
     enum durability durability;
 };

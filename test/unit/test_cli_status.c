@@ -302,6 +302,25 @@ START_TEST(lag_counts_what_is_not_executed)
 END_TEST
 
 /* Programs read this: names and types are a promise. */
+START_TEST(json_says_null_of_what_nobody_told)
+{
+    all_normal(3);
+    survey.has_configuration = false;
+    survey.cluster_id = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        survey.targets[i].answered = false;
+    }
+    health_judge(&survey, &health);
+    json_t *json = status_json(&survey, &health);
+    static const char *const names[] = {"cluster_id", "epoch", "view", "primary"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ck_assert_msg(json_is_null(json_object_get(json, names[i])), "%s", names[i]);
+    }
+    ck_assert_str_eq(text_of(json, "health"), "unknown");
+    json_decref(json);
+}
+END_TEST
+
 START_TEST(json_has_the_promised_shape)
 {
     all_normal(3);
@@ -601,6 +620,35 @@ START_TEST(mixed_releases_and_durabilities_are_warnings)
 }
 END_TEST
 
+START_TEST(options_that_differ_are_warnings)
+{
+    struct survey_counter usual[] = {{"option_heartbeat_ms", 20}, {"option_log_memory_mib", 2048}};
+    struct survey_counter other[] = {{"option_log_memory_mib", 64}, {"option_heartbeat_ms", 20}};
+    all_normal(3);
+    survey.targets[0].report.counters = usual;
+    survey.targets[0].report.counter_count = 2;
+    survey.targets[1].report.counters = usual;
+    survey.targets[1].report.counter_count = 2;
+    expect(HEALTH_HEALTHY, 1); /* the third did not tell */
+    ck_assert_uint_eq(health.warning_count, 0);
+    survey.targets[2].report.counters = other;
+    survey.targets[2].report.counter_count = 2;
+    expect(HEALTH_HEALTHY, 1);
+    ck_assert_uint_eq(health.warning_count, 1);
+    ck_assert_str_eq(health.warnings[0],
+                     "mixed --log-memory-max: 2048 MiB (replicas 0 and 1), 64 MiB (replica 2)");
+    other[1].value = 60;
+    expect(HEALTH_HEALTHY, 1);
+    ck_assert_uint_eq(health.warning_count, 2);
+    ck_assert_str_eq(health.warnings[0],
+                     "mixed --heartbeat-ms: 20 (replicas 0 and 1), 60 (replica 2)");
+    for (uint32_t i = 0; i < 3; i++) {
+        survey.targets[i].report.counters = NULL;
+        survey.targets[i].report.counter_count = 0;
+    }
+}
+END_TEST
+
 START_TEST(another_protocol_version_is_told)
 {
     all_normal(3);
@@ -700,6 +748,7 @@ int main(void)
     tcase_add_test(tests, rows_do_not_repeat_the_reason);
     tcase_add_test(tests, lag_counts_what_is_not_executed);
     tcase_add_test(tests, json_has_the_promised_shape);
+    tcase_add_test(tests, json_says_null_of_what_nobody_told);
     tcase_add_test(tests, the_outlook_is_right_for_every_size);
     tcase_add_test(tests, a_replica_that_recovers_will_count_again);
     tcase_add_test(tests, a_view_change_ends_by_itself);
@@ -713,6 +762,7 @@ int main(void)
     tcase_add_test(tests, the_primary_knows_since_when_it_is_silent);
     tcase_add_test(tests, other_parameters_are_told);
     tcase_add_test(tests, mixed_releases_and_durabilities_are_warnings);
+    tcase_add_test(tests, options_that_differ_are_warnings);
     tcase_add_test(tests, another_protocol_version_is_told);
     tcase_add_test(tests, replicas_in_words);
     tcase_add_test(tests, the_table_is_the_promised_one);

@@ -770,6 +770,20 @@ START_TEST(bad_lists_are_refused)
 }
 END_TEST
 
+/* Written right, and not to be found now: that is no mistake of whoever wrote it. */
+START_TEST(a_name_that_does_not_resolve_is_no_bad_list)
+{
+    struct vr_client *client = NULL;
+    char message[VR_MESSAGE_MAX] = "";
+    ck_assert_int_eq(vr_client_open("nosuchhost.invalid:8000", NULL, &client, message),
+                     -EADDRNOTAVAIL);
+    ck_assert_ptr_nonnull(strstr(message, "nosuchhost.invalid"));
+    ck_assert_int_eq(vr_client_open("nosuchhost.invalid:8000,127.0.0.1:1", NULL, &client, message),
+                     0);
+    vr_client_close(client);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("client_lib");
@@ -794,6 +808,7 @@ int main(void)
     tcase_add_test(tests, info_knows_the_primary);
     tcase_add_test(tests, sessions_are_bounded);
     tcase_add_test(tests, bad_lists_are_refused);
+    tcase_add_test(tests, a_name_that_does_not_resolve_is_no_bad_list);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

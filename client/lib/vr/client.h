@@ -124,7 +124,8 @@ struct vr_client_options {
 /* Makes a client of the group that is found at `cluster`: host:port[:peerport],... as in
  * "127.0.0.1:8000,[::1]:8001"; a port may be a range: "127.0.0.1:8000-8004". It is only where to
  * look: the group's own configuration replaces it. Sends nothing yet. `options` may be NULL.
- * Returns 0, or a negative errno and what is wrong in `message`. */
+ * Returns 0, or a negative errno and what is wrong in `message`: -EINVAL for arguments that can
+ * never do, -EADDRNOTAVAIL where no name in `cluster` can be resolved now. */
 int vr_client_open(const char *cluster, const struct vr_client_options *options,
                    struct vr_client **client, char message[VR_MESSAGE_MAX]);
 
