@@ -3,6 +3,7 @@
  *
  *     vr-server init  --data-dir DIR --replica I --cluster LIST --cluster-id HEX [parameters]
  *     vr-server start --data-dir DIR [options]
+ *     vr-server inspect --data-dir DIR [--json]
  *
  * Only reads the command line; server/runtime does the rest. */
 #include <argp.h>
@@ -18,6 +19,7 @@
 #include "common/os/process.h"
 #include "common/os/random.h"
 #include "server/app/kv.h"
+#include "server/runtime/inspect.h"
 #include "server/runtime/server.h"
 
 enum option_key {
@@ -37,6 +39,7 @@ enum option_key {
     KEY_LOG_MEMORY_MAX,
     KEY_TRACE_MESSAGES,
     KEY_INSECURE,
+    KEY_JSON,
 };
 
 #define DURATION_MS_MAX (UINT64_C(3600) * 1000)
@@ -257,6 +260,44 @@ static const struct argp start_argp = {
         "can reach it. SIGTERM or SIGINT stop it cleanly, a second one at once.",
 };
 
+/* vr-server inspect */
+
+static const struct argp_option inspect_option_table[] = {
+    {"data-dir", KEY_DATA_DIR, "DIR", 0, "Made by vr-server init; no server may run from it", 0},
+    {"json", KEY_JSON, NULL, 0, "One JSON object", 0},
+    {0},
+};
+
+struct inspect_arguments {
+    const char *data_directory;
+    bool json;
+};
+
+static error_t parse_inspect(int key, char *text, struct argp_state *state)
+{
+    struct inspect_arguments *arguments = state->input;
+    switch (key) {
+    case KEY_DATA_DIR:
+        arguments->data_directory = text;
+        return 0;
+    case KEY_JSON:
+        arguments->json = true;
+        return 0;
+    case ARGP_KEY_END:
+        need(state, arguments->data_directory, "--data-dir");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp inspect_argp = {
+    .options = inspect_option_table,
+    .parser = parse_inspect,
+    .doc = "Shows what is in a replica's data directory, and changes nothing: its state file, the "
+           "log's segments and entries, the first damage found. Exit code 74 if there is any.",
+};
+
 /* Commands. */
 
 static int fail(enum vr_server_exit exit_code, const struct vr_server_error *error)
@@ -295,12 +336,23 @@ static int run_start(int argc, char **argv)
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
 }
 
+static int run_inspect(int argc, char **argv)
+{
+    struct inspect_arguments arguments = {NULL, false};
+    struct vr_server_error error;
+    (void)argp_parse(&inspect_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
+    const enum vr_server_exit result =
+        vr_server_inspect(arguments.data_directory, arguments.json, stdout, &error);
+    return result == VR_SERVER_OK ? 0 : fail(result, &error);
+}
+
 static const char usage[] =
     "Usage: vr-server init  --data-dir DIR --replica I --cluster LIST "
     "--cluster-id HEX [PARAMETERS]\n"
     "       vr-server start --data-dir DIR [OPTIONS]\n"
+    "       vr-server inspect --data-dir DIR [--json]\n"
     "       vr-server --version | --help\n"
-    "`vr-server init --help` and `vr-server start --help` list the options.\n";
+    "`vr-server init --help`, `vr-server start --help` and so on list the options.\n";
 
 int main(int argc, char **argv)
 {
@@ -319,15 +371,20 @@ int main(int argc, char **argv)
         return 0;
     }
     /* argp names the program in its messages: it should say which command was meant. */
-    char name[] = "vr-server start";
+    char name[] = "vr-server inspect";
     if (strcmp(command, "init") == 0) {
         (void)snprintf(name, sizeof name, "vr-server init");
         argv[1] = name;
         return run_init(argc - 1, argv + 1);
     }
     if (strcmp(command, "start") == 0) {
+        (void)snprintf(name, sizeof name, "vr-server start");
         argv[1] = name;
         return run_start(argc - 1, argv + 1);
+    }
+    if (strcmp(command, "inspect") == 0) {
+        argv[1] = name;
+        return run_inspect(argc - 1, argv + 1);
     }
     fprintf(stderr, "vr-server: %s%s%s\n%s", command[0] == '\0' ? "a command is missing" : "\"",
             command, command[0] == '\0' ? "" : "\" is no command", usage);

@@ -482,6 +482,8 @@ static void wire_parts(struct vr_server *server, const struct app *app)
     core->log_store = log_store_memory_init(
         &server->log_store, &(struct log_store_client){.context = core,
                                                        .entry = core_log_entry,
+                                                       .chain = core_log_chain,
+                                                       .commit = core_log_commit,
                                                        .durable = core_log_durable});
 
     server->timer.core = core;

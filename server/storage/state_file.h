@@ -36,6 +36,7 @@
 #include "common/base/types.h"
 #include "server/storage/file_ops.h"
 #include "server/storage/storage_error.h"
+#include "server/storage/storage_path.h"
 #include "server/vr/vr.h"
 
 enum {
@@ -47,7 +48,6 @@ enum {
     STATE_CONTENT_FIXED_SIZE = 84,
     STATE_CONTENT_MAX = STATE_CONTENT_FIXED_SIZE + CONFIGURATION_ENCODED_MAX + REPLICAS_MAX * 8,
     BOOT_ID_SIZE = 16,
-    STATE_PATH_MAX = 4096,
 };
 _Static_assert(STATE_SLOT_HEADER_SIZE + STATE_CONTENT_MAX <= STATE_SLOT_SIZE,
                "the largest configuration fits a slot");
@@ -93,7 +93,7 @@ struct state_file {
     uint64_t view_number;      /* of it, */
     uint64_t last_normal_view; /* neither ever goes back (S2) */
     int failed;                /* 0, or the errno of the write or sync that failed */
-    char directory[STATE_PATH_MAX];
+    char directory[STORAGE_PATH_MAX];
     uint8_t image[STATE_FILE_SIZE];
 };
 
@@ -104,6 +104,11 @@ int state_file_create(const struct file_ops *ops, const char *directory,
 /* Locks the directory and reads the newest valid state. */
 int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
                     struct durable_state *state, struct storage_error *error);
+
+/* Reads the newest valid state and changes nothing: for tools. -EWOULDBLOCK: a server runs from the
+ * directory. */
+int state_file_peek(const struct file_ops *ops, const char *directory, struct durable_state *state,
+                    struct storage_error *error);
 
 /* Returns 0 once *state is durable. */
 int state_file_store(struct state_file *file, const struct durable_state *state,

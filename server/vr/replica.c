@@ -571,6 +571,16 @@ const uint8_t *vr_log_bytes(const struct replica *r, uint64_t op_number, size_t 
     return vr_log_entry(&r->log, op_number, size);
 }
 
+struct checksum vr_log_checksum_at(const struct replica *r, uint64_t op_number)
+{
+    return vr_log_checksum(&r->log, op_number);
+}
+
+uint64_t vr_commit_number(const struct replica *r)
+{
+    return r->commit_number;
+}
+
 void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
 {
     *out = (struct vr_snapshot){

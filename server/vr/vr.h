@@ -200,6 +200,11 @@ void vr_execution(const struct replica *replica, uint64_t op_number, struct vr_e
 /* An entry of the log by op (storage writes it; checkers read it). NULL if it is not there. */
 const uint8_t *vr_log_bytes(const struct replica *replica, uint64_t op_number, size_t *size);
 
+/* The checksum of the log up to an op that it has, 0 included (asserted). */
+struct checksum vr_log_checksum_at(const struct replica *replica, uint64_t op_number);
+
+uint64_t vr_commit_number(const struct replica *replica);
+
 /* Why the core dropped messages (M3); counted, never answered. */
 enum drop_reason {
     DROP_NONE,
