@@ -433,6 +433,14 @@ static void encode_do_view_change(struct codec_form *form, const struct do_view_
     f->view_number = m->view_number;
     f->log = encode_log(form, &m->log);
     f->synced_op = m->synced_op;
+    if (m->faulty_from != 0) {
+        f->has_faulty_from = true;
+        f->faulty_from = m->faulty_from;
+        f->has_held_checksum_low = true;
+        f->held_checksum_low = m->held_checksum.low;
+        f->has_held_checksum_high = true;
+        f->held_checksum_high = m->held_checksum.high;
+    }
 }
 
 static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
@@ -441,6 +449,8 @@ static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
         .view_number = f->view_number,
         .log = decode_log(f->log),
         .synced_op = f->synced_op,
+        .faulty_from = f->has_faulty_from ? f->faulty_from : 0,
+        .held_checksum = {f->held_checksum_low, f->held_checksum_high},
     };
 }
 

@@ -76,14 +76,19 @@ void durable_state_init(struct durable_state *state, const struct configuration 
 /* Why a state makes no sense, in words, or NULL. */
 const char *durable_state_reject(const struct durable_state *state);
 
-/* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and says
- * how the core begins: incarnation + 1, clean_shutdown used up, log_valid used up (D3, D6). The
- * result must be stored before the first message leaves, and not before all else that can fail at a
- * start (sockets, memory) has succeeded: the first start's empty log is not used up in vain.
- * -ENOTSUP for a mode that needs a log on disk. */
-int durable_state_start(struct durable_state *state, enum durability durability,
-                        const uint8_t boot_id[BOOT_ID_SIZE], enum vr_start *start,
-                        struct storage_error *error);
+/* True if the log on disk counts, as far as the state tells (D5): on a machine booted as `boot_id`,
+ * all zero where that is not known. Asked before the log is read. */
+bool durable_state_trusts_log(const struct durable_state *state,
+                              const uint8_t boot_id[BOOT_ID_SIZE]);
+
+/* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and returns
+ * how the core begins: incarnation + 1, clean_shutdown used up, log_valid false where the log does
+ * not count (D3, D6, D11). `log_counts`: durable_state_trusts_log() said so, and what was read
+ * bears it out; of mode memory, which reads none, it is ignored. The result must be stored before
+ * the first message leaves, and not before all else that can fail at a start (sockets, memory) has
+ * succeeded: the first start's empty log is not used up in vain. */
+enum vr_start durable_state_start(struct durable_state *state, enum durability durability,
+                                  const uint8_t boot_id[BOOT_ID_SIZE], bool log_counts);
 
 struct state_file {
     const struct file_ops *ops; /* outlives the state_file */
