@@ -135,6 +135,9 @@ static void note_report(struct log_queue *queue)
 void log_queue_copy(struct log_queue *queue)
 {
     bool moved = queue->reported != queue->generation;
+    if (queue->generation == 0) {
+        return; /* nothing was asked for: the log on the disk may even end elsewhere (D5) */
+    }
     if (queue->replacing && !queue->announced && !announce(queue)) {
         return;
     }
@@ -176,8 +179,9 @@ void log_queue_write(struct log_queue *queue, const struct log_write *write)
 
 bool log_queue_is_complete(const struct log_queue *queue)
 {
-    return !queue->replacing && queue->copied.op_number == queue->wanted_op &&
-           queue->reported == queue->generation;
+    return queue->generation == 0 ||
+           (!queue->replacing && queue->copied.op_number == queue->wanted_op &&
+            queue->reported == queue->generation);
 }
 
 /* --- the consumer --- */

@@ -65,6 +65,11 @@ static void take_log(struct replica *r)
         r->had = options->had;
         r->held_op = r->log.op_number;
     }
+    if (options->start == VR_START_RECOVER) {
+        /* What the disk has beyond it is void, and is said to be before the log counts again. */
+        r->written_generation = 0;
+        r->settled_generation = 0;
+    }
     commit_up_to(r, options->commit_number);
 }
 
@@ -643,6 +648,8 @@ void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
         .diverged = r->diverged,
         .log_full = r->log_full,
         .group_lost = group_lost(r),
+        .lost_from = r->had.op_number > 0 ? r->held_op + 1 : 0,
+        .lost_to = r->had.op_number,
         .op_number = r->log.op_number,
         .head_checksum = vr_log_checksum(&r->log, r->log.op_number),
         .commit_number = r->commit_number,
