@@ -337,16 +337,26 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
 
 /* ---- StartView (V6, V7, V8) ---- */
 
-/* Who holds most of the best log, own first among equals (D5: the best one may be damaged). */
+/* How much of the best log a chooser holds (D5: even the best one's own disk may have lost some of
+ * it): its own, if it is of the same view; else what it knows to be committed. */
+static struct vr_log_end holds_of_best(const struct replica *r, uint32_t best, uint32_t chooser)
+{
+    const struct peer *peer = &r->peers[chooser];
+    const struct log_descriptor *log = &peer->do_view_change;
+    if (log->last_normal_view == r->peers[best].do_view_change.last_normal_view) {
+        return peer->held;
+    }
+    return (struct vr_log_end){log->commit_number, log->commit_checksum};
+}
+
+/* Who holds most of it. */
 static uint32_t holder_of(const struct replica *r, uint32_t best)
 {
     const uint32_t mask = choosers(r);
-    const uint64_t last_normal_view = r->peers[best].do_view_change.last_normal_view;
     uint32_t holder = best;
     for (uint32_t i = 0; i < r->member_count; i++) {
-        const struct peer *peer = &r->peers[i];
-        if ((mask & (1u << i)) != 0 && peer->do_view_change.last_normal_view == last_normal_view &&
-            peer->held.op_number > r->peers[holder].held.op_number) {
+        if ((mask & (1u << i)) != 0 && holds_of_best(r, best, i).op_number >
+                                           holds_of_best(r, best, holder).op_number) {
             holder = i;
         }
     }
@@ -383,7 +393,7 @@ static bool surely_uncommitted(const struct replica *r, uint32_t best, uint64_t 
  * those who spoke still holds (D5). */
 static bool choose_log(const struct replica *r, uint32_t best, struct log_descriptor *chosen)
 {
-    const struct vr_log_end *held = &r->peers[holder_of(r, best)].held;
+    const struct vr_log_end held = holds_of_best(r, best, holder_of(r, best));
     *chosen = r->peers[best].do_view_change;
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct log_descriptor *log = &r->peers[i].do_view_change;
@@ -392,26 +402,29 @@ static bool choose_log(const struct replica *r, uint32_t best, struct log_descri
             chosen->commit_checksum = log->commit_checksum;
         }
     }
-    if (held->op_number >= chosen->op_number) {
+    if (held.op_number >= chosen->op_number) {
         return true;
     }
-    if (chosen->commit_number > held->op_number ||
-        !surely_uncommitted(r, best, held->op_number + 1)) {
+    if (chosen->commit_number > held.op_number ||
+        !surely_uncommitted(r, best, held.op_number + 1)) {
         return false;
     }
-    chosen->op_number = held->op_number;
-    chosen->head_checksum = held->checksum;
+    chosen->op_number = held.op_number;
+    chosen->head_checksum = held.checksum;
     return true;
 }
 
-/* Who may serve it: the best one, and those of the same last_normal_view. */
+/* Who may serve it: the best one, those of the same last_normal_view, and who holds most of it
+ * because it knows that it is committed (G2). */
 static uint32_t sources_of(const struct replica *r, uint32_t best)
 {
+    const uint32_t holder = holder_of(r, best);
     uint32_t mask = 0;
     for (uint32_t i = 0; i < r->member_count; i++) {
         if (r->peers[i].do_view_change_present &&
-            r->peers[i].do_view_change.last_normal_view ==
-                r->peers[best].do_view_change.last_normal_view) {
+            (r->peers[i].do_view_change.last_normal_view ==
+                 r->peers[best].do_view_change.last_normal_view ||
+             i == holder)) {
             mask |= 1u << i;
         }
     }
