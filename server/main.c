@@ -168,8 +168,8 @@ static const struct argp init_argp = {
 static const struct argp_option start_option_table[] = {
     {"data-dir", KEY_DATA_DIR, "DIR", 0, "Made by vr-server init", 0},
     {"durability", KEY_DURABILITY, "MODE", 0,
-     "sync: each write waits for the disk; async: the disk follows within 50 ms; memory: no log on "
-     "disk (memory)",
+     "sync: each write waits for the disks; async: the disks follow within 50 ms; memory: no log on "
+     "disk, and a group survives as long as a majority keeps running (async)",
      0},
     {"listen", KEY_LISTEN, "ADDRESS", 0,
      "host:port[:peerport] to bind to, if not the one in the cluster's list", 0},
@@ -319,7 +319,7 @@ static int run_init(int argc, char **argv)
 static int run_start(int argc, char **argv)
 {
     struct start_arguments arguments = {
-        .options = {.durability = DURABILITY_MEMORY},
+        .options = {.durability = DURABILITY_ASYNC},
         .log_level = LOG_LEVEL_INFO,
     };
     struct vr_server_error error;

@@ -67,6 +67,15 @@ static void hold_up_to(struct reader *r, uint64_t op_number)
     }
 }
 
+/* What was cut is not known, so of what is held only that counts which never is: what was committed. */
+static void break_log(struct reader *r)
+{
+    if (!r->broken) {
+        r->broken = true;
+        hold_up_to(r, r->found->commit_number);
+    }
+}
+
 /* The log behind the replacement: the whole story again, where its beginning is held. */
 static int finish_group(struct reader *r)
 {
@@ -130,7 +139,7 @@ static int group_entry(struct reader *r, const struct wal_record *record, bool b
         return 0;
     }
     if (!checksum_equal(group->head.checksum, group->through_checksum)) {
-        r->broken = true;
+        break_log(r);
     }
     return finish_group(r);
 }
@@ -164,7 +173,7 @@ static int on_entry(struct reader *r, const struct wal_record *record, bool body
                                              record->op_number <= group->through_op));
     if (!follows) {
         group->active = false;
-        r->broken = true;
+        break_log(r);
         r->wal->head = (struct wal_head){record->op_number, record->checksum};
         return 0;
     }
@@ -176,20 +185,17 @@ static int on_entry(struct reader *r, const struct wal_record *record, bool body
     return plain_entry(r, record, body_whole);
 }
 
-static int on_record(struct reader *r, const struct wal_record *record, bool body_whole)
+static int follow(struct reader *r, const struct wal_record *record, bool body_whole)
 {
     struct wal *wal = r->wal;
     const uint64_t missing = record->sequence - wal->sequence - 1;
     wal->sequence = record->sequence;
-    if (record->commit_number > r->found->commit_number) {
-        r->found->commit_number = record->commit_number;
-    }
     if (record->type == WAL_ENTRY) {
         return on_entry(r, record, body_whole, missing);
     }
     /* What is missing before a cut may have been a cut as well; only what is held counts then. */
     if (missing > 0) {
-        r->broken = true;
+        break_log(r);
     }
     if (record->type == WAL_REPLACE) {
         return begin_group(r, record);
@@ -197,10 +203,19 @@ static int on_record(struct reader *r, const struct wal_record *record, bool bod
     wal->group.active = false;
     if (record->op_number != wal->head.op_number ||
         !checksum_equal(record->checksum, wal->head.checksum)) {
-        r->broken = true;
+        break_log(r);
         wal->head = (struct wal_head){record->op_number, record->checksum};
     }
     return 0;
+}
+
+static int on_record(struct reader *r, const struct wal_record *record, bool body_whole)
+{
+    const int status = follow(r, record, body_whole);
+    if (!r->broken && record->commit_number > r->found->commit_number) {
+        r->found->commit_number = record->commit_number;
+    }
+    return status;
 }
 
 /* --- one segment --- */
@@ -346,7 +361,7 @@ static void judge_missing(struct reader *r)
     }
     const uint64_t missing = header->first_sequence - wal->sequence - 1;
     if (wal->group.active || header->head_op != wal->head.op_number + missing) {
-        r->broken = true;
+        break_log(r);
     }
     note_damage(r, header->number, WAL_SEGMENT_HEADER_SIZE);
     wal->group.active = false;
@@ -469,9 +484,6 @@ static void conclude(struct reader *r)
     found->unfinished_replacement = wal->group.active;
     if (found->commit_number > found->held_op) {
         found->commit_number = found->held_op;
-    }
-    if (r->broken) {
-        found->commit_number = 0; /* of which log? */
     }
 }
 

@@ -598,7 +598,6 @@ START_TEST(bad_options_are_refused_with_a_reason)
     group_plan(1);
     ck_assert_int_eq((int)node_init(0, &error), VR_SERVER_OK);
     const struct vr_server_options bad[] = {
-        {.durability = DURABILITY_ASYNC},
         {.durability = DURABILITY_MEMORY, .listen = "0.0.0.0:1"},
         {.durability = DURABILITY_MEMORY, .listen = "nonsense"},
         {.durability = DURABILITY_MEMORY, .heartbeat_ns = 2, .view_change_ns = 1},

@@ -455,14 +455,21 @@ START_TEST(a_damaged_cut_leaves_no_known_log)
     size_t size;
     fixture_init(&f, 9);
     start(&f);
-    append_some(&f, 5);
+    append_some(&f, 4);
+    f.commit_number = 2;
+    append_some(&f, 1);
     ck_assert_int_eq(replace(&f, 3, 2), 0);
+    f.commit_number = 5;
+    append_some(&f, 1);
     const size_t at = offset_of(&f, SEGMENT_1, 1, 6, &record);
     ck_assert_int_eq(record.type, WAL_REPLACE);
     segment_bytes(&f, SEGMENT_1, &size)[at + 40] ^= 1;
     die(&f);
     start(&f);
     ck_assert_int_eq(f.found.condition, WAL_BROKEN);
+    /* Only what was committed before is surely of every log that came after. */
+    ck_assert_uint_eq(f.found.held_op, 2);
+    ck_assert_uint_eq(f.found.commit_number, 2);
     fixture_free(&f);
 }
 END_TEST
