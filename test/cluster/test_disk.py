@@ -9,9 +9,9 @@ import signal
 import subprocess
 import time
 
-from harness import EXIT_OK, SERVER, ClusterTest, environment, wait_until
+from harness import EXIT_OK, QUICK, SERVER, ClusterTest, environment, wait_until
 
-ROUNDS = int(os.environ.get("VR_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("VR_ROUNDS", "1" if QUICK else "3"))
 EXIT_IO = 74
 EXIT_CONFIGURATION = 78
 

@@ -319,8 +319,7 @@ void core_resume(struct core_fixture *f, uint32_t index, uint64_t held_op)
     options.durability = DURABILITY_SYNC;
     log.protected_op = 0; /* what was committed is not known yet */
     if (held_op < log.op_number) {
-        options.had =
-            (struct vr_log_end){log.op_number, vr_log_checksum(&log, log.op_number)};
+        options.had = (struct vr_log_end){log.op_number, vr_log_checksum(&log, log.op_number)};
         vr_log_cut(&log, held_op);
     }
     options.log = &log;

@@ -194,8 +194,8 @@ START_TEST(an_entry_torn_everywhere_is_left_out_when_all_have_spoken)
 }
 END_TEST
 
-/* X was committed in a view that all were in. A went on to the next one, which nobody else has seen,
- * and its disk has lost X: that the others' logs belong to an earlier view proves nothing. */
+/* X was committed in a view that all were in. A went on to the next one, which nobody else has
+ * seen, and its disk has lost X: that the others' logs belong to an earlier view proves nothing. */
 START_TEST(an_entry_of_an_earlier_view_is_not_left_out)
 {
     const uint32_t p = form_with(6);
@@ -219,7 +219,8 @@ START_TEST(an_entry_of_an_earlier_view_is_not_left_out)
 }
 END_TEST
 
-/* What replaces the damaged end of a log reaches as far as that did: another crash denies nothing. */
+/* What replaces the damaged end of a log reaches as far as that did: another crash denies nothing.
+ */
 START_TEST(a_damaged_log_is_not_written_short)
 {
     const uint32_t primary = form_with(8);
