@@ -286,7 +286,16 @@ static void fail_disk(struct sim *sim)
         return;
     }
     sim_host_arm_disk(host, prng, SIM_END_KILLED, status);
-    restart_in(sim, index, 2 * SIM_S + down);
+    if (sim->options.durability == DURABILITY_SYNC) {
+        /* Whoever went on after that has its machine taken, too (PS-3). */
+        host->crash_machine = true;
+        sim_schedule_add(&sim->schedule,
+                         (struct sim_event){.at_ns = sim->schedule.now_ns + SIM_S / 2,
+                                            .kind = SIM_EVENT_CRASH,
+                                            .node = index,
+                                            .life = host->life});
+    }
+    restart_in(sim, index, SIM_S + down);
 }
 
 /* A switch of suffix is written in steps: the best moment for an end (ST-2). */

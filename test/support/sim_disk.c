@@ -14,6 +14,7 @@ static void content_reserve(struct sim_disk_content *content, size_t size)
     if (size <= content->capacity) {
         return;
     }
+    size = size < 2 * content->capacity ? 2 * content->capacity : size; /* few moves */
     uint8_t *bytes = realloc(content->bytes, size);
     INVARIANT(bytes != NULL);
     memset(bytes + content->capacity, 0, size - content->capacity);
