@@ -7,8 +7,6 @@
 BUILD ?= build
 BIN ?= bin
 VERSION := $(shell sed -n 's/^.define VERSION_TEXT "\(.*\)"/\1/p' common/base/version.h)
-PREFIX ?= /usr/local
-DESTDIR ?=
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -41,12 +39,13 @@ endif
 # --- libraries, by their pkg-config names -------------------------------------------------------
 # What each is called by Debian is known to tools/deps.sh, which also installs it.
 
-LIBRARIES := libprotobuf-c libsodium libxxhash libedit jansson
+LIBRARIES := libprotobuf-c libsodium libxxhash libedit jansson inih
 TEST_LIBRARIES := check
 
 # Goals that compile need the libraries; the others must work without them. `test` and `check`
 # install first and then call make again.
-WITHOUT_LIBRARIES := help deps clean format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan
+WITHOUT_LIBRARIES := help deps clean format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan \
+    spdx-check man stage uninstall deb test-package
 ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell tools/deps.sh --missing build)
 ifneq ($(MISSING),)
@@ -81,7 +80,7 @@ endif
 # --- the rooms ----------------------------------------------------------------------------------
 
 PURE_ROOMS := common/base common/wire server/vr server/executor client/proxy
-ROOMS := $(PURE_ROOMS) common/os server/app server/storage server/runtime client/lib client/cli \
+ROOMS := $(PURE_ROOMS) common/os common/settings server/app server/storage server/runtime client/lib client/cli \
          test/support
 
 # main() is kept out of the archives, so that tests can link all the rest of a program.
@@ -89,12 +88,12 @@ MAINS := server/main.c client/cli/main.c
 
 # Rooms a program may use, arrows downwards.
 SERVER_ROOMS := server/runtime server/storage server/executor server/app server/vr \
-                common/os common/wire common/base
-CLIENT_ROOMS := client/cli client/lib client/proxy common/os common/wire common/base
+                common/settings common/os common/wire common/base
+CLIENT_ROOMS := client/cli client/lib client/proxy common/settings common/os common/wire common/base
 SIM_ROOMS := test/support server/storage server/executor server/app server/vr client/proxy \
              common/wire common/base
 TEST_ROOMS := test/support client/cli client/lib client/proxy server/runtime server/storage \
-              server/executor server/app server/vr common/os common/wire common/base
+              server/executor server/app server/vr common/settings common/os common/wire common/base
 
 archives = $(patsubst %,$(BUILD)/%.a,$(1))
 # base and os use each other's symbols (os brings invariant_failed), hence the group.
@@ -156,7 +155,7 @@ PROGRAMS := $(if $(wildcard server/main.c),$(BIN)/vr-server) \
             $(if $(wildcard client/cli/main.c),$(BIN)/vr-client)
 
 .PHONY: all
-all: $(PROGRAMS) $(BUILD)/libvrclient.a $(call archives,$(filter-out test/support,$(ROOMS)))
+all: $(PROGRAMS) $(call archives,$(filter-out test/support,$(ROOMS)))
 
 $(BIN)/vr-server: $(BUILD)/server/main.o $(call archives,$(SERVER_ROOMS))
 	$(say) LINK $@
@@ -168,16 +167,66 @@ $(BIN)/vr-client: $(BUILD)/client/cli/main.o $(call archives,$(CLIENT_ROOMS))
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $< $(call group,$(CLIENT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
-# libvrclient: the rooms below client/lib as one archive, in which nothing is visible but what
-# vr/client.h declares.
-LIBRARY_ROOMS := $(filter-out client/cli,$(CLIENT_ROOMS))
-$(BUILD)/libvrclient.a: $(call archives,$(LIBRARY_ROOMS)) client/lib/vr/client.h
+# --- libraries that are installed ---------------------------------------------------------------
+
+# libvrclient, for the clients of any application: client/lib and what it needs of the rooms below,
+# in objects of their own. Those hide everything but what vr/client.h declares; that is also how the
+# list of what the library shows is made. Interfaces that go away or change raise SOVERSION.
+SOVERSION := 0
+LIBRARY_ROOMS := $(filter-out client/cli common/settings,$(CLIENT_ROOMS))
+PIC_OBJECTS := $(patsubst %.c,$(BUILD)/pic/%.o,$(wildcard $(addsuffix /*.c,$(LIBRARY_ROOMS)))) \
+               $(PROTO_SOURCES:$(BUILD)/%.c=$(BUILD)/pic/%.o)
+PIC_COMPILE = $(subst -fPIE,-fPIC -fvisibility=hidden,$(COMPILE))
+LIBVRCLIENT := $(BUILD)/libvrclient.a $(BUILD)/libvrclient.so.$(VERSION)
+
+$(BUILD)/pic/%.o: %.c $(FLAGS_FILE) | $(PROTO_HEADERS)
+	$(say) CC "$< (PIC)"
+	@mkdir -p $(@D)
+	$(Q)$(PIC_COMPILE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/pic/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c $(FLAGS_FILE)
+	$(say) CC "$< (PIC)"
+	@mkdir -p $(@D)
+	$(Q)$(PIC_COMPILE) -w -DNDEBUG -MMD -MP -c -o $@ $<
+
+# Only what the public functions need comes along (ld -r -u), and only they stay visible.
+# $(call merge,OBJECT,ARCHIVES) reads the functions' names from OBJECT.symbols.
+merge = $(LD) -r -o $(1) $$(sed 's/^/-u /' $(1).symbols) --start-group $(2) --end-group && \
+    $(OBJCOPY) --keep-global-symbols=$(1).symbols $(1)
+
+$(BUILD)/vrclient.o: $(PIC_OBJECTS) $(SOURCES_FILE)
+	@rm -f $(BUILD)/pic/all.a
+	$(Q)$(AR) qcsD $(BUILD)/pic/all.a $(PIC_OBJECTS)
+	$(Q)readelf -sW $(PIC_OBJECTS) | \
+	    awk '$$5 == "GLOBAL" && $$6 == "DEFAULT" && $$7 != "UND" { print $$8 }' | sort -u > $@.symbols
+	$(Q)$(call merge,$@,$(BUILD)/pic/all.a)
+
+$(BUILD)/libvrclient.a: $(BUILD)/vrclient.o
 	$(say) AR $@
 	@rm -f $@
-	@grep -oE '\bvr_[a-z_]+\(' client/lib/vr/client.h | tr -d '(' > $(BUILD)/vrclient.symbols
-	$(Q)$(LD) -r -o $(BUILD)/vrclient.o --whole-archive $(filter %.a,$^)
-	$(Q)$(OBJCOPY) --keep-global-symbols=$(BUILD)/vrclient.symbols $(BUILD)/vrclient.o
-	$(Q)$(AR) rcsD $@ $(BUILD)/vrclient.o
+	$(Q)$(AR) rcsD $@ $<
+
+# Symbols carry the version of the interface, so that two of them can live in one process.
+$(BUILD)/libvrclient.so.$(VERSION): $(BUILD)/vrclient.o
+	$(say) LINK $@
+	@{ echo 'LIBVRCLIENT_$(SOVERSION) { global:'; sed 's/$$/;/' $<.symbols; echo 'local: *; };'; } > $<.map
+	$(Q)$(CC) -shared -pthread -Wl,-soname,libvrclient.so.$(SOVERSION) -Wl,--version-script=$<.map \
+	    -Wl,-z,relro,-z,now $(if $(SANITIZERS),,-Wl,-z,defs) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -o $@ $< \
+	    -Wl,--as-needed $(LIBRARY_LIBS)
+
+# libvr, for servers of an application of one's own (vr/app.h, vr/server.h): a replica without the
+# key-value store. Static only, for its interface is young.
+LIBVR := $(BUILD)/libvr.a
+all: $(LIBVRCLIENT) $(LIBVR)
+$(BUILD)/vr.o: $(call archives,$(SERVER_ROOMS)) server/runtime/server.h
+	@printf '%s\n' $$(grep -oE '\bvr_server_[a-z]+\(' server/runtime/server.h | tr -d '(' | sort -u) \
+	    cluster_parameters_default > $@.symbols
+	$(Q)$(call merge,$@,$(filter %.a,$^))
+
+$(LIBVR): $(BUILD)/vr.o
+	$(say) AR $@
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $<
 
 # --- tests --------------------------------------------------------------------------------------
 
@@ -225,7 +274,7 @@ $(TOOLS): $(call archives,$(TOOL_ROOMS))
 CLUSTER ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-wire
+.PHONY: test-cluster test-cluster-quick fuzz bench bench-wire bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
 
@@ -235,6 +284,10 @@ fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz
 
 bench: $(PROGRAMS) $(BUILD)/floor
 	@$(RUN_PYTHON) test/bench/run.py
+
+# What remembering messages costs (WITHOUT=DIR: programs of a build that does not), and following.
+bench-trace: $(PROGRAMS)
+	@$(RUN_PYTHON) test/bench/trace.py $(if $(WITHOUT),--without '$(WITHOUT)')
 
 # What encoding and decoding cost, without a network.
 bench-wire: $(BUILD)/bench_wire
@@ -277,6 +330,7 @@ check-rest:
 	@tools/suites.sh \
 	    'format: $(MAKE) --no-print-directory format-check' \
 	    'shellcheck: $(MAKE) --no-print-directory shellcheck' \
+	    'licence lines: $(MAKE) --no-print-directory spdx-check' \
 	    'mutants apply: $(MAKE) --no-print-directory mutants-apply' \
 	    'gcc -Werror: $(call variant,gcc,CC=gcc WERROR=1 -j$(JOBS) everything)' \
 	    'clang -Werror: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) everything)' \
@@ -291,7 +345,8 @@ check-rest:
 	    'cluster: $(call variant,gcc,CC=gcc WERROR=1 test-cluster)' \
 	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
 	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
-	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)'
+	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)' \
+	    'package: $(MAKE) --no-print-directory test-package'
 
 .PHONY: everything
 everything: all unit-programs $(BUILD)/sim $(TOOLS)
@@ -321,9 +376,12 @@ format:
 format-check:
 	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
-.PHONY: shellcheck
+.PHONY: shellcheck spdx-check
 shellcheck:
-	@shellcheck run_cluster.sh .ci/run tools/*.sh
+	@shellcheck run_cluster.sh .ci/run tools/*.sh packaging/*.sh packaging/completion/* test/package/*.sh
+
+spdx-check:
+	@tools/spdx.sh
 
 # Not part of `check`: its findings are for people to judge.
 .PHONY: lint
@@ -337,15 +395,7 @@ lint:
 deps:
 	@tools/deps.sh build test
 
-.PHONY: install
-install: all
-	install -d '$(DESTDIR)$(PREFIX)/bin'
-	install -d '$(DESTDIR)$(PREFIX)/include/vr' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
-	install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
-	install -m 644 client/lib/vr/client.h '$(DESTDIR)$(PREFIX)/include/vr'
-	install -m 644 $(BUILD)/libvrclient.a '$(DESTDIR)$(PREFIX)/lib'
-	@printf 'prefix=%s\nName: vrclient\nDescription: client of a viewstamp group\nVersion: %s\nRequires.private: libprotobuf-c libsodium\nCflags: -I$${prefix}/include\nLibs: -L$${prefix}/lib -lvrclient\nLibs.private: -pthread\n' \
-	    '$(PREFIX)' '$(VERSION)' > '$(DESTDIR)$(PREFIX)/lib/pkgconfig/vrclient.pc'
+include packaging/install.mk
 
 .PHONY: clean
 clean:
@@ -362,14 +412,17 @@ help:
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
+	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput and latency, against the floor of this machine'
 	@echo 'make mutants           breaks the core on purpose and counts the seeds until that is noticed'
 	@echo 'make asan | tsan       tests under address and undefined-behaviour, or thread sanitizer'
 	@echo 'make purity            proves that the pure folders import nothing that looks at the world'
 	@echo 'make format | lint     clang-format, cppcheck'
-	@echo 'make install           PREFIX=/usr/local DESTDIR='
+	@echo 'make install           PREFIX=/usr/local DESTDIR= ... (packaging/install.mk); make uninstall'
+	@echo 'make man | deb         the manuals, the Debian packages, below $(BUILD)/'
+	@echo 'make test-package      installs all that, also in a clean root, and tries it (PACKAGE=name: some)'
 	@echo 'make clean             removes $(BUILD)/ and $(BIN)/'
 	@echo 'Variables: BUILD BIN CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 SANITIZE=address,undefined NO_DEPS=1'
 
--include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto \
+-include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto $(BUILD)/pic \
     -name '*.d' 2>/dev/null)

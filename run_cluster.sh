@@ -38,7 +38,7 @@ usage() {
     cat <<TEXT
 usage: $self                        install what is missing, build, start 5 replicas, open the REPL
        $self start [-n N] [-p FIRST_PORT] [-d DIR] [--durability sync|async|memory] [-- SERVER FLAGS]
-       $self status                 who is primary, how are the replicas
+       $self status [--watch]       who is primary, how are the replicas; --watch: again every second
                                     (exit 0 healthy, 3 degraded, 4 unavailable, 5 unknown)
        $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
        $self kill I                 SIGKILL replica I
@@ -47,6 +47,9 @@ usage: $self                        install what is missing, build, start 5 repl
        $self logs [-f] [I]          the end of the logs; -f follows them
        $self stop                   stop all replicas
        $self destroy                stop all replicas and remove their data
+       $self demo [--panes | --record FILE] [--no-pauses]
+                                    the story of VR in four scenes, on a group of its own; --panes: in
+                                    tmux, with each replica's messages; --record: as an asciicast
 Every verb takes -d DIR, where data and logs are: by default $root/run
 Replica I serves clients on port FIRST_PORT + I (8000 + I by default) and its peers 100 above that.
 NO_DEPS=1 forbids installing Debian packages. VR_BIN=DIR uses the programs there instead of building.
@@ -510,15 +513,18 @@ verb_status() {
     local code=0 i pid json
     need_cluster
     need_programs
-    "$client" --cluster "$cluster_of" "$@" status || code=$?
+    if [[ $# -gt 0 ]]; then
+        exec "$client" --cluster "$cluster_of" status "$@"
+    fi
+    "$client" --cluster "$cluster_of" status || code=$?
     for ((i = 0; i < replicas; i++)); do
         if ! pid=$(pid_of "$i"); then
-            [[ $# -gt 0 ]] || say "replica $i does not run; start it with: $(hint restart "$i")"
+            say "replica $i does not run; start it with: $(hint restart "$i")"
         elif is_paused "$pid"; then
-            [[ $# -gt 0 ]] || say "replica $i (pid $pid) is paused; wake it with: $(hint resume "$i")"
+            say "replica $i (pid $pid) is paused; wake it with: $(hint resume "$i")"
         fi
     done
-    if [[ $code -ne 0 && $# -eq 0 ]]; then
+    if [[ $code -ne 0 ]]; then
         json=$(status_json) || true
         if group_is_lost <<<"$json"; then
             say_group_is_lost <<<"$json"
@@ -630,6 +636,13 @@ verb_destroy() {
     rmdir "$dir" 2>/dev/null || say "$dir itself stays: it holds other files"
 }
 
+# On a group of its own, which is gone afterwards.
+verb_demo() {
+    [[ -z $dir_given ]] || die "$USAGE" "demo makes a group of its own: it takes no -d"
+    build
+    exec "$root/tools/demo.sh" "$@"
+}
+
 main() {
     local verb=up words=()
     if [[ $# -gt 0 && $1 != -[dnp] && $1 != --durability && $1 != -- ]]; then
@@ -671,6 +684,7 @@ main() {
     restart) verb_restart "${words[@]}" ;;
     logs) verb_logs "${words[@]}" ;;
     destroy) verb_destroy ;;
+    demo) verb_demo "${words[@]}" ;;
     help | -h | --help) usage ;;
     *)
         usage >&2

@@ -13,11 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error_id.h"
+#include "common/base/limits.h"
 #include "common/base/version.h"
 #include "common/os/clock.h"
 #include "common/os/logger.h"
 #include "common/os/process.h"
 #include "common/os/random.h"
+#include "common/settings/settings.h"
 #include "server/app/kv.h"
 #include "server/runtime/inspect.h"
 #include "server/runtime/server.h"
@@ -30,19 +33,8 @@ enum option_key {
     KEY_SESSIONS_MAX,
     KEY_OPERATION_SIZE_MAX,
     KEY_REPLY_STORED_MAX,
-    KEY_DURABILITY,
-    KEY_LISTEN,
-    KEY_HEARTBEAT_MS,
-    KEY_VIEW_CHANGE_MS,
-    KEY_DATAGRAM_SIZE,
-    KEY_LOG_LEVEL,
-    KEY_LOG_MEMORY_MAX,
-    KEY_TRACE_MESSAGES,
-    KEY_INSECURE,
     KEY_JSON,
 };
-
-#define DURATION_MS_MAX (UINT64_C(3600) * 1000)
 
 /* Numbers: decimal, all of the text, within bounds; else a usage error that names them. */
 static uint64_t number(const struct argp_state *state, const char *name, const char *text,
@@ -57,11 +49,6 @@ static uint64_t number(const struct argp_state *state, const char *name, const c
                    least, most, text);
     }
     return value;
-}
-
-static uint64_t milliseconds(const struct argp_state *state, const char *name, const char *text)
-{
-    return number(state, name, text, 1, DURATION_MS_MAX) * NANOSECONDS_PER_MILLISECOND;
 }
 
 /* vr-server init */
@@ -138,7 +125,7 @@ static error_t parse_init(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_REPLY_STORED_MAX:
         options->parameters.reply_stored_max =
-            (uint32_t)number(state, "--reply-stored-max", text, 1, REPLY_STORED_MAX);
+            (uint32_t)number(state, "--reply-stored-max", text, REPLY_STORED_MIN, REPLY_STORED_MAX);
         return 0;
     case ARGP_KEY_END:
         need(state, options->data_directory, "--data-dir");
@@ -163,102 +150,19 @@ static const struct argp init_argp = {
     .doc = "Makes the data directory of one replica of a new cluster.",
 };
 
-/* vr-server start */
+/* vr-server start: the options are common/settings/setting_table.c's. */
 
-static const struct argp_option start_option_table[] = {
-    {"data-dir", KEY_DATA_DIR, "DIR", 0, "Made by vr-server init", 0},
-    {"durability", KEY_DURABILITY, "MODE", 0,
-     "sync: each write waits for the disks; async: the disks follow within 50 ms; memory: no log on "
-     "disk, and a group survives as long as a majority keeps running (async)",
-     0},
-    {"listen", KEY_LISTEN, "ADDRESS", 0,
-     "host:port[:peerport] to bind to, if not the one in the cluster's list", 0},
-    {"heartbeat-ms", KEY_HEARTBEAT_MS, "N", 0, "An idle primary shows itself this often (20)", 0},
-    {"view-change-ms", KEY_VIEW_CHANGE_MS, "N", 0,
-     "A primary silent this long is suspected (6 heartbeats)", 0},
-    {"datagram-size", KEY_DATAGRAM_SIZE, "BYTES", 0,
-     "Largest datagram sent (1400; more on loopback)", 0},
-    {"log-memory-max", KEY_LOG_MEMORY_MAX, "BYTES", 0, "Memory of the log (2 GiB)", 0},
-    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warning, info or debug (info)", 0},
-    {"trace-messages", KEY_TRACE_MESSAGES, NULL, 0, "A log line for each message", 0},
-    {"insecure", KEY_INSECURE, NULL, 0,
-     "Bind to addresses that other machines can reach, without keys", 0},
-    {0},
-};
+_Static_assert((int)SETTING_LOG_MEMORY_MIN == (int)LOG_MEMORY_MIN, "what the table lets through");
 
-struct start_arguments {
-    struct vr_server_options options;
-    enum log_level log_level;
-};
-
-static enum durability parse_durability(const struct argp_state *state, const char *text)
-{
-    if (strcmp(text, "sync") == 0) {
-        return DURABILITY_SYNC;
-    }
-    if (strcmp(text, "async") == 0) {
-        return DURABILITY_ASYNC;
-    }
-    if (strcmp(text, "memory") != 0) {
-        argp_error(state, "--durability must be memory, async or sync, not \"%s\"", text);
-    }
-    return DURABILITY_MEMORY;
-}
-
-static error_t parse_start(int key, char *text, struct argp_state *state)
-{
-    struct start_arguments *arguments = state->input;
-    struct vr_server_options *options = &arguments->options;
-    switch (key) {
-    case KEY_DATA_DIR:
-        options->data_directory = text;
-        return 0;
-    case KEY_DURABILITY:
-        options->durability = parse_durability(state, text);
-        return 0;
-    case KEY_LISTEN:
-        options->listen = text;
-        return 0;
-    case KEY_HEARTBEAT_MS:
-        options->heartbeat_ns = milliseconds(state, "--heartbeat-ms", text);
-        return 0;
-    case KEY_VIEW_CHANGE_MS:
-        options->view_change_ns = milliseconds(state, "--view-change-ms", text);
-        return 0;
-    case KEY_DATAGRAM_SIZE:
-        options->datagram_size =
-            (uint32_t)number(state, "--datagram-size", text, DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_MAX);
-        return 0;
-    case KEY_LOG_MEMORY_MAX:
-        options->log_memory_max =
-            number(state, "--log-memory-max", text, LOG_MEMORY_MIN, LOG_MEMORY_MAX);
-        return 0;
-    case KEY_LOG_LEVEL:
-        if (!log_level_parse(text, &arguments->log_level)) {
-            argp_error(state, "--log-level must be error, warning, info or debug, not \"%s\"",
-                       text);
-        }
-        return 0;
-    case KEY_TRACE_MESSAGES:
-        options->trace_messages = true;
-        return 0;
-    case KEY_INSECURE:
-        options->insecure = true;
-        return 0;
-    case ARGP_KEY_END:
-        need(state, options->data_directory, "--data-dir");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp start_argp = {
-    .options = start_option_table,
-    .parser = parse_start,
-    .doc =
+static const struct settings_about start_about = {
+    .program = SETTING_SERVER,
+    .usage_exit = VR_SERVER_USAGE,
+    .text =
         "Runs one replica in the foreground; its log goes to stderr. Prints \"ready\" when clients "
-        "can reach it. SIGTERM or SIGINT stop it cleanly, a second one at once.",
+        "can reach it. SIGTERM or SIGINT stop it cleanly, a second one at once.\v"
+        "All but --check and --print-config can also be given in the environment, as VR_DATA_DIR, "
+        "VR_HEARTBEAT_MS and so on, and in the file that --config or VR_CONFIG names; a flag goes "
+        "before the environment, that before the file. --print-config shows the outcome.",
 };
 
 /* vr-server inspect */
@@ -299,12 +203,43 @@ static const struct argp inspect_argp = {
            "log's segments and entries, the first damage found. Exit code 74 if there is any.",
 };
 
+static struct vr_server_options start_options(const struct settings *settings)
+{
+    static const enum durability durabilities[] = {DURABILITY_MEMORY, DURABILITY_ASYNC,
+                                                   DURABILITY_SYNC}; /* as the table's words */
+    return (struct vr_server_options){
+        .data_directory = settings_text(settings, SETTING_DATA_DIR),
+        .durability = durabilities[settings_number(settings, SETTING_DURABILITY)],
+        .listen = settings_text(settings, SETTING_LISTEN),
+        .heartbeat_ns =
+            settings_number(settings, SETTING_HEARTBEAT_MS) * NANOSECONDS_PER_MILLISECOND,
+        .view_change_ns =
+            settings_number(settings, SETTING_VIEW_CHANGE_MS) * NANOSECONDS_PER_MILLISECOND,
+        .datagram_size = (uint32_t)settings_number(settings, SETTING_DATAGRAM_SIZE),
+        .log_memory_max = settings_number(settings, SETTING_LOG_MEMORY_MAX),
+        .insecure = settings_number(settings, SETTING_INSECURE) != 0,
+    };
+}
+
 /* Commands. */
 
+/* For people as any program says it; where programs read the log, as its last line. */
 static int fail(enum vr_server_exit exit_code, const struct vr_server_error *error)
 {
-    fprintf(stderr, "vr-server: %s\n", error->text);
+    if (error->id == NULL) {
+        fprintf(stderr, "vr-server: %s\n", error->text);
+    } else if (logger_format() == LOG_FORMAT_TEXT) {
+        fprintf(stderr, "vr-server: %s [%s]\n", error->text, error->id);
+    } else {
+        log_problem(error_find(error->id), "%s", error->text);
+    }
     return (int)exit_code;
+}
+
+static int fail_memory(void)
+{
+    const struct vr_server_error error = {error_entry(ERROR_MEMORY)->id, "there is no memory left"};
+    return fail(VR_SERVER_INTERNAL, &error);
 }
 
 static int run_init(int argc, char **argv)
@@ -316,22 +251,29 @@ static int run_init(int argc, char **argv)
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
 }
 
-static int run_start(int argc, char **argv)
+static int start_logger(const struct settings *settings)
 {
-    struct start_arguments arguments = {
-        .options = {.durability = DURABILITY_ASYNC},
-        .log_level = LOG_LEVEL_INFO,
-    };
-    struct vr_server_error error;
-    (void)argp_parse(&start_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
-    struct app app;
-    struct kv *kv = kv_create();
-    if (kv == NULL || logger_start(arguments.log_level, fileno(stderr)) != 0) {
-        (void)snprintf(error.text, sizeof error.text, "there is no memory left");
-        return fail(VR_SERVER_INTERNAL, &error);
+    static const enum log_format formats[] = {LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON,
+                                              LOG_FORMAT_JOURNALD}; /* as the table's words */
+    struct log_levels levels = log_levels_all(LOG_LEVEL_INFO);
+    (void)log_levels_parse(settings_text(settings, SETTING_LOG_LEVEL), &levels); /* checked */
+    if (settings_number(settings, SETTING_TRACE_MESSAGES) != 0) {
+        levels.of[LOG_NETWORK] = LOG_LEVEL_DEBUG;
     }
-    app = kv_app(kv);
-    const enum vr_server_exit result = vr_server_run(&arguments.options, &app, &error);
+    return logger_start(&levels, formats[settings_number(settings, SETTING_LOG_FORMAT)],
+                        fileno(stderr));
+}
+
+static int serve(const struct settings *settings)
+{
+    const struct vr_server_options options = start_options(settings);
+    struct vr_server_error error;
+    struct kv *kv = kv_create();
+    if (kv == NULL || start_logger(settings) != 0) {
+        return fail_memory();
+    }
+    const struct app app = kv_app(kv);
+    const enum vr_server_exit result = vr_server_run(&options, &app, &error);
     logger_stop();
     kv_destroy(kv);
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
@@ -345,6 +287,42 @@ static int run_inspect(int argc, char **argv)
     const enum vr_server_exit result =
         vr_server_inspect(arguments.data_directory, arguments.json, stdout, &error);
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
+}
+
+/* What was asked for, once flags, environment and file have been read. */
+static int act(const struct settings *settings)
+{
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
+    if (settings_complain(settings, stderr, "vr-server: ", suffix)) {
+        return VR_SERVER_CONFIGURATION;
+    }
+    if (settings_given(settings, SETTING_PRINT_CONFIG)) {
+        settings_print(settings, stdout);
+        return 0;
+    }
+    if (settings_text(settings, SETTING_DATA_DIR) == NULL) {
+        fputs("vr-server start: --data-dir is missing\n"
+              "Try `vr-server start --help' or `vr-server start --usage' for more information.\n",
+              stderr);
+        return VR_SERVER_USAGE;
+    }
+    if (settings_given(settings, SETTING_CHECK)) {
+        const struct vr_server_options options = start_options(settings);
+        struct vr_server_error error;
+        const enum vr_server_exit result = vr_server_check(&options, &error);
+        return result == VR_SERVER_OK ? 0 : fail(result, &error);
+    }
+    return serve(settings);
+}
+
+static int run_start(int argc, char **argv)
+{
+    struct settings settings;
+    settings_read(&settings, &start_about, argc, argv); /* exits when a flag is wrong */
+    const int result = act(&settings);
+    settings_free(&settings);
+    return result;
 }
 
 static const char usage[] =

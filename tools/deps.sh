@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages that viewstamp needs, and how each is recognised.
 #
-#   tools/deps.sh build|test|check|bench ...    installs what is missing, and says what (NO_DEPS=1: only says)
+#   tools/deps.sh SET ...             installs what is missing, and says what (NO_DEPS=1: only says)
 #   tools/deps.sh --missing SET ...             prints the names of what is missing, on one line
 #
 # A package counts as there when what it brings is there, however it came. Only the installation
@@ -23,6 +23,7 @@ needs() {
         echo 'libxxhash-dev        library libxxhash'
         echo 'libedit-dev          library libedit'
         echo 'libjansson-dev       library jansson'
+        echo 'libinih-dev          library inih'
         echo 'libjudy-dev          header Judy.h'
         ;;
     test)
@@ -35,10 +36,38 @@ needs() {
         echo 'clang-14             command clang-14'
         echo 'clang-format-14      command clang-format-14'
         echo 'shellcheck           command shellcheck'
+        echo 'jq                   command jq'
+        echo 'tmux                 command tmux'
+        echo 'asciinema            command asciinema'
+        ;;
+    demo)
+        echo 'jq                   command jq'
+        ;;
+    demo-panes)
+        echo 'tmux                 command tmux'
+        ;;
+    demo-record)
+        echo 'asciinema            command asciinema'
+        ;;
+    install)
+        echo 'scdoc                command scdoc'
+        ;;
+    package)
+        needs install
+        echo 'dpkg-dev             command dpkg-buildpackage'
+        echo 'debhelper            command dh'
+        echo 'lintian              command lintian'
+        echo 'mmdebstrap           command mmdebstrap'
+        echo 'man-db               command man'
+        echo 'groff-base           command groff'
+        echo 'systemd              command systemd-analyze'
+        echo 'systemd-container    command systemd-nspawn'
+        echo 'g++                  command g++'
+        echo 'util-linux           command unshare'
         ;;
     bench) ;;
     *)
-        echo "tools/deps.sh: unknown set '$1' (build, test, check, bench)" >&2
+        echo "tools/deps.sh: unknown set '$1' (build, test, check, install, package, demo, demo-panes, demo-record, bench)" >&2
         return 2
         ;;
     esac

@@ -6,13 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/exit_code.h"
 #include "client/cli/flood.h"
+#include "client/cli/help.h"
+#include "client/cli/interrupt.h"
+#include "client/cli/log_level.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
+#include "client/cli/suggest.h"
+#include "client/cli/trace.h"
 #include "client/lib/explain.h"
+#include "common/os/clock.h"
 
 /* ---- the shell's client ---- */
 
@@ -23,7 +30,9 @@ int shell_open(struct shell *shell)
     }
     char message[VR_MESSAGE_MAX];
     const struct vr_client_options options = {.sessions_max = 1,
-                                              .datagram_size = shell->options->datagram_size};
+                                              .datagram_size = shell->options->datagram_size,
+                                              .waiting = waiting_step,
+                                              .waiting_context = &shell->waiting};
     if (shell->client == NULL) {
         const int error =
             vr_client_open(shell->options->cluster, &options, &shell->client, message);
@@ -32,6 +41,7 @@ int shell_open(struct shell *shell)
                                 message);
         }
     }
+    shell->waiting.client = shell->client;
     shell->session = vr_session_open(shell->client);
     if (shell->session == NULL) {
         return report_error(shell, EXIT_INTERNAL, "internal", "no memory for a session");
@@ -44,6 +54,7 @@ void shell_close(struct shell *shell)
     vr_client_close(shell->client);
     shell->client = NULL;
     shell->session = NULL;
+    shell->waiting.client = NULL;
 }
 
 /* ---- arguments ---- */
@@ -53,14 +64,24 @@ static const struct word *argument(const struct words *words, size_t number)
     return number < words->count ? &words->items[number] : NULL;
 }
 
-/* Reads stdin to its end. */
+/* The first argument, which completion is to know from now on. */
+static const struct word *key_argument(struct shell *shell, const struct words *words)
+{
+    const struct word *key = &words->items[1];
+    if (shell->seen != NULL) {
+        seen_keys_add(shell->seen, key->bytes, key->size);
+    }
+    return key;
+}
+
+/* Reads stdin to its end, or to a Ctrl-C. */
 static bool read_stdin(struct word *value)
 {
     const size_t limit = 64 * 1024 * 1024; /* so that the message can name the size */
     size_t capacity = 64 * 1024;
     value->bytes = must_realloc(NULL, capacity);
     value->size = 0;
-    while (value->size < limit && !feof(stdin) && !ferror(stdin)) {
+    while (value->size < limit && !feof(stdin) && !ferror(stdin) && !interrupt_seen()) {
         value->size += fread(value->bytes + value->size, 1, capacity - value->size, stdin);
         if (value->size == capacity) {
             capacity *= 2;
@@ -82,7 +103,18 @@ static const struct word *value_or_stdin(struct shell *shell, const struct word 
         return word;
     }
     shell->stdin_used = true;
-    if (!read_stdin(read)) {
+    if (isatty(STDIN_FILENO) == 1 && !shell->options->quiet) {
+        (void)fputs("type the value, newlines and all; Ctrl-D on a line of its own ends it\n",
+                    stderr);
+    }
+    const bool good = read_stdin(read);
+    if (interrupt_seen()) {
+        (void)fputs(isatty(STDIN_FILENO) == 1 ? "\n" : "", stderr); /* behind the terminal's ^C */
+        (void)report_error(shell, EXIT_UNAVAILABLE, "cancelled", "cancelled; nothing was sent");
+        free(read->bytes);
+        return NULL;
+    }
+    if (!good) {
         (void)report_error(shell, EXIT_IO, "io", "cannot read the value from stdin: %s",
                            strerror(errno));
         free(read->bytes);
@@ -107,7 +139,7 @@ static bool parse_signed(const struct word *word, int64_t *number)
 
 static int run_get(struct shell *shell, const struct words *words)
 {
-    const struct word *key = argument(words, 1);
+    const struct word *key = key_argument(shell, words);
     struct vr_result result;
     int code;
     if (vr_kv_get(shell->session, key->bytes, key->size, shell->options->timeout_ms, &result) ==
@@ -131,7 +163,7 @@ static int report_plain(const struct shell *shell, struct vr_result *result)
 
 static int run_set(struct shell *shell, const struct words *words)
 {
-    const struct word *key = argument(words, 1);
+    const struct word *key = key_argument(shell, words);
     struct word read;
     const struct word *value = value_or_stdin(shell, argument(words, 2), &read);
     if (value == NULL) {
@@ -146,7 +178,7 @@ static int run_set(struct shell *shell, const struct words *words)
 
 static int run_del(struct shell *shell, const struct words *words)
 {
-    const struct word *key = argument(words, 1);
+    const struct word *key = key_argument(shell, words);
     struct vr_result result;
     (void)vr_kv_del(shell->session, key->bytes, key->size, shell->options->timeout_ms, &result);
     return report_plain(shell, &result);
@@ -154,7 +186,7 @@ static int run_del(struct shell *shell, const struct words *words)
 
 static int run_cas(struct shell *shell, const struct words *words)
 {
-    const struct word *key = argument(words, 1);
+    const struct word *key = key_argument(shell, words);
     const struct word *old = argument(words, 2);
     const bool absent = !old->quoted && word_is(old, "--absent");
     struct word read;
@@ -171,11 +203,11 @@ static int run_cas(struct shell *shell, const struct words *words)
 
 static int run_incr(struct shell *shell, const struct words *words)
 {
-    const struct word *key = argument(words, 1);
+    const struct word *key = key_argument(shell, words);
     const struct word *by = argument(words, 2);
     int64_t number = 1;
     if (by != NULL && !parse_signed(by, &number)) {
-        return report_error(shell, EXIT_USAGE, "usage",
+        return report_usage(shell, by->begin, by->end,
                             "incr: \"%s\" is no signed 64-bit number; example: incr visits -5",
                             by->bytes);
     }
@@ -203,6 +235,9 @@ static bool print_pair(void *context, const void *key, size_t key_size, const vo
 {
     struct scan_output *output = context;
     output->count++;
+    if (output->shell->seen != NULL && output->count <= SEEN_KEYS_SCAN_MAX) {
+        seen_keys_add(output->shell->seen, key, key_size);
+    }
     if (output->shell->options->json) {
         json_t *object = json_object();
         json_set_bytes(object, "key", key, key_size);
@@ -220,7 +255,7 @@ static bool print_pair(void *context, const void *key, size_t key_size, const vo
         free(key_text);
         free(value_text);
     }
-    return !ferror(stdout);
+    return !ferror(stdout) && !interrupt_seen();
 }
 
 static int run_scan(struct shell *shell, const struct words *words)
@@ -230,7 +265,7 @@ static int run_scan(struct shell *shell, const struct words *words)
     uint64_t limit = 0;
     if (limit_word != NULL &&
         !option_number((const char *)limit_word->bytes, 1, INT64_MAX, &limit)) {
-        return report_error(shell, EXIT_USAGE, "usage",
+        return report_usage(shell, limit_word->begin, limit_word->end,
                             "scan: the limit \"%s\" is no number above 0; example: scan user/ 10",
                             limit_word->bytes);
     }
@@ -255,70 +290,21 @@ static int run_scan(struct shell *shell, const struct words *words)
     return code;
 }
 
-/* ---- help ---- */
+/* ---- timing ---- */
 
-static void add_help_json(json_t *commands, const struct command *command)
+static int run_timing(struct shell *shell, const struct words *words)
 {
-    json_t *object = json_object();
-    json_set_text(object, "name", command->name);
-    json_set_text(object, "arguments", command->arguments);
-    json_set_text(object, "summary", command->summary);
-    json_set_text(object, "details", command->details);
-    json_set_text(object, "example", command->example);
-    (void)json_array_append_new(commands, object);
-}
-
-/* One command, or all if NULL: {"ok":true,"commands":[...]} */
-static void print_help_json(const struct command *only)
-{
-    json_t *commands = json_array();
-    for (const struct command *command = command_table; command->name != NULL; command++) {
-        if (only == NULL || command == only) {
-            add_help_json(commands, command);
-        }
-    }
-    json_t *object = json_object();
-    (void)json_object_set_new(object, "ok", json_true());
-    (void)json_object_set_new(object, "commands", commands);
-    json_print_line(object);
-}
-
-static void print_help(const struct command *command)
-{
-    (void)printf("%s %s\n    %s\n", command->name, command->arguments, command->summary);
-    if (command->details[0] != '\0') {
-        (void)printf("    %s\n", command->details);
-    }
-    (void)printf("    example: %s\n", command->example);
-}
-
-static int run_help(struct shell *shell, const struct words *words)
-{
-    if (words->count > 1) {
-        const struct command *command = command_find(&words->items[1]);
-        if (command == NULL) {
-            return report_error(shell, EXIT_USAGE, "usage", "there is no command \"%s\"",
-                                words->items[1].bytes);
-        }
-        if (shell->options->json) {
-            print_help_json(command);
-        } else {
-            print_help(command);
-        }
+    const struct word *what = argument(words, 1);
+    if (words->count == 2 && (word_is(what, "on") || word_is(what, "off"))) {
+        shell->timing = word_is(what, "on");
         return EXIT_DONE;
     }
-    if (shell->options->json) {
-        print_help_json(NULL);
-        return EXIT_DONE;
-    }
-    for (const struct command *command = command_table; command->name != NULL; command++) {
-        char usage[64];
-        (void)snprintf(usage, sizeof usage, "%s %s", command->name, command->arguments);
-        (void)printf("  %-26s %s\n", usage, command->summary);
-    }
-    (void)puts(
-        "  Words with spaces go in quotes; \\xNN is any byte; \"help set\" says more of set.");
-    return EXIT_DONE;
+    const struct words timed = {.items = &words->items[1], .count = words->count - 1};
+    const bool before = shell->timing;
+    shell->timing = true;
+    const int code = command_run(shell, &timed);
+    shell->timing = before;
+    return code;
 }
 
 /* ---- the table ---- */
@@ -337,12 +323,23 @@ const struct command command_table[] = {
      "Signed 64 bit; a missing key counts as 0.", "incr visits 10", 1, 2, run_incr},
     {"scan", "[PREFIX] [LIMIT]", "Prints keys and values, in order of keys.", "", "scan user/ 10",
      0, 2, run_scan},
-    {"status", "", "Shows the group and every replica in it.",
-     "Exit codes: 0 healthy, 3 degraded, 4 unavailable, 5 unknown.", "status", 0, SIZE_MAX,
-     status_run},
+    {"status", "[OPTIONS]", "Shows the group and every replica in it.",
+     "--watch shows it again every second, or every --interval SECONDS; --json as an object. Exit "
+     "codes: 0 healthy, 3 degraded, 4 unavailable, 5 unknown.",
+     "status --watch", 0, SIZE_MAX, status_run},
+    {"log-level", "[--replica I] [LEVELS]", "Shows or changes how much replicas log.",
+     "LEVELS: error, warning, info or debug, for all or a subsystem, as in info,network=debug. "
+     "Only "
+     "from a replica's own machine. Exit codes: 0 all did, 4 one does not answer, 6 one refused.",
+     "log-level network=debug", 0, SIZE_MAX, log_level_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
-    {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, run_help},
+    {"trace", "[OPTIONS]", "Shows the messages of all replicas, in order.",
+     "trace --help lists its options; --op N explains one operation, --follow goes on.",
+     "trace --op 12", 0, SIZE_MAX, trace_run},
+    {"timing", "on|off|COMMAND ...", "Tells how long each command takes, or this one.",
+     "Round trip and all, on stderr.", "timing on", 1, SIZE_MAX, run_timing},
+    {"help", "[COMMAND]", "Lists the commands, or explains one.", "", "help set", 0, 1, help_run},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
@@ -356,10 +353,85 @@ const struct command *command_find(const struct word *name)
     return NULL;
 }
 
+const char *const *command_names(void)
+{
+    enum { TABLE_SIZE = sizeof command_table / sizeof command_table[0] };
+    static const char *names[TABLE_SIZE + 2] = {"exit", "quit"};
+    for (size_t i = 0; command_table[i].name != NULL; i++) {
+        names[i + 2] = command_table[i].name;
+    }
+    return names;
+}
+
+int command_report_unknown(const struct shell *shell, const struct word *word)
+{
+    static const struct {
+        const char *elsewhere;
+        const char *here;
+    } known_elsewhere[] = {{"put", "set"},    {"insert", "set"},  {"update", "set"},
+                           {"read", "get"},   {"list", "scan"},   {"ls", "scan"},
+                           {"keys", "scan"},  {"delete", "del"},  {"rm", "del"},
+                           {"remove", "del"}, {"inc", "incr"},    {"add", "incr"},
+                           {"?", "help"},     {"bench", "flood"}, {"time", "timing"}};
+    const char *meant = NULL;
+    for (size_t i = 0; i < sizeof known_elsewhere / sizeof known_elsewhere[0]; i++) {
+        meant = word_is(word, known_elsewhere[i].elsewhere) ? known_elsewhere[i].here : meant;
+    }
+    meant = meant != NULL ? meant : suggest_nearest((const char *)word->bytes, command_names());
+    if (meant == NULL) {
+        return report_usage(shell, word->begin, word->end,
+                            "there is no command \"%s\"; \"help\" lists them", word->bytes);
+    }
+    return report_usage(shell, word->begin, word->end,
+                        "there is no command \"%s\"; did you mean \"%s\"? \"help\" lists them all",
+                        word->bytes, meant);
+}
+
 /* Commands that use the shell's session; the others find their own way to the group. */
 static bool needs_session(const struct command *command)
 {
-    return command->run != run_help && command->run != status_run && command->run != flood_run;
+    return command->run != help_run && command->run != status_run && command->run != flood_run &&
+           command->run != trace_run && command->run != log_level_run && command->run != run_timing;
+}
+
+/* Points at the first argument that is one too many, or behind the last where one is missing. */
+static int report_argument_count(const struct shell *shell, const struct command *command,
+                                 const struct words *words)
+{
+    const bool too_few = words->count - 1 < command->arguments_min;
+    const struct word *last = &words->items[words->count - 1];
+    const struct word *extra = too_few ? last : &words->items[command->arguments_max + 1];
+    const char *hint = "";
+    if (!too_few) {
+        hint = shell->source == SOURCE_ARGUMENTS ? " (options go before the command)"
+                                                 : "; a value with blanks in it goes in quotes";
+    }
+    return report_usage(shell, too_few ? last->end + 1 : extra->begin,
+                        too_few ? last->end + 1 : extra->end, "%s: %s arguments; usage: %s %s%s",
+                        command->name, too_few ? "too few" : "too many", command->name,
+                        command->arguments, hint);
+}
+
+/* With Ctrl-C as a cancelled command rather than the end of the program. */
+static int run_cancellable(struct shell *shell, const struct command *command,
+                           const struct words *words)
+{
+    const bool uses_session = needs_session(command);
+    int code = uses_session ? shell_open(shell) : 0;
+    if (code != 0) {
+        return code;
+    }
+    if (!uses_session && command->run != status_run) {
+        interrupt_suspend(); /* it has ways of its own */
+        code = command->run(shell, words);
+        interrupt_resume();
+        return code;
+    }
+    waiting_begin(&shell->waiting);
+    interrupt_catch();
+    code = command->run(shell, words);
+    interrupt_release();
+    return code;
 }
 
 /* Runs a command whose words are what they mean. */
@@ -368,19 +440,17 @@ static int run_checked(struct shell *shell, const struct command *command,
 {
     const size_t arguments = words->count - 1;
     if (arguments < command->arguments_min || arguments > command->arguments_max) {
-        return report_error(shell, EXIT_USAGE, "usage",
-                            "%s: %s arguments; usage: %s %s (options go before the command)",
-                            command->name,
-                            arguments < command->arguments_min ? "too few" : "too many",
-                            command->name, command->arguments);
+        return report_argument_count(shell, command, words);
     }
-    if (needs_session(command)) {
-        const int code = shell_open(shell);
-        if (code != 0) {
-            return code;
-        }
+    const bool timed = shell->timing && command->run != run_timing;
+    const uint64_t began_ns = clock_monotonic_ns();
+    const int code = run_cancellable(shell, command, words);
+    if (timed) {
+        const uint64_t took_ns = clock_monotonic_ns() - began_ns;
+        (void)fflush(stdout); /* in order, where both go to one place */
+        (void)fprintf(stderr, "(%.2f ms)\n", (double)took_ns / (double)NANOSECONDS_PER_MILLISECOND);
     }
-    return command->run(shell, words);
+    return code;
 }
 
 /* Leaves out the first "--": what follows means itself, as if it were quoted. The bytes stay those
@@ -408,9 +478,7 @@ int command_run(struct shell *shell, const struct words *words)
     }
     const struct command *command = command_find(&words->items[0]);
     if (command == NULL) {
-        return report_error(shell, EXIT_USAGE, "usage",
-                            "there is no command \"%s\"; \"help\" lists them",
-                            words->items[0].bytes);
+        return command_report_unknown(shell, &words->items[0]);
     }
     struct words plain = end_options(words);
     const int code = run_checked(shell, command, &plain);

@@ -6,6 +6,8 @@
 #define VR_CLI_COMMANDS_H
 
 #include "client/cli/options.h"
+#include "client/cli/seen_keys.h"
+#include "client/cli/waiting.h"
 #include "client/cli/words.h"
 #include "client/lib/vr/client.h"
 
@@ -22,6 +24,14 @@ struct shell {
     struct vr_client *client;   /* opened by the first command that needs it */
     struct vr_session *session; /* its only one */
     bool stdin_used;            /* "-" has read it to its end */
+    bool timing;                /* each command's time is told */
+    struct waiting waiting;
+    struct seen_keys *seen; /* for completion; NULL: none is wanted */
+    /* The line that is run, so that errors can point at it; NULL: there is none. */
+    const char *line;
+    size_t line_size;
+    size_t line_number;  /* of a pipe, from 1 */
+    size_t prompt_width; /* of a terminal, left of the line */
 };
 
 struct command {
@@ -44,6 +54,12 @@ extern const struct command command_table[];
 
 /* Runs a command line. Returns an exit code. No words: nothing to do. */
 int command_run(struct shell *shell, const struct words *words);
+
+/* The names of all commands, and of what the REPL alone knows; ends with a NULL. */
+const char *const *command_names(void);
+
+/* Says that there is no such command, and which one may be meant. Returns EXIT_USAGE. */
+int command_report_unknown(const struct shell *shell, const struct word *word);
 
 /* Opens the client unless it is open. Returns 0 or an exit code, having said why. */
 int shell_open(struct shell *shell);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cli/outlook.h"
+#include "client/cli/replica_list.h"
 #include "common/os/clock.h"
 
 const char *health_name(enum health health)
@@ -59,13 +61,25 @@ static uint32_t find_primary(const struct survey *survey)
     return found;
 }
 
-struct tally {
-    uint32_t answered;
-    uint32_t taking_part; /* normal in the primary's view */
-    uint32_t recovering;
-    uint32_t changing; /* in view_change, or normal in an older view */
-    uint64_t view_change_to;
-};
+static uint32_t bit(uint32_t i)
+{
+    return UINT32_C(1) << i;
+}
+
+static bool suspects(const struct survey *survey, uint32_t i)
+{
+    return (survey->targets[i].report.suspect_mask & bit(i)) != 0;
+}
+
+/* Normal in the primary's view, and the two do hear each other: its acks count. */
+static bool takes_part(const struct survey *survey, uint32_t primary, uint32_t i)
+{
+    const struct survey_report *r = &survey->targets[i].report;
+    const struct survey_report *p = &survey->targets[primary].report;
+    return survey->targets[i].answered && r->status == STATUS_NORMAL &&
+           r->view_number == p->view_number && !suspects(survey, i) &&
+           (i == primary || (p->silent_mask & bit(i)) == 0);
+}
 
 static struct tally count(const struct survey *survey, struct health_report *report)
 {
@@ -84,8 +98,8 @@ static struct tally count(const struct survey *survey, struct health_report *rep
         }
         if (r->status == STATUS_RECOVERING) {
             tally.recovering++;
-        } else if (r->status == STATUS_NORMAL && report->primary != UINT32_MAX &&
-                   r->view_number == survey->targets[report->primary].report.view_number) {
+            tally.recovering_mask |= bit(i);
+        } else if (report->primary != UINT32_MAX && takes_part(survey, report->primary, i)) {
             tally.taking_part++;
         } else {
             tally.changing++;
@@ -97,20 +111,95 @@ static struct tally count(const struct survey *survey, struct health_report *rep
     return tally;
 }
 
-/* One part for each replica that does not take part. */
-static void explain_degraded(const struct survey *survey, struct health_report *report)
+/* For how long the primary has not heard a replica, in ms; 0: it does not say. */
+static uint64_t silent_ms(const struct survey *survey, uint32_t primary, uint32_t i)
 {
-    const uint64_t view_number = survey->targets[report->primary].report.view_number;
+    char name[32];
+    (void)snprintf(name, sizeof name, "silent_ms_%" PRIu32, i);
+    const struct survey_report *report = &survey->targets[primary].report;
+    for (uint32_t j = 0; j < report->counter_count; j++) {
+        if (strcmp(report->counters[j].name, name) == 0) {
+            return report->counters[j].value;
+        }
+    }
+    return 0;
+}
+
+static void explain_no_answer(const struct survey *survey, struct health_report *report, uint32_t i)
+{
+    const uint64_t ms = report->primary != UINT32_MAX ? silent_ms(survey, report->primary, i) : 0;
+    if (survey->targets[i].refusal.reason == REFUSED_VERSION) {
+        because(report, "replica %" PRIu32 " speaks another protocol version",
+                member_id(survey, i));
+    } else if (ms > 0) {
+        because(report, "replica %" PRIu32 " silent for %.1f s", member_id(survey, i),
+                (double)ms / 1000.0);
+    } else {
+        because(report, "replica %" PRIu32 " does not answer", member_id(survey, i));
+    }
+}
+
+/* Why a replica that answers does not take part. */
+static void explain_absent(const struct survey *survey, struct health_report *report, uint32_t i)
+{
+    const struct survey_report *r = &survey->targets[i].report;
+    const struct survey_report *p = &survey->targets[report->primary].report;
+    const uint32_t id = member_id(survey, i);
+    if (r->status != STATUS_NORMAL) {
+        because(report, "replica %" PRIu32 " is in status %s", id, vr_status_name(r->status));
+    } else if (r->view_number != p->view_number) {
+        because(report, "replica %" PRIu32 " is still in view %" PRIu64, id,
+                view_within_epoch(r->view_number));
+    } else if (i == report->primary) {
+        because(report, "the primary hears from too few: %" PRIu32 " needed",
+                configuration_quorum(&survey->configuration));
+    } else if (suspects(survey, i)) {
+        because(report, "replica %" PRIu32 " does not hear the primary", id);
+    } else {
+        because(report, "the primary does not hear replica %" PRIu32, id);
+        report->in_doubt = true;
+    }
+}
+
+/* Replicas of other parameters, and parts of a split network, which explains what they report.
+ * Returns those of whom nothing more is to be said. */
+static uint32_t explain_disagreement(const struct survey *survey,
+                                     const struct disagreement *disagreement,
+                                     struct health_report *report)
+{
+    char text[WARNING_SIZE_MAX];
+    uint32_t explained = disagreement->other_configuration;
     for (uint32_t i = 0; i < survey->target_count; i++) {
-        const struct survey_report *r = &survey->targets[i].report;
+        if ((disagreement->other_configuration & bit(i)) != 0) {
+            disagreement_say_configuration(survey, report->primary, i, text, sizeof text);
+            because(report, "%s", text);
+        }
+    }
+    if (disagreement->part_count > 1) {
+        disagreement_say_split(survey, disagreement, text, sizeof text);
+        because(report, "%s", text);
+        report->in_doubt = true;
+        const uint32_t serving =
+            report->primary != UINT32_MAX ? disagreement_part(disagreement, report->primary) : 0;
+        for (uint32_t i = 0; i < disagreement->part_count; i++) {
+            explained |= disagreement->parts[i] != serving ? disagreement->parts[i] : 0;
+        }
+    }
+    return explained;
+}
+
+/* One part for each replica that does not take part, but for those in `explained`. */
+static void explain_degraded(const struct survey *survey, uint32_t explained,
+                             struct health_report *report)
+{
+    for (uint32_t i = 0; i < survey->target_count; i++) {
+        if ((explained & bit(i)) != 0) {
+            continue;
+        }
         if (!survey->targets[i].answered) {
-            because(report, "replica %" PRIu32 " does not answer", member_id(survey, i));
-        } else if (r->status != STATUS_NORMAL) {
-            because(report, "replica %" PRIu32 " is in status %s", member_id(survey, i),
-                    vr_status_name(r->status));
-        } else if (r->view_number != view_number) {
-            because(report, "replica %" PRIu32 " is still in view %" PRIu64, member_id(survey, i),
-                    view_within_epoch(r->view_number));
+            explain_no_answer(survey, report, i);
+        } else if (!takes_part(survey, report->primary, i)) {
+            explain_absent(survey, report, i);
         }
     }
 }
@@ -172,36 +261,63 @@ static uint32_t heard_by_primary(const struct survey *survey, uint32_t primary)
     return heard;
 }
 
+/* It serves unless it says that it does not: a silence that the survey happened to see may be over
+ * before the primary minds. */
+static bool serves(const struct survey *survey, const struct tally *tally, uint32_t primary)
+{
+    const uint32_t quorum = configuration_quorum(&survey->configuration);
+    return !suspects(survey, primary) &&
+           (tally->taking_part >= quorum || heard_by_primary(survey, primary) >= quorum);
+}
+
+static void judge_with_primary(const struct survey *survey, const struct tally *tally,
+                               const struct disagreement *disagreement,
+                               struct health_report *report)
+{
+    const uint32_t quorum = configuration_quorum(&survey->configuration);
+    report->view_number = survey->targets[report->primary].report.view_number;
+    if (tally->taking_part == survey->target_count) {
+        report->health = HEALTH_HEALTHY;
+    } else if (serves(survey, tally, report->primary)) {
+        report->health = HEALTH_DEGRADED;
+    } else {
+        report->health = HEALTH_UNAVAILABLE;
+        because(report, "the primary hears from too few: %" PRIu32 " needed", quorum);
+    }
+    if (report->health != HEALTH_HEALTHY) {
+        uint32_t explained = explain_disagreement(survey, disagreement, report);
+        if (report->health == HEALTH_UNAVAILABLE) {
+            explained |= bit(report->primary);
+        }
+        explain_degraded(survey, explained, report);
+    }
+    if (report->health != HEALTH_UNAVAILABLE && tally->taking_part > quorum) {
+        report->may_fail = tally->taking_part - quorum;
+    }
+}
+
 void health_judge(const struct survey *survey, struct health_report *report)
 {
     memset(report, 0, sizeof *report);
     report->view_number = VIEW_NONE;
     report->primary = UINT32_MAX;
+    struct tally tally = {0};
+    struct disagreement disagreement = {0};
     if (!survey->has_configuration) {
         report->health = HEALTH_UNKNOWN;
         explain_unknown(survey, report);
-        return;
-    }
-    report->primary = find_primary(survey);
-    const struct tally tally = count(survey, report);
-    const uint32_t quorum = configuration_quorum(&survey->configuration);
-    if (report->primary == UINT32_MAX) {
-        report->health = HEALTH_UNAVAILABLE;
-        explain_unavailable(survey, &tally, report);
-        return;
-    }
-    report->view_number = survey->targets[report->primary].report.view_number;
-    if (tally.taking_part == survey->target_count) {
-        report->health = HEALTH_HEALTHY;
-    } else if (tally.taking_part >= quorum || heard_by_primary(survey, report->primary) >= quorum) {
-        report->health = HEALTH_DEGRADED;
-        explain_degraded(survey, report);
     } else {
-        report->health = HEALTH_UNAVAILABLE;
-        because(report, "the primary hears from too few: %" PRIu32 " needed", quorum);
-        explain_degraded(survey, report);
+        report->primary = find_primary(survey);
+        tally = count(survey, report);
+        disagreement_find(survey, report->primary, &disagreement);
+        if (report->primary != UINT32_MAX) {
+            judge_with_primary(survey, &tally, &disagreement, report);
+        } else {
+            report->health = HEALTH_UNAVAILABLE;
+            explain_unavailable(survey, &tally, report);
+            (void)explain_disagreement(survey, &disagreement, report);
+        }
     }
-    if (report->health != HEALTH_UNAVAILABLE && tally.taking_part > quorum) {
-        report->may_fail = tally.taking_part - quorum;
-    }
+    report->warning_count = disagreement_warn(survey, &disagreement, report->warnings);
+    outlook_say(survey, &tally, &disagreement, report);
 }

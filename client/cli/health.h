@@ -4,6 +4,7 @@
 #ifndef VR_CLI_HEALTH_H
 #define VR_CLI_HEALTH_H
 
+#include "client/cli/disagreement.h"
 #include "client/cli/survey.h"
 
 enum health {
@@ -21,6 +22,10 @@ struct health_report {
     uint32_t may_fail;    /* more replicas that may fail before writes stop */
     char reason[1024];    /* "" if healthy */
     bool reason_is_note;  /* the words of the replicas that are recovering */
+    char outlook[256];    /* a sentence: how many more may fail, or what it takes to go on */
+    uint32_t warning_count;
+    char warnings[WARNINGS_MAX][WARNING_SIZE_MAX]; /* what does not make it less healthy */
+    bool in_doubt; /* a silence between replicas that answer decided: look again before believing */
 };
 
 void health_judge(const struct survey *survey, struct health_report *report);

@@ -11,12 +11,13 @@
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/repl.h"
+#include "client/cli/terminal.h"
 #include "common/os/process.h"
 
 static int run(struct shell *shell)
 {
     if (shell->options->command_count == 0) {
-        const bool terminal = isatty(STDIN_FILENO) == 1;
+        const bool terminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
         shell->source = terminal ? SOURCE_TERMINAL : SOURCE_PIPE;
         return terminal ? repl_run_terminal(shell) : repl_run_pipe(shell);
     }
@@ -50,12 +51,18 @@ int main(int argc, char **argv)
         return EXIT_INTERNAL;
     }
     struct options options;
-    const int code = options_parse(argc, argv, &options);
-    if (code != 0) {
-        return code;
+    int code = options_parse(argc, argv, &options);
+    if (code == 0 && options.print_config) {
+        settings_print(&options.settings, stdout);
+    } else if (code == 0) {
+        const bool told = isatty(STDERR_FILENO) == 1 && !options.quiet && !options.json;
+        struct shell shell = {
+            .options = &options,
+            .waiting = {.shown_to_user = told, .in_place = terminal_has_cursor(stderr)},
+        };
+        code = run(&shell);
+        shell_close(&shell);
     }
-    struct shell shell = {.options = &options};
-    const int result = run(&shell);
-    shell_close(&shell);
-    return finish_stdout(result);
+    options_free(&options);
+    return finish_stdout(code);
 }

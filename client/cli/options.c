@@ -1,42 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/options.h"
 
-#include <argp.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/vr/client.h"
+#include "common/base/error_id.h"
 #include "common/base/limits.h"
 #include "common/base/version.h"
 
+/* What --version prints: argp looks for it under this name. */
+extern const char *argp_program_version;
 const char *argp_program_version = "vr-client " VERSION_TEXT;
-
-enum option_key {
-    OPTION_CLUSTER = 'c',
-    OPTION_TIMEOUT = 't',
-    OPTION_QUIET = 'q',
-    OPTION_JSON = 'j',
-    OPTION_KEEP_GOING = 'k',
-    OPTION_DATAGRAM_SIZE = 256,
-};
-
-static const struct argp_option option_table[] = {
-    {"cluster", OPTION_CLUSTER, "LIST", 0,
-     "Where to find the group: host:port,...; default: $VR_CLUSTER, else " CLUSTER_LIST_DEFAULT, 0},
-    {"timeout", OPTION_TIMEOUT, "MS", 0, "How long a command may take, in milliseconds (5000)", 0},
-    {"json", OPTION_JSON, NULL, 0, "One JSON object a line", 0},
-    {"quiet", OPTION_QUIET, NULL, 0, "No ok and no messages: the exit code tells", 0},
-    {"keep-going", OPTION_KEEP_GOING, NULL, 0, "Commands from a pipe: go on after one that failed",
-     0},
-    {"datagram-size", OPTION_DATAGRAM_SIZE, "BYTES", 0,
-     "Largest datagram to send, 512 to 61440; default: what the route carries", 0},
-    {0},
-};
 
 bool option_number(const char *text, uint64_t min, uint64_t max, uint64_t *number)
 {
@@ -53,71 +33,64 @@ bool option_number(const char *text, uint64_t min, uint64_t max, uint64_t *numbe
     return true;
 }
 
-static error_t parse_option(int key, char *argument, struct argp_state *state)
+static const struct settings_about about = {
+    .program = SETTING_CLIENT,
+    .usage_exit = EXIT_USAGE,
+    .arguments = "[COMMAND ARGS...]",
+    .text = "Talks to a viewstamp group. Without COMMAND it reads commands: from a terminal with "
+            "line editing, else one a line.\v"
+            "Commands: get KEY | set KEY VALUE | del KEY | cas KEY OLD NEW | incr KEY [N] | scan "
+            "[PREFIX] [LIMIT] | status | log-level | flood | help [COMMAND]\n\n"
+            "--cluster, --timeout and --datagram-size can also be given in the environment, as "
+            "VR_CLUSTER, VR_TIMEOUT and VR_DATAGRAM_SIZE, and under [client] in the file that "
+            "--config or VR_CONFIG names; a flag goes before the environment, that before the "
+            "file.\n\n"
+            "Exit codes: 0 done; 1 definite failure (key not found, cas mismatch); 2 usage; 4 "
+            "unavailable and surely not executed; 5 outcome unknown; 6 not permitted; 7 wrong "
+            "cluster or version; 70/74/78 internal, I/O, configuration.",
+};
+
+/* A list that a flag names is judged when it is used; one from elsewhere is refused with its place.
+ */
+static void check_cluster(struct settings *settings)
 {
-    struct options *options = state->input;
-    uint64_t number;
-    switch (key) {
-    case OPTION_CLUSTER:
-        options->cluster = argument;
-        return 0;
-    case OPTION_TIMEOUT:
-        if (!option_number(argument, 1, TIMEOUT_MS_MAX, &number)) {
-            argp_error(state, "--timeout %s: not a number of milliseconds from 1 to %d", argument,
-                       TIMEOUT_MS_MAX);
-        } else {
-            options->timeout_ms = (uint32_t)number;
-        }
-        return 0;
-    case OPTION_JSON:
-        options->json = true;
-        return 0;
-    case OPTION_QUIET:
-        options->quiet = true;
-        return 0;
-    case OPTION_KEEP_GOING:
-        options->keep_going = true;
-        return 0;
-    case OPTION_DATAGRAM_SIZE:
-        if (!option_number(argument, DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_LOOPBACK, &number)) {
-            argp_error(state, "--datagram-size %s: not a number from %d to %d", argument,
-                       DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_LOOPBACK);
-        } else {
-            options->datagram_size = (uint32_t)number;
-        }
-        return 0;
-    case ARGP_KEY_ARG:
-        /* From here on everything is the command's own: a value may begin with a dash. */
-        options->command = &state->argv[state->next - 1];
-        options->command_count = (size_t)(state->argc - (state->next - 1));
-        state->next = state->argc;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    const struct setting_value *value = &settings->values[SETTING_CLUSTER];
+    char message[VR_MESSAGE_MAX];
+    if ((value->origin == SETTING_FROM_FILE || value->origin == SETTING_FROM_ENVIRONMENT) &&
+        !cluster_list_check(value->text, message, sizeof message)) {
+        settings_add_problem(settings, SETTING_CLUSTER, message);
     }
+}
+
+static void take(struct options *options)
+{
+    const struct settings *settings = &options->settings;
+    options->cluster = settings_text(settings, SETTING_CLUSTER);
+    options->timeout_ms = (uint32_t)settings_number(settings, SETTING_TIMEOUT);
+    options->datagram_size = (uint32_t)settings_number(settings, SETTING_CLIENT_DATAGRAM_SIZE);
+    options->json = settings_number(settings, SETTING_JSON) != 0;
+    options->quiet = settings_number(settings, SETTING_QUIET) != 0;
+    options->keep_going = settings_number(settings, SETTING_KEEP_GOING) != 0;
+    options->command = settings->rest;
+    options->command_count = settings->rest_count;
 }
 
 int options_parse(int argc, char **argv, struct options *options)
 {
-    static const struct argp argp = {
-        .options = option_table,
-        .parser = parse_option,
-        .args_doc = "[COMMAND ARGS...]",
-        .doc =
-            "Talks to a viewstamp group. Without COMMAND it reads commands: from a terminal with "
-            "line editing, else one a line.\v"
-            "Commands: get KEY | set KEY VALUE | del KEY | cas KEY OLD NEW | incr KEY [N] | scan "
-            "[PREFIX] [LIMIT] | status | flood | help [COMMAND]\n\n"
-            "Exit codes: 0 done; 1 definite failure (key not found, cas mismatch); 2 usage; 4 "
-            "unavailable and surely not executed; 5 outcome unknown; 6 not permitted; 7 wrong "
-            "cluster or version; 70/74/78 internal, I/O, configuration.",
-    };
     memset(options, 0, sizeof *options);
-    options->timeout_ms = VR_TIMEOUT_DEFAULT;
-    const char *from_environment = getenv("VR_CLUSTER");
-    options->cluster = from_environment != NULL && from_environment[0] != '\0'
-                           ? from_environment
-                           : CLUSTER_LIST_DEFAULT;
-    argp_err_exit_status = EXIT_USAGE;
-    return argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, options) == 0 ? 0 : EXIT_USAGE;
+    settings_read(&options->settings, &about, argc, argv); /* exits when a flag is wrong */
+    check_cluster(&options->settings);
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
+    if (settings_complain(&options->settings, stderr, "vr-client: ", suffix)) {
+        return EXIT_CONFIGURATION;
+    }
+    take(options);
+    options->print_config = settings_given(&options->settings, SETTING_CLIENT_PRINT_CONFIG);
+    return 0;
+}
+
+void options_free(struct options *options)
+{
+    settings_free(&options->settings);
 }

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/cli/caret.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/terminal.h"
 
 int report_exit_code(const struct vr_result *result)
 {
@@ -81,6 +83,15 @@ int report_number(const struct shell *shell, const struct vr_result *result)
     return EXIT_DONE;
 }
 
+/* One line; what the user typed may be in it, and must not steer the terminal. */
+static void put_message(const char *message)
+{
+    for (; *message != '\0'; message++) {
+        const unsigned char byte = (unsigned char)*message;
+        (void)fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stderr);
+    }
+}
+
 static void print_failure(const struct shell *shell, const char *outcome, const char *error,
                           const char *message)
 {
@@ -93,8 +104,14 @@ static void print_failure(const struct shell *shell, const char *outcome, const 
         json_print_line(object);
     } else if (!shell->options->quiet) {
         (void)fflush(stdout); /* in order, where both go to one place */
-        (void)fprintf(stderr, "%s%s\n",
-                      shell->source == SOURCE_TERMINAL ? "" : "vr-client: ", message);
+        (void)fputs(terminal_alarm(stderr), stderr);
+        if (shell->source == SOURCE_PIPE && shell->line_number > 0) {
+            (void)fprintf(stderr, "vr-client: line %zu: ", shell->line_number);
+        } else if (shell->source != SOURCE_TERMINAL) {
+            (void)fputs("vr-client: ", stderr);
+        }
+        put_message(message);
+        (void)fprintf(stderr, "%s\n", terminal_plain(stderr));
     }
 }
 
@@ -114,4 +131,33 @@ int report_error(const struct shell *shell, int code, const char *error, const c
     va_end(arguments);
     print_failure(shell, "failed", error, message);
     return code;
+}
+
+static void point_at(const struct shell *shell, size_t begin, size_t end)
+{
+    const struct caret_line where = {
+        .line = shell->line,
+        .size = shell->line_size,
+        .prompt_width = shell->prompt_width,
+        .columns = terminal_columns(stderr),
+    };
+    char *text = caret_text(&where, begin, end);
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "%s%s%s", terminal_alarm(stderr), text, terminal_plain(stderr));
+    free(text);
+}
+
+int report_usage(const struct shell *shell, size_t begin, size_t end, const char *format, ...)
+{
+    char message[VR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    if (shell->source == SOURCE_TERMINAL && shell->line != NULL && !shell->options->json &&
+        !shell->options->quiet) {
+        point_at(shell, begin, end);
+    }
+    print_failure(shell, "failed", "usage", message);
+    return EXIT_USAGE;
 }

@@ -26,4 +26,9 @@ int report_failure(const struct shell *shell, const struct vr_result *result);
 __attribute__((format(printf, 4, 5))) int report_error(const struct shell *shell, int code,
                                                        const char *error, const char *format, ...);
 
+/* The same of a command that is written wrong, exit code EXIT_USAGE: on a terminal a caret points
+ * at the bytes begin to end - 1 of the line. */
+__attribute__((format(printf, 4, 5))) int report_usage(const struct shell *shell, size_t begin,
+                                                       size_t end, const char *format, ...);
+
 #endif

@@ -6,12 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/cli/exit_code.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
+#include "client/cli/screen.h"
+#include "client/cli/status_text.h"
+#include "client/cli/suggest.h"
+#include "client/cli/terminal.h"
 #include "client/lib/cluster_list.h"
 #include "common/os/clock.h"
+
+enum {
+    WATCH_TIMEOUT_MS = 2000,
+    CONFIRM_MS = 200, /* between two looks */
+    INTERVAL_DEFAULT_S = 1,
+    INTERVAL_MAX_S = 3600,
+};
+
+#define INTERVAL_MIN_S 0.1
 
 static int exit_code_of(enum health health)
 {
@@ -26,60 +41,6 @@ static int exit_code_of(enum health health)
         break;
     }
     return EXIT_UNKNOWN;
-}
-
-static const char *role_of(const struct survey *survey, const struct health_report *health,
-                           uint32_t target)
-{
-    if (!survey->targets[target].answered || !survey->has_configuration) {
-        return NULL;
-    }
-    if (survey->configuration.members[target].role == MEMBER_WITNESS) {
-        return "witness";
-    }
-    return target == health->primary ? "primary" : "backup";
-}
-
-/* ---- a replica's row ---- */
-
-enum {
-    EXECUTION_BEHIND_MAX = 1000, /* operations committed and not executed that need no note */
-    COMMIT_WIDTH_MIN = 7,
-};
-
-/* How far what was committed is executed here: witnesses execute nothing. */
-static uint64_t executed_op(const struct survey *survey, uint32_t target)
-{
-    const struct survey_report *report = &survey->targets[target].report;
-    const bool witness = survey->configuration.members[target].role == MEMBER_WITNESS;
-    return witness || report->executed_op > report->commit_number ? report->commit_number
-                                                                  : report->executed_op;
-}
-
-static uint64_t lag_of(const struct survey *survey, const struct health_report *health,
-                       uint32_t target)
-{
-    return health->head_commit - executed_op(survey, target);
-}
-
-struct row_note {
-    char text[STATUS_TEXT_MAX];
-};
-
-/* What the replica says of itself, but for what the summary has said already. */
-static const char *note_of(const struct survey *survey, const struct health_report *health,
-                           uint32_t target, struct row_note *note)
-{
-    const struct survey_report *report = &survey->targets[target].report;
-    if (health->reason_is_note && report->status == STATUS_RECOVERING) {
-        return vr_status_name(STATUS_RECOVERING);
-    }
-    const uint64_t behind = report->commit_number - executed_op(survey, target);
-    if (report->note[0] != '\0' || behind <= EXECUTION_BEHIND_MAX) {
-        return report->note;
-    }
-    (void)snprintf(note->text, sizeof note->text, "executing, %" PRIu64 " behind", behind);
-    return note->text;
 }
 
 /* ---- JSON ---- */
@@ -110,12 +71,12 @@ static void json_replica_answer(json_t *object, const struct survey *survey,
                                 const struct health_report *health, uint32_t target)
 {
     const struct survey_report *report = &survey->targets[target].report;
-    struct row_note note;
+    struct status_note_text note;
     json_set_text(object, "status", vr_status_name(report->status));
     json_set_u64(object, "view", view_within_epoch(report->view_number));
     json_set_u64(object, "op", report->op_number);
     json_set_u64(object, "commit", report->commit_number);
-    json_set_u64(object, "lag", lag_of(survey, health, target));
+    json_set_u64(object, "lag", status_lag(survey, health, target));
     json_set_u64(object, "rtt_us", report->rtt_ns / NANOSECONDS_PER_MICROSECOND);
     json_set_text(object, "durability", durability_name(report->durability));
     json_set_text(object, "version", report->version);
@@ -127,7 +88,7 @@ static void json_replica_answer(json_t *object, const struct survey *survey,
         json_set_u64(counters, report->counters[i].name, report->counters[i].value);
     }
     (void)json_object_set_new(object, "counters", counters);
-    json_set_text(object, "note", note_of(survey, health, target, &note));
+    json_set_text(object, "note", status_note(survey, health, target, &note));
 }
 
 json_t *status_json(const struct survey *survey, const struct health_report *health)
@@ -148,6 +109,12 @@ json_t *status_json(const struct survey *survey, const struct health_report *hea
     json_set_text(object, "health", health_name(health->health));
     json_set_text(object, "reason", health->reason);
     json_set_u64(object, "may_fail", health->may_fail);
+    json_set_text(object, "outlook", health->outlook);
+    json_t *warnings = json_array();
+    for (uint32_t i = 0; i < health->warning_count; i++) {
+        (void)json_array_append_new(warnings, json_string(health->warnings[i]));
+    }
+    (void)json_object_set_new(object, "warnings", warnings);
     json_t *replicas = json_array();
     for (uint32_t i = 0; i < survey->target_count; i++) {
         const struct survey_target *target = &survey->targets[i];
@@ -158,7 +125,7 @@ json_t *status_json(const struct survey *survey, const struct health_report *hea
             json_set_text(replica, "id", NULL);
         }
         json_set_text(replica, "address", target->name);
-        json_set_text(replica, "role", role_of(survey, health, i));
+        json_set_text(replica, "role", status_role(survey, health, i));
         if (target->answered) {
             json_replica_answer(replica, survey, health, i);
         } else {
@@ -170,94 +137,9 @@ json_t *status_json(const struct survey *survey, const struct health_report *hea
     return object;
 }
 
-/* ---- the table ---- */
-
-static void print_summary(const struct survey *survey, const struct health_report *health)
-{
-    static const char *const words[] = {"healthy", "DEGRADED", "UNAVAILABLE", "UNKNOWN"};
-    if (survey->has_configuration) {
-        (void)printf("cluster %016" PRIx64 "  epoch %" PRIu32 "  view %" PRIu64 "  ",
-                     survey->cluster_id, survey->configuration.epoch,
-                     view_within_epoch(health->view_number));
-        if (health->primary != UINT32_MAX) {
-            (void)printf("primary %" PRIu32 " (%s)  ",
-                         survey->configuration.members[health->primary].replica_id,
-                         survey->targets[health->primary].name);
-        } else {
-            (void)printf("no primary  ");
-        }
-        (void)printf("%" PRIu32 " replica%s, f=%" PRIu32 "   ", survey->target_count,
-                     survey->target_count == 1 ? "" : "s",
-                     configuration_faults_max(&survey->configuration));
-    }
-    (void)printf("%s%s%s\n", words[health->health], health->reason[0] != '\0' ? ": " : "",
-                 health->reason);
-}
-
-/* Widths of the columns that grow with what is in them. */
-struct widths {
-    int address;
-    int commit;
-};
-
-static struct widths measure(const struct survey *survey, const struct health_report *health)
-{
-    struct widths widths = {.address = (int)strlen("address"),
-                            .commit = snprintf(NULL, 0, "%" PRIu64, health->head_commit)};
-    widths.commit = widths.commit > COMMIT_WIDTH_MIN ? widths.commit : COMMIT_WIDTH_MIN;
-    for (uint32_t i = 0; i < survey->target_count; i++) {
-        const int length = (int)strlen(survey->targets[i].name);
-        widths.address = length > widths.address ? length : widths.address;
-    }
-    return widths;
-}
-
-static void print_replica(const struct survey *survey, const struct health_report *health,
-                          uint32_t index, const struct widths *widths)
-{
-    const struct survey_target *target = &survey->targets[index];
-    const struct survey_report *report = &target->report;
-    const char *role = role_of(survey, health, index);
-    char id[12] = "?";
-    if (survey->has_configuration) {
-        (void)snprintf(id, sizeof id, "%" PRIu32, survey->configuration.members[index].replica_id);
-    }
-    (void)printf("%2s  %-*s  %-8s ", id, widths->address, target->name, role != NULL ? role : "?");
-    if (!target->answered) {
-        (void)printf("no answer\n");
-        return;
-    }
-    char rtt[32];
-    (void)snprintf(rtt, sizeof rtt, "%.2fms",
-                   (double)report->rtt_ns / (double)NANOSECONDS_PER_MILLISECOND);
-    struct row_note buffer;
-    const char *note = note_of(survey, health, index, &buffer);
-    const bool has_note = note[0] != '\0';
-    (void)printf("%-12s %-9" PRIu64 " %-*" PRIu64 " %5" PRIu64 "  %-7s %*s%s%s\n",
-                 vr_status_name(report->status), report->op_number, widths->commit,
-                 report->commit_number, lag_of(survey, health, index), rtt, has_note ? -10 : 0,
-                 durability_name(report->durability), has_note ? " " : "", note);
-}
-
-static void print_table(const struct survey *survey, const struct health_report *health)
-{
-    const struct widths widths = measure(survey, health);
-    print_summary(survey, health);
-    (void)printf("%3s %-*s  %-8s %-12s %-9s %-*s %5s  %-7s %-10s %s\n", "id", widths.address,
-                 "address", "role", "status", "op", widths.commit, "commit", "lag", "rtt",
-                 "durability", "note");
-    for (uint32_t i = 0; i < survey->target_count; i++) {
-        print_replica(survey, health, i, &widths);
-    }
-    if (health->health == HEALTH_HEALTHY || health->health == HEALTH_DEGRADED) {
-        (void)printf("%" PRIu32 " more replica%s may fail before writes stop.\n", health->may_fail,
-                     health->may_fail == 1 ? "" : "s");
-    }
-}
-
 /* ---- the command ---- */
 
-static int report_refusal(const struct shell *shell, const struct refused *refusal)
+int status_report_refusal(const struct shell *shell, const struct refused *refusal)
 {
     if (refusal->reason == REFUSED_VERSION) {
         return report_error(shell, EXIT_WRONG_GROUP, "wrong_version",
@@ -271,48 +153,188 @@ static int report_refusal(const struct shell *shell, const struct refused *refus
                         refusal->yours, refusal->own, shell->options->cluster);
 }
 
-static int show(const struct shell *shell, const struct survey *survey)
+/* What `status` was asked for. */
+struct asked {
+    struct options options; /* --json is taken after the command, too */
+    struct shell shell;     /* with these options: errors are JSON as well */
+    bool watch;
+    uint64_t interval_ns;
+    struct cluster_list list;
+};
+
+static int show(const struct asked *request, const struct survey *survey,
+                const struct health_report *health, struct screen *screen)
 {
     const enum refused_reason reason = survey->refusal.reason;
     if (reason == REFUSED_CLUSTER || (reason == REFUSED_VERSION && !survey->has_configuration)) {
-        return report_refusal(shell, &survey->refusal);
+        return status_report_refusal(&request->shell, &survey->refusal);
     }
-    struct health_report health;
-    health_judge(survey, &health);
-    if (shell->options->json) {
-        json_print_line(status_json(survey, &health));
+    if (request->options.json) {
+        json_print_line(status_json(survey, health));
     } else {
-        print_table(survey, &health);
+        screen_show(screen, survey, health);
     }
-    return exit_code_of(health.health);
+    return exit_code_of(health->health);
+}
+
+static int run_survey(const struct asked *request, struct survey *survey)
+{
+    /* One that watches would rather see soon that nobody answers. */
+    const uint32_t timeout_ms = request->watch && request->options.timeout_ms > WATCH_TIMEOUT_MS
+                                    ? WATCH_TIMEOUT_MS
+                                    : request->options.timeout_ms;
+    return survey_run(survey, request->list.addresses, request->list.count, timeout_ms,
+                      request->options.datagram_size);
+}
+
+static void pause_for(uint64_t ns)
+{
+    const uint64_t slice_ns = 50 * NANOSECONDS_PER_MILLISECOND; /* soon enough after a Ctrl-C */
+    for (uint64_t left = ns; left > 0 && !interrupt_seen();) {
+        const uint64_t now = left < slice_ns ? left : slice_ns;
+        const struct timespec time = clock_timespec(now);
+        (void)nanosleep(&time, NULL); /* woken early, it is a little early */
+        left -= now;
+    }
+}
+
+/* Keeps of a second look only the silences that the first one has seen, too: on a machine that is
+ * busy, what is late looks silent for a moment. */
+static void confirm_silence(const struct survey *first, struct survey *second)
+{
+    for (uint32_t i = 0; i < second->target_count && i < first->target_count; i++) {
+        if (first->targets[i].answered && second->targets[i].answered) {
+            second->targets[i].report.silent_mask &= first->targets[i].report.silent_mask;
+        }
+    }
+}
+
+/* Asks, twice if in doubt, and judges. Returns 0 or a negative errno; survey_free() in any case. */
+static int look(const struct asked *request, struct survey *survey, struct health_report *health)
+{
+    int error = run_survey(request, survey);
+    health_judge(survey, health);
+    if (error != 0 || !health->in_doubt || interrupt_seen()) {
+        return error;
+    }
+    struct survey *second = must_calloc(1, sizeof *second);
+    pause_for(CONFIRM_MS * NANOSECONDS_PER_MILLISECOND);
+    error = run_survey(request, second);
+    confirm_silence(survey, second);
+    survey_free(survey);
+    *survey = *second;
+    free(second);
+    health_judge(survey, health);
+    return error;
+}
+
+static int look_and_show(const struct asked *request, struct screen *screen)
+{
+    struct survey *survey = must_calloc(1, sizeof *survey);
+    struct health_report *health = must_calloc(1, sizeof *health);
+    const int error = look(request, survey, health);
+    int code;
+    if (interrupt_seen()) {
+        code = request->watch ? EXIT_DONE
+                              : report_error(&request->shell, EXIT_UNKNOWN, "cancelled",
+                                             "cancelled before all replicas answered");
+    } else if (error != 0) {
+        code = report_error(&request->shell, EXIT_INTERNAL, "internal", "cannot open a socket: %s",
+                            strerror(-error));
+    } else {
+        code = show(request, survey, health, screen);
+    }
+    survey_free(survey);
+    free(survey);
+    free(health);
+    return code;
+}
+
+/* Until Ctrl-C, which is how it ends well, or an error. */
+static int watch(const struct asked *request, struct screen *screen)
+{
+    for (;;) {
+        const int code = look_and_show(request, screen);
+        if (interrupt_seen()) {
+            break;
+        }
+        if (code >= EXIT_NOT_PERMITTED || ferror(stdout)) {
+            return code;
+        }
+        pause_for(request->interval_ns);
+        if (interrupt_seen()) {
+            break;
+        }
+    }
+    screen_leave(screen);
+    return EXIT_DONE;
+}
+
+/* ---- options ---- */
+
+static int refuse_option(const struct asked *request, const struct word *word)
+{
+    static const char *const known[] = {"--json", "--watch", "--interval", NULL};
+    const char *meant = suggest_nearest((const char *)word->bytes, known);
+    return report_usage(&request->shell, word->begin, word->end,
+                        "status: \"%s\" is not known%s%s%s; usage: status [--json] [--watch] "
+                        "[--interval SECONDS]",
+                        word->bytes, meant != NULL ? "; did you mean \"" : "",
+                        meant != NULL ? meant : "", meant != NULL ? "\"" : "");
+}
+
+static int parse_interval(struct asked *request, const struct words *words, size_t i)
+{
+    const struct word *word = i < words->count ? &words->items[i] : NULL;
+    char *end = NULL;
+    const double seconds = word != NULL ? strtod((const char *)word->bytes, &end) : 0;
+    if (word == NULL || end == (const char *)word->bytes || *end != '\0' ||
+        !(seconds >= INTERVAL_MIN_S && seconds <= INTERVAL_MAX_S)) {
+        const struct word *at = word != NULL ? word : &words->items[words->count - 1];
+        return report_usage(&request->shell, word != NULL ? at->begin : at->end + 1,
+                            word != NULL ? at->end : at->end + 1,
+                            "status: --interval needs a number of seconds from 0.1 to 3600; "
+                            "example: status --watch --interval 2");
+    }
+    request->interval_ns = (uint64_t)(seconds * (double)NANOSECONDS_PER_SECOND);
+    return 0;
+}
+
+static int parse(struct asked *request, const struct words *words)
+{
+    int code = 0;
+    for (size_t i = 1; i < words->count && code == 0; i++) {
+        const struct word *word = &words->items[i];
+        if (word_is(word, "--json")) {
+            request->options.json = true;
+        } else if (word_is(word, "--watch")) {
+            request->watch = true;
+        } else if (word_is(word, "--interval")) {
+            request->watch = true;
+            code = parse_interval(request, words, ++i);
+        } else {
+            code = refuse_option(request, word);
+        }
+    }
+    return code;
 }
 
 int status_run(struct shell *caller, const struct words *words)
 {
-    /* --json is taken after the command, too, and then errors are JSON as well. */
-    struct options options = *caller->options;
-    const struct shell asked = {.options = &options, .source = caller->source};
-    const struct shell *shell = &asked;
-    for (size_t i = 1; i < words->count; i++) {
-        if (!word_is(&words->items[i], "--json")) {
-            return report_error(shell, EXIT_USAGE, "usage",
-                                "status: \"%s\" is not known; usage: status [--json]",
-                                words->items[i].bytes);
-        }
-        options.json = true;
+    struct asked request = {.options = *caller->options,
+                            .shell = *caller,
+                            .interval_ns = INTERVAL_DEFAULT_S * NANOSECONDS_PER_SECOND};
+    request.shell.options = &request.options;
+    const int code = parse(&request, words);
+    if (code != 0) {
+        return code;
     }
-    struct cluster_list list;
     char message[VR_MESSAGE_MAX];
-    if (!cluster_list_resolve(shell->options->cluster, &list, message, sizeof message)) {
-        return report_error(shell, EXIT_USAGE, "usage", "%s", message);
+    if (!cluster_list_resolve(request.options.cluster, &request.list, message, sizeof message)) {
+        return report_error(&request.shell, EXIT_USAGE, "usage", "%s", message);
     }
-    struct survey *survey = must_calloc(1, sizeof *survey);
-    const int error = survey_run(survey, list.addresses, list.count, shell->options->timeout_ms,
-                                 shell->options->datagram_size);
-    const int code = error == 0 ? show(shell, survey)
-                                : report_error(shell, EXIT_INTERNAL, "internal",
-                                               "cannot open a socket: %s", strerror(-error));
-    survey_free(survey);
-    free(survey);
-    return code;
+    struct screen screen = {.in_place = request.watch && terminal_has_cursor(stdout),
+                            .repeated = request.watch,
+                            .interval_ns = request.interval_ns};
+    return request.watch ? watch(&request, &screen) : look_and_show(&request, &screen);
 }

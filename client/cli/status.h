@@ -13,4 +13,7 @@ int status_run(struct shell *caller, const struct words *words);
 /* What --json prints. */
 json_t *status_json(const struct survey *survey, const struct health_report *health);
 
+/* Says that two clusters, or another version, answer. Returns the exit code. */
+int status_report_refusal(const struct shell *shell, const struct refused *refusal);
+
 #endif

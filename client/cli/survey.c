@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/interrupt.h"
 #include "client/cli/memory.h"
 #include "client/lib/channel.h"
 #include "common/os/clock.h"
@@ -139,6 +140,8 @@ static void copy_report(const struct status_report *from, struct survey_report *
         .digest_op = from->state_digest.op,
         .digest = from->state_digest.value,
         .silent_mask = from->silent_mask,
+        .suspect_mask = from->suspect_mask,
+        .configuration = *from->configuration,
         .counter_count = from->counter_count,
         .counters = must_calloc(from->counter_count, sizeof(struct survey_counter)),
     };
@@ -194,6 +197,15 @@ static void on_challenge(struct surveyor *surveyor, const struct message *messag
     ask(surveyor, target, now_ns);
 }
 
+static void on_refused(struct surveyor *surveyor, const struct message *message)
+{
+    const uint32_t target = find_address(surveyor, &message->address);
+    surveyor->survey->refusal = message->refused;
+    if (target != UINT32_MAX) {
+        surveyor->survey->targets[target].refusal = message->refused;
+    }
+}
+
 static bool heard_cluster(void *context, uint64_t cluster_id)
 {
     struct survey *survey = ((struct surveyor *)context)->survey;
@@ -229,7 +241,7 @@ static void take_message(void *context, const struct message *message, uint64_t 
         on_challenge(surveyor, message, now_ns);
         return;
     case MESSAGE_REFUSED:
-        surveyor->survey->refusal = message->refused;
+        on_refused(surveyor, message);
         return;
     default:
         return;
@@ -277,7 +289,8 @@ static void run(struct surveyor *surveyor, uint64_t deadline_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
     while (now_ns < deadline_ns && now_ns < surveyor->rest_deadline_ns &&
-           surveyor->survey->refusal.reason != REFUSED_CLUSTER && !all_answered(surveyor)) {
+           surveyor->survey->refusal.reason != REFUSED_CLUSTER && !all_answered(surveyor) &&
+           !interrupt_seen()) {
         channel_set_cluster(&surveyor->channel, surveyor->survey->cluster_id);
         ask_who_is_due(surveyor, now_ns);
         channel_flush(&surveyor->channel);

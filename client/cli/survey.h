@@ -29,7 +29,9 @@ struct survey_report {
     uint64_t digest_op;
     struct checksum digest;
     uint32_t silent_mask;
-    uint64_t rtt_ns; /* of the request that was answered */
+    uint32_t suspect_mask;
+    struct configuration configuration; /* as this replica has it (E0) */
+    uint64_t rtt_ns;                    /* of the request that was answered */
     char version[STATUS_TEXT_MAX];
     char note[STATUS_TEXT_MAX];
     uint32_t counter_count;
@@ -41,6 +43,7 @@ struct survey_target {
     char name[HOST_SIZE_MAX + 8]; /* as the configuration writes it, else as numbers */
     bool answered;
     struct survey_report report;
+    struct refused refusal; /* it cannot be understood: another version; reason 0: it can */
 };
 
 struct survey {

@@ -11,6 +11,7 @@ struct parser {
     const char *line;
     size_t size;
     size_t at;
+    bool begun;       /* the end of the line may be the middle of a word */
     struct word word; /* under way */
     size_t capacity;
     const char *error;
@@ -101,7 +102,7 @@ static bool parse_quoted(struct parser *parser)
         }
     }
     if (parser->at == parser->size) {
-        return fail(parser, begin, "a quote that is not closed");
+        return parser->begun || fail(parser, begin, "a quote that is not closed");
     }
     parser->at++;
     return true;
@@ -115,7 +116,7 @@ static bool is_blank(char c)
 /* Stands at the first character of a word. */
 static bool parse_word(struct parser *parser)
 {
-    parser->word = (struct word){.bytes = must_realloc(NULL, 1)};
+    parser->word = (struct word){.bytes = must_realloc(NULL, 1), .begin = parser->at};
     parser->word.bytes[0] = '\0';
     parser->capacity = 1;
     while (parser->at < parser->size && !is_blank(parser->line[parser->at])) {
@@ -136,6 +137,7 @@ static bool parse_word(struct parser *parser)
             return false;
         }
     }
+    parser->word.end = parser->at;
     return true;
 }
 
@@ -145,25 +147,44 @@ static void add_word(struct words *words, struct word word)
     words->items[words->count++] = word;
 }
 
-bool words_parse(const char *line, size_t size, struct words *words)
+/* Up to the end, or to a comment, at which `parser->at` is left. */
+static bool parse_line(struct parser *parser, struct words *words)
 {
     memset(words, 0, sizeof *words);
-    struct parser parser = {.line = line, .size = size};
     for (;;) {
-        while (parser.at < size && is_blank(line[parser.at])) {
-            parser.at++;
+        while (parser->at < parser->size && is_blank(parser->line[parser->at])) {
+            parser->at++;
         }
-        if (parser.at == size || line[parser.at] == '#') {
+        if (parser->at == parser->size || parser->line[parser->at] == '#') {
             return true;
         }
-        if (!parse_word(&parser)) {
+        if (!parse_word(parser)) {
             words_free(words);
-            words->error = parser.error;
-            words->error_at = parser.error_at;
+            words->error = parser->error;
+            words->error_at = parser->error_at;
             return false;
         }
-        add_word(words, parser.word);
+        add_word(words, parser->word);
     }
+}
+
+bool words_parse(const char *line, size_t size, struct words *words)
+{
+    struct parser parser = {.line = line, .size = size};
+    return parse_line(&parser, words);
+}
+
+bool words_parse_begun(const char *line, size_t size, struct words *words)
+{
+    struct parser parser = {.line = line, .size = size, .begun = true};
+    if (!parse_line(&parser, words) || parser.at < size) {
+        return false;
+    }
+    if (words->count == 0 || words->items[words->count - 1].end < size) {
+        uint8_t *bytes = must_calloc(1, 1);
+        add_word(words, (struct word){.bytes = bytes, .begin = size, .end = size});
+    }
+    return true;
 }
 
 void words_from_arguments(char **arguments, size_t count, struct words *words)

@@ -19,7 +19,9 @@
 struct word {
     uint8_t *bytes;
     size_t size;
-    bool quoted; /* any part of it was quoted or escaped */
+    bool quoted;  /* any part of it was quoted or escaped */
+    size_t begin; /* where it stands in the line: bytes begin to end - 1 */
+    size_t end;
 };
 
 struct words {
@@ -34,7 +36,12 @@ struct words {
  * words_free() in any case. */
 bool words_parse(const char *line, size_t size, struct words *words);
 
-/* Words that were split already: the arguments of a program. */
+/* For completion: what is left of the cursor. The last word is the one that the cursor stands at
+ * the end of, perhaps empty, perhaps in a quote that is not closed yet. False if there is nothing
+ * to complete: in a comment, or behind half an escape. words_free() in any case. */
+bool words_parse_begun(const char *line, size_t size, struct words *words);
+
+/* Words that were split already: the arguments of a program. They stand nowhere in a line. */
 void words_from_arguments(char **arguments, size_t count, struct words *words);
 
 void words_free(struct words *words);

@@ -44,6 +44,8 @@ struct vr_client {
 
     pthread_t thread;
     int wake_fd;
+    vr_waiting *waiting; /* NULL: none; never changes */
+    void *waiting_context;
 };
 
 /* ---- the driver's side ---- */
@@ -226,6 +228,8 @@ int vr_client_open(const char *cluster, const struct vr_client_options *options,
                        strerror(-error));
         return error;
     }
+    client->waiting = options != NULL ? options->waiting : NULL;
+    client->waiting_context = options != NULL ? options->waiting_context : NULL;
     *opened = client;
     return 0;
 }
@@ -271,6 +275,11 @@ void vr_client_close(struct vr_client *client)
     free(client);
 }
 
+static uint64_t milliseconds_since(uint64_t since_ns, uint64_t now_ns)
+{
+    return now_ns > since_ns ? (now_ns - since_ns) / NANOSECONDS_PER_MILLISECOND : 0;
+}
+
 void vr_client_info(struct vr_client *client, struct vr_client_info *info)
 {
     memset(info, 0, sizeof *info);
@@ -289,11 +298,19 @@ void vr_client_info(struct vr_client *client, struct vr_client_info *info)
                            net_address_text(&view->targets[i].address, text));
         }
     }
+    info->needed_count =
+        view->configuration != NULL ? configuration_quorum(view->configuration) : 0;
+    const uint64_t now_ns = clock_monotonic_ns();
     if (view->silent_since_ns != 0) {
-        const uint64_t now_ns = clock_monotonic_ns();
-        info->silent_ms = (now_ns - view->silent_since_ns) / NANOSECONDS_PER_MILLISECOND;
+        info->silent_ms = milliseconds_since(view->silent_since_ns, now_ns);
+        info->answering_count = explain_answering(view, view->silent_since_ns);
         explain_silence(view, view->silent_since_ns, now_ns, info->waits_for,
                         sizeof info->waits_for);
+    }
+    if (view->busy_since_ns != 0) {
+        info->busy_ms = milliseconds_since(view->busy_since_ns, now_ns);
+        (void)snprintf(info->busy_reason, sizeof info->busy_reason, "%s",
+                       busy_reason_name(view->busy_reason));
     }
     mutex_unlock(&client->mutex);
 }
@@ -416,19 +433,49 @@ bool vr_poll(struct vr_session *session)
     return ended;
 }
 
+/* One VR_WAITING_MS of waiting, then the owner's word on whether to go on. Returns whether it was
+ * asked. */
+static bool wait_and_ask(struct vr_client *client, struct vr_session *session)
+{
+    const uint64_t until_ns = clock_monotonic_ns() + VR_WAITING_MS * NANOSECONDS_PER_MILLISECOND;
+    while (session->state == SESSION_IN_FLIGHT &&
+           condition_wait_until(&session->ended, &client->mutex, until_ns)) {
+    }
+    if (session->state != SESSION_IN_FLIGHT) {
+        return false;
+    }
+    mutex_unlock(&client->mutex);
+    const bool go_on = client->waiting(client->waiting_context, NULL);
+    mutex_lock(&client->mutex);
+    if (!go_on) {
+        const uint64_t now_ns = clock_monotonic_ns();
+        driver_cancel(&client->driver, session->index, now_ns);
+        driver_flush(&client->driver, now_ns);
+    }
+    return true;
+}
+
 enum vr_outcome vr_wait(struct vr_session *session, struct vr_result *result)
 {
     struct vr_client *client = session->client;
+    bool asked = false;
     mutex_lock(&client->mutex);
     INVARIANT(session->state != SESSION_READY);
     INVARIANT(session->callback == NULL);
     while (session->state == SESSION_IN_FLIGHT) {
-        condition_wait(&session->ended, &client->mutex);
+        if (client->waiting != NULL) {
+            asked = wait_and_ask(client, session) || asked;
+        } else {
+            condition_wait(&session->ended, &client->mutex);
+        }
     }
     *result = session->result;
     memset(&session->result, 0, sizeof session->result);
     session->state = SESSION_READY;
     mutex_unlock(&client->mutex);
+    if (asked) {
+        (void)client->waiting(client->waiting_context, result); /* there is nothing to cancel */
+    }
     return result->outcome;
 }
 

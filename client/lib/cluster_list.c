@@ -38,11 +38,15 @@ static bool find_range(const char *item, unsigned long *first, unsigned long *la
     return *end == '\0';
 }
 
+/* `list` is NULL when nothing is to be looked up. */
 static bool add_endpoint(const char *text, struct cluster_list *list, struct endpoint_error *error)
 {
     struct endpoint endpoint;
     if (!endpoint_parse(text, &endpoint, error)) {
         return false;
+    }
+    if (list == NULL) {
+        return true;
     }
     if (list->count == PROXY_SEEDS_MAX) {
         (void)snprintf(error->text, sizeof error->text, "more than %d addresses", PROXY_SEEDS_MAX);
@@ -81,25 +85,46 @@ static bool add_item(const char *item, struct cluster_list *list, struct endpoin
     return true;
 }
 
-bool cluster_list_resolve(const char *text, struct cluster_list *list, char *message,
-                          size_t message_size)
+static bool add_all(const char *text, struct cluster_list *list, struct endpoint_error *error)
 {
-    struct endpoint_error error = {.text = "it is empty"};
-    memset(list, 0, sizeof *list);
     char *copy = strdup(text);
     bool good = copy != NULL;
     char *rest = copy;
     char *item;
     while (good && (item = strsep(&rest, ",")) != NULL) {
-        good = add_item(item, list, &error);
+        good = add_item(item, list, error);
     }
     free(copy);
-    if (good && list->count > 0) {
-        return true;
-    }
+    return good;
+}
+
+static void explain(const char *text, const struct endpoint_error *error, char *message,
+                    size_t message_size)
+{
     (void)snprintf(
         message, message_size,
         "\"%s\" is no list of addresses: %s; write host:port,... as in " CLUSTER_LIST_DEFAULT, text,
-        error.text);
+        error->text);
+}
+
+bool cluster_list_resolve(const char *text, struct cluster_list *list, char *message,
+                          size_t message_size)
+{
+    struct endpoint_error error = {.text = "it is empty"};
+    memset(list, 0, sizeof *list);
+    if (add_all(text, list, &error) && list->count > 0) {
+        return true;
+    }
+    explain(text, &error, message, message_size);
+    return false;
+}
+
+bool cluster_list_check(const char *text, char *message, size_t message_size)
+{
+    struct endpoint_error error = {.text = "it is empty"};
+    if (add_all(text, NULL, &error)) {
+        return true;
+    }
+    explain(text, &error, message, message_size);
     return false;
 }

@@ -18,4 +18,7 @@ struct cluster_list {
 bool cluster_list_resolve(const char *text, struct cluster_list *list, char *message,
                           size_t message_size);
 
+/* The same without looking names up: whether `text` is such a list. */
+bool cluster_list_check(const char *text, char *message, size_t message_size);
+
 #endif

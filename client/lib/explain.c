@@ -62,7 +62,7 @@ static bool answered_since(const struct proxy_view *view, uint32_t target, uint6
     return view->targets[target].heard_ns != 0 && view->targets[target].heard_ns >= since_ns;
 }
 
-static uint32_t count_answered(const struct proxy_view *view, uint64_t since_ns)
+uint32_t explain_answering(const struct proxy_view *view, uint64_t since_ns)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < view->target_count; i++) {
@@ -145,7 +145,7 @@ static void add_silence(struct text *text, const struct proxy_view *view, uint64
                         uint64_t now_ns)
 {
     const double waited = seconds_since(since_ns, now_ns);
-    const uint32_t answered = count_answered(view, since_ns);
+    const uint32_t answered = explain_answering(view, since_ns);
     if (answered == 0) {
         add(text, "no replica answers: ");
         add_asked(text, view);
@@ -217,8 +217,8 @@ void explain_failure(const struct proxy_view *view, const struct explain_request
             seconds_since(request->submitted_ns, request->now_ns));
         break;
     case PROXY_ERROR_SESSION_EXPIRED:
-        add(&out, "the session was evicted while the request was under way: more sessions are open "
-                  "than the cluster keeps");
+        add(&out, "the session was evicted, before the request or after a first copy of it was "
+                  "executed: more sessions are open than the cluster keeps");
         break;
     case PROXY_ERROR_PAYLOAD_MISMATCH:
         add(&out, "the request's number was used for another request: do two processes share this "
@@ -236,6 +236,7 @@ void explain_failure(const struct proxy_view *view, const struct explain_request
         break;
     }
     add(&out, "%s",
-        request->outcome == PROXY_UNKNOWN ? "; it may have been executed, or may yet be"
-                                          : "; it was not executed");
+        request->outcome == PROXY_UNKNOWN
+            ? "; outcome unknown: it may have been executed, or may yet be"
+            : "; it was not executed");
 }

@@ -22,6 +22,9 @@ void explain_failure(const struct proxy_view *view, const struct explain_request
 void explain_silence(const struct proxy_view *view, uint64_t since_ns, uint64_t now_ns, char *text,
                      size_t text_size);
 
+/* How many replicas were heard from since then. */
+uint32_t explain_answering(const struct proxy_view *view, uint64_t since_ns);
+
 /* A number with thousands separators: "1,048,576". */
 enum { GROUPED_MAX = 28 };
 const char *explain_grouped(uint64_t number, char text[GROUPED_MAX]);

@@ -92,17 +92,17 @@ static void on_registered(struct proxy *proxy, struct session *session, const st
     request_begin(proxy, session, now_ns);
 }
 
-/* C4: evicted. Sent once, it met an unknown session and was not executed; sent more often, an
- * earlier copy may have been executed before the eviction. */
+/* C4: evicted. That this copy met an unknown session says nothing of the others, and there may be
+ * others even if it was sent once: the network makes copies, too. One that came earlier may have
+ * been executed before the eviction, its reply lost. */
 static void on_session_expired(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
     session->expired_number = session->number;
     session->number = 0;
-    if (session->sent_count > 1 && !session->is_read) {
+    if (request_outcome_unanswered(session) == PROXY_UNKNOWN) {
         request_complete(proxy, session, PROXY_UNKNOWN, PROXY_ERROR_SESSION_EXPIRED);
         return;
     }
-    session->operation_sent = false;
     session->retries++;
     request_begin(proxy, session, now_ns);
 }
@@ -166,6 +166,7 @@ static void on_reply(struct proxy *proxy, const struct message *message, uint32_
         return;
     }
     struct session *session = session_at(proxy, index);
+    proxy->group.view.busy_since_ns = 0;
     request_measure_rtt(proxy, session, now_ns);
     /* Answered: it must not be sent again with the others when the view is learned. */
     session_move(&proxy->table, index, LIST_NONE);
@@ -224,6 +225,9 @@ static void on_busy(struct proxy *proxy, const struct message *message, uint32_t
         return;
     }
     proxy->group.view.busy_reason = busy->reason;
+    if (proxy->group.view.busy_since_ns == 0) {
+        proxy->group.view.busy_since_ns = now_ns;
+    }
     session->last_was_busy = true;
     session->rtt_valid = false;
     session->backing_off = true;

@@ -267,7 +267,6 @@ static bool take_request(struct proxy *proxy, struct proxy_output *output)
     session->tried_mask |= 1u << target;
     if (session->state == SESSION_REQUESTING) {
         session->operation_sent = true;
-        session->sent_count++;
     }
     if (session->send_mask == 0) {
         if (session->state == SESSION_CLOSING) {

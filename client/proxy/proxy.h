@@ -150,6 +150,7 @@ struct proxy_view {
     uint64_t silent_since_ns;     /* a session probes since then (C5); 0: the group answers */
     uint64_t rtt_ns;              /* of a request, smoothed; 0: not measured yet */
     enum busy_reason busy_reason; /* of the last Busy; 0 none */
+    uint64_t busy_since_ns;       /* nothing but Busy was answered since then; 0: not so */
     struct refused refusal;       /* of the last Refused; reason 0 none */
 };
 const struct proxy_view *proxy_view(const struct proxy *proxy);

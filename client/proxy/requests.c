@@ -178,6 +178,7 @@ void request_complete(struct proxy *proxy, struct session *session, enum proxy_o
                       enum proxy_error error)
 {
     INVARIANT(in_flight(session));
+    proxy->group.view.busy_since_ns = 0;
     session->outcome = outcome;
     session->error = error;
     session->view_number = proxy->group.view.view_number;
@@ -230,7 +231,6 @@ void request_give_up_all(struct proxy *proxy, enum proxy_error error)
 
 void request_begin(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
-    session->sent_count = 0;
     if (session->number == 0) {
         session->state = SESSION_REGISTERING;
     } else {

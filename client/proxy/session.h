@@ -50,7 +50,6 @@ struct session {
     size_t operation_size;
     bool is_read;
     bool operation_sent; /* ever, in any session: from then on silence proves nothing (C5) */
-    uint32_t sent_count; /* datagrams that carried it, in this session (C4) */
     uint32_t attempts;   /* rounds of sending since routing last began anew */
     uint32_t retries;    /* rounds beyond the first, in all */
     bool backing_off;    /* the primary said Busy: its timer sends to the primary alone */

@@ -95,7 +95,7 @@ const char *configuration_reject(const struct configuration *c)
     if (p->operation_size_max == 0 || p->operation_size_max > OPERATION_SIZE_MAX) {
         return "operation_size_max is out of range";
     }
-    if (p->reply_stored_max > REPLY_STORED_MAX) {
+    if (p->reply_stored_max < REPLY_STORED_MIN || p->reply_stored_max > REPLY_STORED_MAX) {
         return "reply_stored_max is out of range";
     }
     return NULL;

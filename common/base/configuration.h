@@ -24,13 +24,6 @@ struct member {
     uint16_t peer_port;       /* replicas */
 };
 
-/* E0: written by init, never a flag of one server. */
-struct cluster_parameters {
-    uint32_t sessions_max;       /* sessions, then the one idle longest is evicted (C4) */
-    uint32_t operation_size_max; /* bytes of one operation */
-    uint32_t reply_stored_max;   /* bytes of a result that the client table keeps (C3) */
-};
-
 struct configuration {
     uint64_t cluster_id; /* random, never 0 */
     uint32_t epoch;      /* EPOCH_FIRST after init */
@@ -38,8 +31,6 @@ struct configuration {
     struct member members[REPLICAS_MAX]; /* in configuration order; unused ones are zero */
     struct cluster_parameters parameters;
 };
-
-struct cluster_parameters cluster_parameters_default(void);
 
 /* Why a configuration is refused, in words, or NULL if it is valid. */
 const char *configuration_reject(const struct configuration *configuration);

@@ -18,7 +18,8 @@ enum {
     OPERATION_SIZE_MAX = KEY_SIZE_MAX + VALUE_SIZE_MAX + OPERATION_OVERHEAD_MAX,
     RESULT_SIZE_MAX = OPERATION_SIZE_MAX,
     REPLY_STORED_MAX = 1024, /* largest result that the client table keeps (C3) */
-    ENTRY_HEADER_SIZE = 64,  /* entry.h: the fixed part of an entry's one byte form */
+    REPLY_STORED_MIN = 64,  /* a group keeps at least results of this size: writes have no larger */
+    ENTRY_HEADER_SIZE = 64, /* entry.h: the fixed part of an entry's one byte form */
     ENTRY_SIZE_MAX = ENTRY_HEADER_SIZE + OPERATION_SIZE_MAX,
 
     /* Datagrams (M1, M2). */
@@ -52,6 +53,14 @@ enum {
     SESSIONS_MAX = 1024 * 1024, /* what a cluster may be initialised with */
     SESSIONS_DEFAULT = 16384,   /* and is, unless told otherwise */
 
+    /* What a replica remembers of the messages it sent and received (M8), in events. */
+    TRACE_OPERATIONS_MAX = 16384, /* requests and their way through the group */
+    TRACE_CHANGES_MAX = 4096,     /* view changes, recovery, status: these stay longest */
+    TRACE_REPEATS_MAX = 4096,     /* what says nothing new: idle heartbeats */
+    TRACE_EVENTS_MAX = 256,       /* events in one TraceReport */
+    TRACE_REPORT_EVENTS_SIZE_MAX = 16 * 1024,
+    TRACE_REPORTS_PER_SECOND = 400, /* that a replica answers, and at once after a pause */
+
     /* One event's outputs (server/vr/vr.h). */
     VR_OUTPUTS_MAX = 64,
 };
@@ -62,6 +71,10 @@ enum {
 _Static_assert(PIPELINE_MAX + REQUEST_QUEUE_MAX + EXECUTE_LAG_MAX <= IN_FLIGHT_MAX,
                "every entry above executed_op has a slot in the ring of requests in flight");
 _Static_assert((IN_FLIGHT_MAX & (IN_FLIGHT_MAX - 1)) == 0, "the ring is indexed by a mask");
+_Static_assert((TRACE_OPERATIONS_MAX & (TRACE_OPERATIONS_MAX - 1)) == 0 &&
+                   (TRACE_CHANGES_MAX & (TRACE_CHANGES_MAX - 1)) == 0 &&
+                   (TRACE_REPEATS_MAX & (TRACE_REPEATS_MAX - 1)) == 0,
+               "the rings of events are indexed by masks");
 _Static_assert(DATAGRAM_SIZE_LOOPBACK <= DATAGRAM_SIZE_MAX, "loopback datagrams are UDP datagrams");
 _Static_assert(2 * ENTRY_SIZE_MAX <= PIPELINE_BYTES_MAX,
                "the largest entry never waits for itself");

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "common/base/trace_event.h"
+
 const char *message_type_name(enum message_type type)
 {
     switch (type) {
@@ -14,6 +16,10 @@ const char *message_type_name(enum message_type type)
         return "Request";
     case MESSAGE_STATUS_REQUEST:
         return "StatusRequest";
+    case MESSAGE_TRACE_REQUEST:
+        return "TraceRequest";
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        return "LogLevelRequest";
     case MESSAGE_REPLY:
         return "Reply";
     case MESSAGE_NOT_PRIMARY:
@@ -26,6 +32,10 @@ const char *message_type_name(enum message_type type)
         return "Refused";
     case MESSAGE_STATUS:
         return "Status";
+    case MESSAGE_TRACE_REPORT:
+        return "TraceReport";
+    case MESSAGE_LOG_LEVEL_REPORT:
+        return "LogLevelReport";
     case MESSAGE_PREPARE:
         return "Prepare";
     case MESSAGE_PREPARE_OK:
@@ -225,6 +235,36 @@ static bool status_report_valid(const struct status_report *m)
            text_valid(m->version, 0) && text_valid(m->note, 0) && counters_valid(m);
 }
 
+static bool log_level_report_valid(const struct log_level_report *m)
+{
+    return m->replica_id != REPLICA_NONE && m->outcome >= LOG_LEVELS_TOLD &&
+           m->outcome <= LOG_LEVELS_UNKNOWN && text_valid(m->levels, 1);
+}
+
+static bool trace_request_valid(const struct trace_request *m)
+{
+    return m->lane < TRACE_LANE_COUNT && m->events_max <= TRACE_EVENTS_MAX;
+}
+
+static bool trace_report_valid(const struct trace_report *m)
+{
+    if (m->replica_id == REPLICA_NONE || m->lane >= TRACE_LANE_COUNT ||
+        !view_valid(m->view_number) || !vr_status_valid(m->status) ||
+        m->oldest_event > m->next_event || m->event_count > TRACE_EVENTS_MAX ||
+        m->first_event < m->oldest_event || m->first_event > m->next_event ||
+        m->event_count > m->next_event - m->first_event ||
+        (m->event_count > 0 && m->events == NULL)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < m->event_count; i++) {
+        struct trace_event event;
+        if (!trace_event_decode(m->events + (size_t)i * TRACE_EVENT_SIZE, &event)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* commit_number may lie anywhere: a Prepare that is sent again carries the newest. */
 static bool prepare_valid(const struct prepare *m)
 {
@@ -297,6 +337,8 @@ static bool body_valid(const struct message *m)
         return request_valid(&m->request);
     case MESSAGE_STATUS_REQUEST:
         return m->status_request.padding_size <= STATUS_PADDING_MAX;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        return text_valid(m->log_level_request.levels, 0);
     case MESSAGE_REPLY:
         return reply_valid(&m->reply);
     case MESSAGE_NOT_PRIMARY:
@@ -309,6 +351,12 @@ static bool body_valid(const struct message *m)
         return refused_valid(&m->refused);
     case MESSAGE_STATUS:
         return status_report_valid(m->status);
+    case MESSAGE_TRACE_REQUEST:
+        return trace_request_valid(&m->trace_request);
+    case MESSAGE_TRACE_REPORT:
+        return trace_report_valid(&m->trace_report);
+    case MESSAGE_LOG_LEVEL_REPORT:
+        return log_level_report_valid(&m->log_level_report);
     case MESSAGE_PREPARE:
         return prepare_valid(&m->prepare);
     case MESSAGE_PREPARE_OK:

@@ -19,6 +19,8 @@ enum message_type {
     /* client -> replica */
     MESSAGE_REQUEST = 1,
     MESSAGE_STATUS_REQUEST = 2,
+    MESSAGE_TRACE_REQUEST = 3,
+    MESSAGE_LOG_LEVEL_REQUEST = 4,
     /* replica -> client */
     MESSAGE_REPLY = 10,
     MESSAGE_NOT_PRIMARY = 11,
@@ -26,6 +28,8 @@ enum message_type {
     MESSAGE_CHALLENGE = 13,
     MESSAGE_REFUSED = 14, /* also replica -> replica */
     MESSAGE_STATUS = 15,
+    MESSAGE_TRACE_REPORT = 16,
+    MESSAGE_LOG_LEVEL_REPORT = 17,
     /* replica -> replica: normal operation */
     MESSAGE_PREPARE = 20,
     MESSAGE_PREPARE_OK = 21,
@@ -143,6 +147,30 @@ struct status_request {
     uint32_t padding_size; /* <= STATUS_PADDING_MAX */
 };
 
+/* M8. Events of one lane (enum trace_lane), from from_event on. */
+struct trace_request {
+    uint64_t nonce;
+    uint32_t lane;
+    uint32_t events_max; /* 0 to TRACE_EVENTS_MAX; 0 asks for clock and numbers alone */
+    uint64_t from_event; /* in the lane; the first is 0 */
+};
+
+/* M8. What was asked for, or the oldest there is where that is gone. */
+struct trace_report {
+    uint64_t nonce;
+    uint32_t replica_id;
+    uint32_t lane;
+    uint64_t now_ns;  /* the replica's monotonic clock, whose time events have */
+    uint64_t wall_ns; /* and its wall clock, at the same moment */
+    uint64_t view_number;
+    enum vr_status status;
+    uint64_t oldest_event; /* in the lane: those from here to next_event - 1 are kept */
+    uint64_t next_event;
+    uint64_t first_event;  /* of `events`, which run on without a gap */
+    uint32_t event_count;  /* <= TRACE_EVENTS_MAX */
+    const uint8_t *events; /* event_count events in their byte form (trace_event.h) */
+};
+
 /* N3. `entries` are entry_count entries in their byte form, one behind the other. */
 struct prepare {
     uint64_t view_number;
@@ -182,11 +210,14 @@ struct start_view_change {
     uint64_t view_number;
 };
 
-/* V4. synced_op: how far primary(view_number)'s log sync has come, 0 if none runs (V12). */
+/* V4. synced_op: how far primary(view_number)'s log sync has come, 0 if none runs (V12).
+ * primary_identity: of the data directory that the sender takes for that primary's; 0: it has met
+ * none (D10). */
 struct do_view_change {
     uint64_t view_number;
     struct log_descriptor log;
     uint64_t synced_op;
+    uint64_t primary_identity;
     uint64_t faulty_from;          /* D5: the sender had the entries from here to log.op_number, but
                                       its disk has lost them; 0: it has them all */
     struct checksum held_checksum; /* at faulty_from - 1, if there are faulty ones */
@@ -279,14 +310,35 @@ struct status_report {
         uint64_t op;
         struct checksum value;
     } state_digest;
-    uint32_t silent_mask;  /* bit i: member i was not heard for a view_change_timeout */
-    uint32_t bound_mask;   /* bit i: member i's identity is known here (D10) */
-    uint32_t suspect_mask; /* bit i: member i voted for a later view lately */
-    const char *version;   /* NUL-terminated */
-    const char *note;      /* "" or what a person should know */
+    uint32_t silent_mask; /* bit i: member i was not heard for a view_change_timeout */
+    uint32_t bound_mask;  /* bit i: member i's identity is known here (D10) */
+    uint32_t
+        suspect_mask; /* bit i: member i voted for a later view lately; the own one: it suspects */
+    const char *version; /* NUL-terminated */
+    const char *note;    /* "" or what a person should know */
     const struct configuration *configuration;
     uint32_t counter_count;
     const struct status_counter *counters;
+};
+
+/* M7: levels as log_levels_parse() reads them; "" only asks. */
+struct log_level_request {
+    uint64_t nonce;
+    const char *levels; /* NUL-terminated, < STATUS_TEXT_MAX bytes */
+};
+
+enum log_level_outcome {
+    LOG_LEVELS_TOLD = 1, /* nothing was to be changed */
+    LOG_LEVELS_CHANGED = 2,
+    LOG_LEVELS_NOT_PERMITTED = 3, /* not from where the request came */
+    LOG_LEVELS_UNKNOWN = 4,       /* no levels that this replica knows */
+};
+
+struct log_level_report {
+    uint64_t nonce;
+    uint32_t replica_id;
+    enum log_level_outcome outcome;
+    const char *levels; /* that hold now; as above */
 };
 
 /* The envelope: who said it, from the datagram's header, and what. */
@@ -306,6 +358,10 @@ struct message {
         struct challenge challenge;
         struct status_request status_request;
         const struct status_report *status;
+        struct trace_request trace_request;
+        struct trace_report trace_report;
+        struct log_level_request log_level_request;
+        struct log_level_report log_level_report;
         struct prepare prepare;
         struct prepare_ok prepare_ok;
         struct commit commit;

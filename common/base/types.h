@@ -3,15 +3,7 @@
 #ifndef VR_BASE_TYPES_H
 #define VR_BASE_TYPES_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-/* A 128-bit XXH3 digest: of an entry and everything before it (entry.h), of state, of bytes. */
-struct checksum {
-    uint64_t low;
-    uint64_t high;
-};
+#include "common/base/public.h"
 
 static inline bool checksum_equal(struct checksum a, struct checksum b)
 {
@@ -28,16 +20,6 @@ static inline bool client_id_equal(struct client_id a, struct client_id b)
 {
     return a.low == b.low && a.high == b.high;
 }
-
-/* Where a datagram comes from or goes to. Opaque to pure code, which keeps and compares it; IPv4 is
- * held as an IPv4-mapped IPv6 address, so one form names one place. All zero is "unknown". */
-struct net_address {
-    uint8_t ip[16];    /* network byte order */
-    uint16_t port;     /* host byte order; 0 in an unknown address */
-    uint16_t local;    /* which own address it came to, for the answer to leave from; 0 any; the
-                          socket's own numbering, not compared */
-    uint32_t scope_id; /* of a link-local IPv6 address, else 0 */
-};
 
 static inline bool net_address_equal(const struct net_address *a, const struct net_address *b)
 {
@@ -85,13 +67,6 @@ enum vr_status {
 };
 
 const char *vr_status_name(enum vr_status status);
-
-/* How much of the log is on disk before it counts (section 7). */
-enum durability {
-    DURABILITY_MEMORY = 1, /* D3 */
-    DURABILITY_ASYNC = 2,  /* D2 */
-    DURABILITY_SYNC = 3,   /* D1 */
-};
 
 const char *durability_name(enum durability durability);
 

@@ -17,9 +17,10 @@ _Noreturn void invariant_failed(const char *condition, const char *file, int lin
                                 const char *function)
 {
     char text[INVARIANT_LINE_MAX];
-    const int length = snprintf(
-        text, sizeof text, "INVARIANT failed: %s, in %s at %s:%d. This is a bug in viewstamp.\n",
-        condition, function, file, line);
+    const int length =
+        snprintf(text, sizeof text,
+                 "INVARIANT failed: %s, in %s at %s:%d. This is a bug in viewstamp. [%s]\n",
+                 condition, function, file, line, error_entry(ERROR_INVARIANT)->id);
     logger_flush(INVARIANT_FLUSH_MS);
     if (length > 0) {
         const size_t size = (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;

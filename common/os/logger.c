@@ -12,19 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/base/invariant.h"
 #include "common/os/clock.h"
 #include "common/os/thread.h"
 
 enum { LOGGER_STOP_MS = 300 };
-
-struct log_line {
-    uint64_t wall_ns;
-    enum log_level level;
-    char text[LOG_LINE_MAX]; /* no newline, NUL-terminated */
-};
+#define REPLICA_UNKNOWN UINT64_MAX
 
 static struct {
     pthread_mutex_t mutex;
@@ -40,40 +35,61 @@ static struct {
     pthread_t thread;
 } logger = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
-static atomic_int logger_level = LOG_LEVEL_INFO;
+/* Each read by itself: a line between two changes of several levels is no harm. */
+static atomic_int logger_level[LOG_SUBSYSTEM_COUNT] = {
+    LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
+};
+_Static_assert(LOG_SUBSYSTEM_COUNT == 6, "every subsystem begins at info");
+static atomic_uint_least64_t logger_replica = REPLICA_UNKNOWN;
+static atomic_int logger_form = LOG_FORMAT_TEXT;
 static atomic_uint_least64_t logger_lost_total;
 
-static const char *const level_names[] = {
-    [LOG_LEVEL_ERROR] = "error",
-    [LOG_LEVEL_WARNING] = "warning",
-    [LOG_LEVEL_INFO] = "info",
-    [LOG_LEVEL_DEBUG] = "debug",
-};
-
-const char *log_level_name(enum log_level level)
+static void set_levels(const struct log_levels *levels)
 {
-    return level_names[level];
-}
-
-bool log_level_parse(const char *name, enum log_level *level)
-{
-    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
-        if (strcmp(name, level_names[i]) == 0) {
-            *level = (enum log_level)i;
-            return true;
-        }
+    for (size_t i = 0; i < LOG_SUBSYSTEM_COUNT; i++) {
+        atomic_store_explicit(&logger_level[i], (int)levels->of[i], memory_order_relaxed);
     }
-    return false;
 }
 
 void logger_set_level(enum log_level level)
 {
-    atomic_store_explicit(&logger_level, (int)level, memory_order_relaxed);
+    const struct log_levels levels = log_levels_all(level);
+    set_levels(&levels);
 }
 
-bool logger_enabled(enum log_level level)
+void logger_levels(struct log_levels *levels)
 {
-    return (int)level <= atomic_load_explicit(&logger_level, memory_order_relaxed);
+    for (size_t i = 0; i < LOG_SUBSYSTEM_COUNT; i++) {
+        levels->of[i] =
+            (enum log_level)atomic_load_explicit(&logger_level[i], memory_order_relaxed);
+    }
+}
+
+bool logger_change_levels(const char *text, struct log_levels *levels)
+{
+    mutex_lock(&logger.mutex); /* so that of two changes none undoes the other */
+    logger_levels(levels);
+    const bool changed = log_levels_parse(text, levels);
+    if (changed) {
+        set_levels(levels);
+    }
+    mutex_unlock(&logger.mutex);
+    return changed;
+}
+
+void logger_set_replica(uint32_t replica_id)
+{
+    atomic_store_explicit(&logger_replica, replica_id, memory_order_relaxed);
+}
+
+enum log_format logger_format(void)
+{
+    return (enum log_format)atomic_load_explicit(&logger_form, memory_order_relaxed);
+}
+
+bool logger_enabled(enum log_level level, enum log_subsystem subsystem)
+{
+    return (int)level <= atomic_load_explicit(&logger_level[subsystem], memory_order_relaxed);
 }
 
 uint64_t logger_lost_count(void)
@@ -96,33 +112,11 @@ static void write_all(int fd, const char *bytes, size_t size)
     }
 }
 
-/* "2026-01-31T12:00:00.123456Z info    text\n" */
 static void write_line(int fd, const struct log_line *line)
 {
-    enum { STAMP_MAX = 64 };
-    const time_t seconds = (time_t)(line->wall_ns / NANOSECONDS_PER_SECOND);
-    const uint64_t micros = line->wall_ns % NANOSECONDS_PER_SECOND / NANOSECONDS_PER_MICROSECOND;
-    struct tm parts;
-    (void)gmtime_r(&seconds, &parts); /* fails for years beyond 2^31 only */
-    char stamp[STAMP_MAX];
-    (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
-    char text[LOG_LINE_MAX + 2 * STAMP_MAX];
-    const int length = snprintf(text, sizeof text, "%s.%06" PRIu64 "Z %-7s %s\n", stamp, micros,
-                                log_level_name(line->level), line->text);
-    if (length > 0) {
-        write_all(fd, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
-    }
-}
-
-__attribute__((format(printf, 3, 4))) static void write_note(int fd, uint64_t wall_ns,
-                                                             const char *format, ...)
-{
-    struct log_line line = {.wall_ns = wall_ns, .level = LOG_LEVEL_WARNING};
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(line.text, sizeof line.text, format, arguments);
-    va_end(arguments);
-    write_line(fd, &line);
+    char text[LOG_WRITTEN_MAX];
+    const size_t size = log_line_write(line, logger_format(), text);
+    write_all(fd, text, size);
 }
 
 /* What the thread remembers between lines, to count repeats instead of printing them. */
@@ -133,23 +127,52 @@ struct repeat_filter {
 
 static void filter_report(struct repeat_filter *filter, int fd)
 {
-    if (filter->repeats > 0) {
-        write_note(fd, filter->last.wall_ns, "the line before this one came %" PRIu64 " times more",
-                   filter->repeats);
-        filter->repeats = 0;
+    struct log_line note = filter->last; /* its subsystem and position; the id it has said */
+    if (filter->repeats == 0) {
+        return;
     }
+    note.level = LOG_LEVEL_INFO;
+    note.id = ERROR_NONE;
+    note.repeats = filter->repeats;
+    (void)snprintf(note.text, sizeof note.text,
+                   "the line before this one came %" PRIu64 " times more", filter->repeats);
+    write_line(fd, &note);
+    filter->repeats = 0;
+}
+
+/* The same thing said again; where the replica stands may have moved meanwhile. */
+static bool is_repeat(const struct log_line *line, const struct log_line *last)
+{
+    return line->level == last->level && line->subsystem == last->subsystem &&
+           line->id == last->id && line->positioned == last->positioned &&
+           line->position.replica_id == last->position.replica_id &&
+           line->position.view == last->position.view && strcmp(line->text, last->text) == 0;
 }
 
 static void filter_line(struct repeat_filter *filter, int fd, const struct log_line *line)
 {
-    if (line->level == filter->last.level && strcmp(line->text, filter->last.text) == 0) {
+    if (is_repeat(line, &filter->last)) {
         filter->repeats++;
         filter->last.wall_ns = line->wall_ns;
+        filter->last.position = line->position;
         return;
     }
     filter_report(filter, fd);
     write_line(fd, line);
     filter->last = *line;
+}
+
+static void write_lost(int fd, uint64_t wall_ns, uint64_t lost)
+{
+    struct log_line line = {.wall_ns = wall_ns,
+                            .level = error_entry(ERROR_LOG_LINES_LOST)->level,
+                            .subsystem = error_entry(ERROR_LOG_LINES_LOST)->subsystem,
+                            .id = ERROR_LOG_LINES_LOST};
+    (void)snprintf(line.text, sizeof line.text,
+                   "%" PRIu64 " log lines were lost: stderr took them too slowly. What happened "
+                   "meanwhile is not on record: see what reads stderr, or log less (--log-level)",
+                   lost);
+    write_line(fd, &line);
 }
 
 static void *logger_run(void *argument)
@@ -173,8 +196,7 @@ static void *logger_run(void *argument)
         mutex_unlock(&logger.mutex);
         filter_line(filter, fd, &line);
         if (lost > 0) {
-            write_note(fd, line.wall_ns,
-                       "%" PRIu64 " log lines were lost: stderr took them too slowly", lost);
+            write_lost(fd, line.wall_ns, lost);
         }
         mutex_lock(&logger.mutex);
         logger.writing = false;
@@ -191,13 +213,14 @@ static void *logger_run(void *argument)
     return NULL;
 }
 
-int logger_start(enum log_level level, int fd)
+int logger_start(const struct log_levels *levels, enum log_format format, int fd)
 {
     struct log_line *ring = calloc(LOG_RING_MAX, sizeof *ring);
     struct repeat_filter *filter = calloc(1, sizeof *filter);
     int error = ring == NULL || filter == NULL ? -ENOMEM : 0;
     if (error == 0) {
-        logger_set_level(level);
+        set_levels(levels);
+        atomic_store(&logger_form, (int)(format == LOG_FORMAT_AUTO ? log_format_of(fd) : format));
         mutex_lock(&logger.mutex);
         condition_init(&logger.changed);
         logger.ring = ring;
@@ -267,17 +290,8 @@ void logger_stop(void)
     free(ring);
 }
 
-void logger_write(enum log_level level, const char *format, ...)
+static void take_line(const struct log_line *line)
 {
-    if (!logger_enabled(level)) {
-        return;
-    }
-    struct log_line line = {.wall_ns = clock_wall_ns(), .level = level};
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(line.text, sizeof line.text, format, arguments);
-    va_end(arguments);
-
     mutex_lock(&logger.mutex);
     const bool started = logger.ring != NULL && !logger.stopping;
     const int fd = logger.fd;
@@ -285,12 +299,62 @@ void logger_write(enum log_level level, const char *format, ...)
         logger.lost++;
         atomic_fetch_add_explicit(&logger_lost_total, 1, memory_order_relaxed);
     } else if (started) {
-        logger.ring[(logger.head + logger.count) % LOG_RING_MAX] = line;
+        logger.ring[(logger.head + logger.count) % LOG_RING_MAX] = *line;
         logger.count++;
         condition_broadcast(&logger.changed);
     }
     mutex_unlock(&logger.mutex);
     if (!started) {
-        write_line(fd, &line);
+        write_line(fd, line);
+    }
+}
+
+__attribute__((format(printf, 5, 0))) static void
+make_line(enum log_level level, enum log_subsystem subsystem, enum error_id id,
+          const struct log_position *position, const char *format, va_list arguments)
+{
+    struct log_line line; /* member by member: its text is not worth clearing first */
+    line.wall_ns = clock_wall_ns();
+    line.level = level;
+    line.subsystem = subsystem;
+    line.id = id;
+    const uint_least64_t replica = atomic_load_explicit(&logger_replica, memory_order_relaxed);
+    line.positioned = position != NULL;
+    line.attributed = position != NULL || replica != REPLICA_UNKNOWN;
+    line.position =
+        position != NULL ? *position : (struct log_position){.replica_id = (uint32_t)replica};
+    line.repeats = 0;
+    (void)vsnprintf(line.text, sizeof line.text, format, arguments);
+    take_line(&line);
+}
+
+void logger_write(enum log_level level, enum log_subsystem subsystem,
+                  const struct log_position *position, const char *format, ...)
+{
+    INVARIANT(level >= LOG_LEVEL_INFO); /* what is worse has an id: logger_problem() */
+    if (logger_enabled(level, subsystem)) {
+        va_list arguments;
+        va_start(arguments, format);
+        make_line(level, subsystem, ERROR_NONE, position, format, arguments);
+        va_end(arguments);
+    }
+}
+
+void logger_announce(enum log_subsystem subsystem, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    make_line(LOG_LEVEL_INFO, subsystem, ERROR_NONE, NULL, format, arguments);
+    va_end(arguments);
+}
+
+void logger_problem(enum error_id id, const struct log_position *position, const char *format, ...)
+{
+    const struct error_entry *entry = error_entry(id);
+    if (logger_enabled(entry->level, entry->subsystem)) {
+        va_list arguments;
+        va_start(arguments, format);
+        make_line(entry->level, entry->subsystem, id, position, format, arguments);
+        va_end(arguments);
     }
 }

@@ -14,28 +14,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum log_level {
-    LOG_LEVEL_ERROR, /* this process cannot go on, or a person has to act */
-    LOG_LEVEL_WARNING,
-    LOG_LEVEL_INFO,
-    LOG_LEVEL_DEBUG,
-};
+#include "common/os/log_line.h"
 
-enum {
-    LOG_LINE_MAX = 512,  /* bytes with newline; what is longer is cut */
-    LOG_RING_MAX = 2048, /* lines */
-};
+enum { LOG_RING_MAX = 2048 }; /* lines */
 
-const char *log_level_name(enum log_level level);
-
-/* False if `name` is none of error, warning, info, debug. */
-bool log_level_parse(const char *name, enum log_level *level);
-
-/* Lines above `level` are dropped. Returns 0 or a negative errno. */
-int logger_start(enum log_level level, int fd);
-
-/* The same for a logger that is not started, and later. */
-void logger_set_level(enum log_level level);
+/* Returns 0 or a negative errno. `format` also holds for lines written when it is not started. */
+int logger_start(const struct log_levels *levels, enum log_format format, int fd);
 
 /* Writes what waits, but waits itself for a bounded time only. */
 void logger_stop(void);
@@ -43,17 +27,46 @@ void logger_stop(void);
 /* Waits until the ring is written, at most timeout_ms. */
 void logger_flush(uint32_t timeout_ms);
 
-bool logger_enabled(enum log_level level);
+/* Lines above their subsystem's level are dropped. Both work before a start, and later. */
+void logger_set_level(enum log_level level);
+void logger_levels(struct log_levels *levels);
+
+/* As log_levels_parse() changes them, in one step; *levels is what holds from now on. False, and
+ * nothing is changed, if `text` names no levels. */
+bool logger_change_levels(const char *text, struct log_levels *levels);
+
+bool logger_enabled(enum log_level level, enum log_subsystem subsystem);
+
+/* Whose log this is, for lines without a position. Not for a process of several replicas. */
+void logger_set_replica(uint32_t replica_id);
+
+/* The one in use: never LOG_FORMAT_AUTO. */
+enum log_format logger_format(void);
 
 /* Lines lost because the ring was full, since the start. */
 uint64_t logger_lost_count(void);
 
-__attribute__((format(printf, 2, 3))) void logger_write(enum log_level level, const char *format,
-                                                        ...);
+/* LOG_LEVEL_INFO and LOG_LEVEL_DEBUG; `position` may be NULL. */
+__attribute__((format(printf, 4, 5))) void logger_write(enum log_level level,
+                                                        enum log_subsystem subsystem,
+                                                        const struct log_position *position,
+                                                        const char *format, ...);
 
-#define log_error(...) logger_write(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warning(...) logger_write(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_info(...) logger_write(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) logger_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+/* At LOG_LEVEL_INFO, whatever the levels are: what changes the log itself. */
+__attribute__((format(printf, 2, 3))) void logger_announce(enum log_subsystem subsystem,
+                                                           const char *format, ...);
+
+/* A warning or error: what happened, why it matters, what to do. Its level and subsystem are the
+ * catalogue's (common/base/error_id.c); `position` may be NULL. */
+__attribute__((format(printf, 3, 4))) void
+logger_problem(enum error_id id, const struct log_position *position, const char *format, ...);
+
+#define log_info(subsystem, ...) logger_write(LOG_LEVEL_INFO, subsystem, NULL, __VA_ARGS__)
+/* Its arguments are evaluated only if the line is wanted. */
+#define log_debug(subsystem, ...) \
+    (logger_enabled(LOG_LEVEL_DEBUG, subsystem) \
+         ? logger_write(LOG_LEVEL_DEBUG, subsystem, NULL, __VA_ARGS__) \
+         : (void)0)
+#define log_problem(id, ...) logger_problem(id, NULL, __VA_ARGS__)
 
 #endif

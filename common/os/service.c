@@ -8,6 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+bool service_is_supervised(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL;
+}
+
 void service_notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");

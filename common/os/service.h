@@ -11,8 +11,13 @@
 
 enum { SERVICE_BOOT_ID_SIZE = 16 };
 
-/* Tells the supervisor named by NOTIFY_SOCKET (systemd's protocol: "READY=1", "STOPPING=1"); does
- * nothing where there is none. A supervisor that cannot be told is no reason not to serve. */
+/* True if the environment names a supervisor to be told. */
+bool service_is_supervised(void);
+
+/* Tells the supervisor named by NOTIFY_SOCKET (systemd's protocol: "READY=1", "STOPPING=1",
+ * "STATUS=..."); does nothing where there is none. A supervisor that cannot be told, or only by
+ * waiting for it, is no reason not to serve; that is also why this is not libsystemd's sd_notify(),
+ * which waits. */
 void service_notify(const char *state);
 
 /* The kernel's id of this boot (D2). False where there is none to read. */

@@ -53,26 +53,34 @@ void stop_signal_tell(struct stop_signal *stop)
     (void)ignored;
 }
 
-int stop_signal_wait(struct stop_signal *stop)
+bool stop_signal_wait_for(struct stop_signal *stop, int timeout_ms, int *number)
 {
     struct pollfd watched[] = {
         {.fd = stop->signals, .events = POLLIN},
         {.fd = stop->told, .events = POLLIN},
     };
-    int ready = 0;
-    while (ready <= 0) {
-        ready = poll(watched, sizeof watched / sizeof watched[0], -1);
-        INVARIANT(ready > 0 || errno == EINTR);
+    const int ready = poll(watched, sizeof watched / sizeof watched[0], timeout_ms);
+    INVARIANT(ready >= 0 || errno == EINTR);
+    if (ready <= 0) {
+        return false;
     }
-    int number = 0;
+    *number = 0;
     if (watched[0].revents != 0) {
         struct signalfd_siginfo info;
         const ssize_t size = read(stop->signals, &info, sizeof info);
         INVARIANT(size == (ssize_t)sizeof info);
-        number = (int)info.ssi_signo;
+        *number = (int)info.ssi_signo;
     }
     const sigset_t set = stop_set();
     const int result = sigprocmask(SIG_UNBLOCK, &set, NULL);
     INVARIANT(result == 0);
+    return true;
+}
+
+int stop_signal_wait(struct stop_signal *stop)
+{
+    int number;
+    while (!stop_signal_wait_for(stop, -1, &number)) {
+    }
     return number;
 }

@@ -5,6 +5,8 @@
 #ifndef VR_OS_STOP_SIGNAL_H
 #define VR_OS_STOP_SIGNAL_H
 
+#include <stdbool.h>
+
 struct stop_signal {
     int signals; /* a signalfd */
     int told;    /* an eventfd */
@@ -21,5 +23,9 @@ void stop_signal_tell(struct stop_signal *stop);
 /* Waits. Returns the signal that came, 0 if we were told. From then on another signal ends the
  * process at once. */
 int stop_signal_wait(struct stop_signal *stop);
+
+/* The same for timeout_ms at most (-1: for ever). False if that passed; else *number is what
+ * stop_signal_wait() returns. */
+bool stop_signal_wait_for(struct stop_signal *stop, int timeout_ms, int *number);
 
 #endif

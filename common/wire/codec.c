@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/trace_event.h"
 
 /* Enums travel as their own numbers. */
 #define SAME_NUMBER(wire, base) _Static_assert((int)(wire) == (int)(base), #base)
@@ -38,6 +39,10 @@ SAME_NUMBER(VR__REFUSED_REASON__REFUSED_IDENTITY, REFUSED_IDENTITY);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_MEMORY, DURABILITY_MEMORY);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_ASYNC, DURABILITY_ASYNC);
 SAME_NUMBER(VR__DURABILITY__DURABILITY_SYNC, DURABILITY_SYNC);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_TOLD, LOG_LEVELS_TOLD);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_CHANGED, LOG_LEVELS_CHANGED);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_NOT_PERMITTED, LOG_LEVELS_NOT_PERMITTED);
+SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_UNKNOWN, LOG_LEVELS_UNKNOWN);
 
 enum {
     BODY_SMALL_MAX = 256, /* messages of a handful of numbers */
@@ -57,12 +62,18 @@ struct body_type {
 static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_REQUEST] = {&vr__request__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_STATUS_REQUEST] = {&vr__status_request__descriptor, STATUS_PADDING_MAX + BODY_EXTRA},
+    [MESSAGE_LOG_LEVEL_REQUEST] = {&vr__log_level_request__descriptor,
+                                   STATUS_TEXT_MAX + BODY_EXTRA},
     [MESSAGE_REPLY] = {&vr__reply__descriptor, MESSAGE_SIZE_MAX},
+    [MESSAGE_TRACE_REQUEST] = {&vr__trace_request__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_TRACE_REPORT] = {&vr__trace_report__descriptor,
+                              TRACE_REPORT_EVENTS_SIZE_MAX + BODY_SMALL_MAX},
     [MESSAGE_NOT_PRIMARY] = {&vr__not_primary__descriptor, BODY_SMALL_MAX},
     [MESSAGE_BUSY] = {&vr__busy__descriptor, BODY_SMALL_MAX},
     [MESSAGE_CHALLENGE] = {&vr__challenge__descriptor, BODY_SMALL_MAX},
     [MESSAGE_REFUSED] = {&vr__refused__descriptor, BODY_SMALL_MAX},
     [MESSAGE_STATUS] = {&vr__status_report__descriptor, BODY_STATUS_MAX},
+    [MESSAGE_LOG_LEVEL_REPORT] = {&vr__log_level_report__descriptor, STATUS_TEXT_MAX + BODY_EXTRA},
     [MESSAGE_PREPARE] = {&vr__prepare__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_PREPARE_OK] = {&vr__prepare_ok__descriptor, BODY_SMALL_MAX},
     [MESSAGE_COMMIT] = {&vr__commit__descriptor, BODY_SMALL_MAX},
@@ -252,6 +263,34 @@ static struct refused decode_refused(const Vr__Refused *f)
     };
 }
 
+/* ---- Log levels ----------------------------------------------------------------------------- */
+
+static void encode_log_level_request(Vr__LogLevelRequest *f, const struct log_level_request *m)
+{
+    vr__log_level_request__init(f);
+    f->nonce = m->nonce;
+    f->levels = borrow_text(m->levels);
+}
+
+static void encode_log_level_report(Vr__LogLevelReport *f, const struct log_level_report *m)
+{
+    vr__log_level_report__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->outcome = (Vr__LogLevelOutcome)m->outcome;
+    f->levels = borrow_text(m->levels);
+}
+
+static struct log_level_report decode_log_level_report(const Vr__LogLevelReport *f)
+{
+    return (struct log_level_report){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .outcome = (enum log_level_outcome)f->outcome,
+        .levels = f->levels,
+    };
+}
+
 /* ---- Status --------------------------------------------------------------------------------- */
 
 static void encode_status(struct codec_form *form, const struct status_report *m)
@@ -350,6 +389,65 @@ static enum wire_drop decode_status(const Vr__StatusReport *f, struct arena *are
     return decode_counters(f, arena, m);
 }
 
+/* ---- Trace ---------------------------------------------------------------------------------- */
+
+static void encode_trace_request(Vr__TraceRequest *f, const struct trace_request *m)
+{
+    vr__trace_request__init(f);
+    f->nonce = m->nonce;
+    f->lane = m->lane;
+    f->events_max = m->events_max;
+    f->from_event = m->from_event;
+}
+
+static struct trace_request decode_trace_request(const Vr__TraceRequest *f)
+{
+    return (struct trace_request){
+        .nonce = f->nonce,
+        .lane = f->lane,
+        .events_max = f->events_max,
+        .from_event = f->from_event,
+    };
+}
+
+static void encode_trace_report(Vr__TraceReport *f, const struct trace_report *m)
+{
+    vr__trace_report__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->lane = m->lane;
+    f->now_ns = m->now_ns;
+    f->wall_ns = m->wall_ns;
+    f->view_number = m->view_number;
+    f->status = (Vr__Status)m->status;
+    f->oldest_event = m->oldest_event;
+    f->next_event = m->next_event;
+    f->first_event = m->first_event;
+    f->events = borrow(m->events, m->event_count * TRACE_EVENT_SIZE);
+}
+
+static enum wire_drop decode_trace_report(const Vr__TraceReport *f, struct trace_report *m)
+{
+    if (f->events.len % TRACE_EVENT_SIZE != 0) {
+        return WIRE_DROP_INVALID;
+    }
+    *m = (struct trace_report){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .lane = f->lane,
+        .now_ns = f->now_ns,
+        .wall_ns = f->wall_ns,
+        .view_number = f->view_number,
+        .status = (enum vr_status)f->status,
+        .oldest_event = f->oldest_event,
+        .next_event = f->next_event,
+        .first_event = f->first_event,
+        .event_count = (uint32_t)(f->events.len / TRACE_EVENT_SIZE),
+        .events = f->events.data,
+    };
+    return WIRE_OK;
+}
+
 /* ---- Normal operation ----------------------------------------------------------------------- */
 
 static void encode_prepare(Vr__Prepare *f, const struct prepare *m)
@@ -433,6 +531,7 @@ static void encode_do_view_change(struct codec_form *form, const struct do_view_
     f->view_number = m->view_number;
     f->log = encode_log(form, &m->log);
     f->synced_op = m->synced_op;
+    f->primary_identity = m->primary_identity;
     if (m->faulty_from != 0) {
         f->has_faulty_from = true;
         f->faulty_from = m->faulty_from;
@@ -449,6 +548,7 @@ static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
         .view_number = f->view_number,
         .log = decode_log(f->log),
         .synced_op = f->synced_op,
+        .primary_identity = f->primary_identity,
         .faulty_from = f->has_faulty_from ? f->faulty_from : 0,
         .held_checksum = {f->held_checksum_low, f->held_checksum_high},
     };
@@ -599,6 +699,9 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_STATUS_REQUEST:
         encode_status_request(&form->status_request, &message->status_request);
         break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        encode_log_level_request(&form->log_level_request, &message->log_level_request);
+        break;
     case MESSAGE_REPLY:
         encode_reply(&form->reply, &message->reply);
         break;
@@ -617,6 +720,15 @@ void codec_encode(struct codec_form *form, const struct message *message)
         break;
     case MESSAGE_STATUS:
         encode_status(form, message->status);
+        break;
+    case MESSAGE_TRACE_REQUEST:
+        encode_trace_request(&form->trace_request, &message->trace_request);
+        break;
+    case MESSAGE_TRACE_REPORT:
+        encode_trace_report(&form->trace_report, &message->trace_report);
+        break;
+    case MESSAGE_LOG_LEVEL_REPORT:
+        encode_log_level_report(&form->log_level_report, &message->log_level_report);
         break;
     case MESSAGE_PREPARE:
         encode_prepare(&form->prepare, &message->prepare);
@@ -689,6 +801,11 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
     case MESSAGE_STATUS_REQUEST:
         message->status_request = decode_status_request(form);
         break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        message->log_level_request =
+            (struct log_level_request){((const Vr__LogLevelRequest *)form)->nonce,
+                                       ((const Vr__LogLevelRequest *)form)->levels};
+        break;
     case MESSAGE_REPLY:
         message->reply = decode_reply(form);
         break;
@@ -706,6 +823,14 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
         break;
     case MESSAGE_STATUS:
         return decode_status(form, arena, message);
+    case MESSAGE_TRACE_REQUEST:
+        message->trace_request = decode_trace_request(form);
+        break;
+    case MESSAGE_TRACE_REPORT:
+        return decode_trace_report(form, &message->trace_report);
+    case MESSAGE_LOG_LEVEL_REPORT:
+        message->log_level_report = decode_log_level_report(form);
+        break;
     case MESSAGE_PREPARE:
         message->prepare = decode_prepare(form);
         break;

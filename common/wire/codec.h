@@ -23,6 +23,10 @@ struct codec_form {
         Vr__Challenge challenge;
         Vr__Refused refused;
         Vr__StatusReport status;
+        Vr__TraceRequest trace_request;
+        Vr__TraceReport trace_report;
+        Vr__LogLevelRequest log_level_request;
+        Vr__LogLevelReport log_level_report;
         Vr__Prepare prepare;
         Vr__PrepareOk prepare_ok;
         Vr__Commit commit;

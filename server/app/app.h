@@ -13,7 +13,16 @@
 #ifndef VR_APP_H
 #define VR_APP_H
 
-#include "common/base/types.h"
+#include "common/base/public.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    VR_RESULT_SIZE_MAX = 1024 + 1024 * 1024 + 4096, /* bytes: RESULT_SIZE_MAX, for everybody */
+    VR_WRITE_RESULT_SIZE_MAX = 64,                  /* bytes: REPLY_STORED_MIN */
+};
 
 struct app_context {
     uint64_t op_number; /* position in the log, rising */
@@ -23,10 +32,10 @@ struct app_context {
 struct app {
     void *state; /* the application's own; passed to every call */
 
-    /* Executes one operation and writes its result, at most RESULT_SIZE_MAX bytes, to `result`.
-     * Returns the result's size. A result of an operation that is not a read must fit the cluster's
-     * reply_stored_max, so that a repeated request can be answered (C3); asserted by the executor.
-     */
+    /* Executes one operation and writes its result, at most VR_RESULT_SIZE_MAX bytes, to
+     * `result`. Returns the result's size. A result of an operation that is not a read is at most
+     * VR_WRITE_RESULT_SIZE_MAX bytes, which the client table of every cluster keeps, so that a
+     * repeated request can be answered (C3); asserted by the executor. */
     size_t (*execute)(void *state, const struct app_context *context, const uint8_t *operation,
                       size_t operation_size, uint8_t *result);
 
@@ -39,5 +48,9 @@ struct app {
     /* A digest of the whole state: equal states have equal digests (I8). Cheap: kept up to date. */
     struct checksum (*digest)(void *state);
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -19,6 +19,9 @@ enum {
     RESULT_ARENA_SIZE = KV_PAGE_PAIRS_MAX * 128,
 };
 
+_Static_assert((int)KV_RESULT_OVERHEAD_MAX <= (int)REPLY_STORED_MIN,
+               "what changes something has a result without value and pairs, which is always kept");
+
 struct kv_record {
     struct checksum digest; /* of the pair: its term in the store's */
     uint32_t key_size;

@@ -7,6 +7,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+_Static_assert((int)VR_RESULT_SIZE_MAX == (int)RESULT_SIZE_MAX, "the public limits are the limits");
+_Static_assert((int)VR_WRITE_RESULT_SIZE_MAX == (int)REPLY_STORED_MIN,
+               "the public limits are the limits");
+
 struct executor {
     struct cluster_parameters parameters;
     const struct app *app;

@@ -1,53 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/runtime/core.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/invariant.h"
 #include "common/os/clock.h"
-#include "common/os/endpoint.h"
-#include "common/os/logger.h"
 #include "common/os/thread.h"
-#include "server/runtime/trace.h"
 
 static struct vr_time time_now(void)
 {
     return (struct vr_time){.now_ns = clock_monotonic_ns(), .wall_ns = clock_wall_ns()};
-}
-
-/* --trace-messages: one line a message. The names are the replicas' ids, as in status. */
-
-static void trace_sent(const struct core *core, const struct message *message, uint32_t mask)
-{
-    char text[TRACE_TEXT_MAX];
-    for (uint32_t i = 0; i < core->configuration.member_count; i++) {
-        if ((mask & (UINT32_C(1) << i)) != 0) {
-            log_info("%u -> %u  %s", core->configuration.members[core->self].replica_id,
-                     core->configuration.members[i].replica_id, trace_message(message, text));
-        }
-    }
-}
-
-static void trace_sent_to_client(const struct core *core, const struct message *message)
-{
-    char text[TRACE_TEXT_MAX];
-    char address[NET_ADDRESS_TEXT_MAX];
-    log_info("%u -> %s  %s", core->configuration.members[core->self].replica_id,
-             net_address_text(&message->address, address), trace_message(message, text));
-}
-
-static void trace_stepped(const struct core *core, const struct message *message)
-{
-    char text[TRACE_TEXT_MAX];
-    char address[NET_ADDRESS_TEXT_MAX];
-    const uint32_t own = core->configuration.members[core->self].replica_id;
-    if (message->from == REPLICA_NONE) {
-        log_info("%u <- %s  %s", own, net_address_text(&message->address, address),
-                 trace_message(message, text));
-    } else {
-        log_info("%u <- %u  %s", own, message->from, trace_message(message, text));
-    }
 }
 
 /* Outputs. */
@@ -66,17 +28,13 @@ static void send_peers(struct core *core, const struct vr_output *output, uint64
     if (output->send.message.type == MESSAGE_REFUSED) {
         health_refused_peers(core->health, output->send.member_mask, &output->send.message.refused);
     }
-    if (core->trace_messages) {
-        trace_sent(core, &output->send.message, output->send.member_mask);
-    }
+    recorder_sent_peers(&core->recorder, output->send.member_mask, &output->send.message, now_ns);
 }
 
 static void send_client(struct core *core, const struct message *message, uint64_t now_ns)
 {
     outbox_send(&core->clients, &message->address, message, now_ns);
-    if (core->trace_messages) {
-        trace_sent_to_client(core, message);
-    }
+    recorder_sent_client(&core->recorder, message, now_ns);
 }
 
 static void write_log(struct core *core, const struct vr_output *output)
@@ -153,9 +111,22 @@ static void carry_out(struct core *core, uint64_t now_ns)
     }
 }
 
+/* M8: what came in, what that changed, and (as it is carried out) what is said because of it. */
+static void record(struct core *core, const struct message *message, uint64_t now_ns)
+{
+    struct vr_glance glance;
+    vr_glance(core->replica, &glance);
+    if (message != NULL) {
+        recorder_received(&core->recorder, message, &glance, &core->outputs, now_ns);
+    }
+    recorder_glanced(&core->recorder, &glance, now_ns);
+}
+
 static void step_one(struct core *core, const struct vr_event *event)
 {
     vr_step(core->replica, event, &core->outputs);
+    record(core, event->kind == VR_EVENT_MESSAGE ? event->message.message : NULL,
+           event->time.now_ns);
     carry_out(core, event->time.now_ns);
 }
 
@@ -187,7 +158,9 @@ static void flush(struct core *core, struct vr_time time)
     bool more = true;
     while (more) {
         more = vr_flush(core->replica, time, &core->outputs);
-        carry_out(core, time.now_ns);
+        const uint64_t now_ns = clock_monotonic_ns(); /* a drain takes its time */
+        record(core, NULL, now_ns);
+        carry_out(core, now_ns);
         while (step_log_completed(core, time)) {
             more = true;
         }
@@ -265,9 +238,6 @@ static void step_lane(struct core *core, enum lane_kind kind, uint64_t count, st
         if (item->message.type == MESSAGE_REFUSED) {
             health_refused_by(core->health, item->message.from, &item->message.refused);
         }
-        if (core->trace_messages) {
-            trace_stepped(core, &item->message);
-        }
         step(core, &(struct vr_event){
                        .kind = VR_EVENT_MESSAGE,
                        .time = time,
@@ -303,6 +273,7 @@ static void finish(struct core *core, bool ticked, struct vr_time time)
     flush(core, time);
     outbox_flush(&core->peers);
     outbox_flush(&core->clients);
+    recorder_flush(&core->recorder);
     if (!core->halted) { /* what a replica is that has stopped is no news */
         publish(core, time.now_ns);
     }
@@ -370,6 +341,8 @@ void core_start(struct core *core)
     mutex_lock(&core->lock);
     finish(core, false, time_now());
     mutex_unlock(&core->lock);
+    /* What completed meanwhile found the lock taken; in a group of one nothing else would come. */
+    core_run(core);
 }
 
 void core_halt(struct core *core)

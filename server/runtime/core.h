@@ -22,6 +22,7 @@
 #include "server/runtime/health.h"
 #include "server/runtime/inbox.h"
 #include "server/runtime/outbox.h"
+#include "server/runtime/recorder.h"
 #include "server/runtime/state_writer.h"
 #include "server/storage/log_store.h"
 #include "server/vr/vr.h"
@@ -45,7 +46,7 @@ struct core {
     struct configuration configuration;
     uint32_t self;                                   /* own member index */
     struct net_address peer_addresses[REPLICAS_MAX]; /* by member index, resolved at start */
-    bool trace_messages;
+    struct recorder recorder;
 
     struct vr_outputs outputs; /* of the call under way */
     uint64_t log_generation;   /* storage completed this during the last outputs: not stepped yet */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/runtime/execution.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/invariant.h"
 #include "common/os/clock.h"
+#include "common/os/logger.h"
 #include "common/os/thread.h"
 
 enum execution_kind {
@@ -35,14 +37,18 @@ static void send_reply(struct execution *execution, const struct reply *reply, u
                        const struct net_address *address)
 {
     struct message message = {.type = MESSAGE_REPLY, .reply = *reply};
+    const uint64_t now_ns = clock_monotonic_ns();
     message.reply.view_number = view_number;
-    outbox_send(&execution->outbox, address, &message, clock_monotonic_ns());
+    message.address = *address;
+    outbox_send(&execution->outbox, address, &message, now_ns);
+    recorder_sent_client(&execution->recorder, &message, now_ns);
 }
 
 static void execute_entry(struct execution *execution, const struct vr_execution *entry)
 {
     struct reply reply;
     executor_execute(execution->executor, entry->bytes, entry->size, &reply);
+    recorder_executed(&execution->recorder, entry->op_number);
     if (entry->reply) {
         send_reply(execution, &reply, entry->view_number, &entry->address);
     }
@@ -130,8 +136,11 @@ static void *run(void *argument)
         const size_t entries = work_through(execution, items, count);
         wire_sender_tick(execution->outbox.sender, clock_monotonic_ns());
         outbox_flush(&execution->outbox);
+        recorder_flush(&execution->recorder);
         if (entries > 0) {
             publish(execution);
+            log_debug(LOG_EXECUTION, "executed up to op %" PRIu64 ", %zu entries at once",
+                      executor_executed_op(execution->executor), entries);
             execution->executed(execution->context, executor_executed_op(execution->executor),
                                 urgent);
         }

@@ -13,6 +13,7 @@
 #include "common/os/queue.h"
 #include "server/executor/executor.h"
 #include "server/runtime/outbox.h"
+#include "server/runtime/recorder.h"
 #include "server/vr/vr.h"
 
 enum {
@@ -46,6 +47,7 @@ struct execution {
     /* Filled in by the server before execution_start(). */
     struct executor *executor;
     struct outbox outbox; /* the clients' socket, number OUTBOX_EXECUTOR */
+    struct recorder recorder;
 
     /* Called by the thread. Everything up to op_number is executed; `urgent`: the queue is long, so
      * the core should know soon. */

@@ -27,18 +27,38 @@ void health_destroy(struct health *health)
 }
 
 /* Every line begins with who speaks, and where it stands. */
-__attribute__((format(printf, 3, 4))) static void say(const struct health *health,
-                                                      enum log_level level, const char *format, ...)
+static struct log_position position(const struct health *health)
 {
+    return (struct log_position){
+        .replica_id = health->configuration.members[health->self].replica_id,
+        .view = view_within_epoch(health->view_number),
+        .op = health->op_number,
+        .commit = health->commit_number,
+    };
+}
+
+__attribute__((format(printf, 2, 3))) static void say(const struct health *health,
+                                                      const char *format, ...)
+{
+    const struct log_position at = position(health);
     char text[LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    logger_write(
-        level, "replica %" PRIu32 " view %" PRIu64 " op %" PRIu64 " commit %" PRIu64 ": %s",
-        health->configuration.members[health->self].replica_id,
-        view_within_epoch(health->view_number), health->op_number, health->commit_number, text);
+    logger_write(LOG_LEVEL_INFO, LOG_PROTOCOL, &at, "%s", text);
+}
+
+__attribute__((format(printf, 3, 4))) static void
+complain(const struct health *health, enum error_id id, const char *format, ...)
+{
+    const struct log_position at = position(health);
+    char text[LOG_LINE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    logger_problem(id, &at, "%s", text);
 }
 
 static uint32_t primary_id(const struct health *health, uint64_t view_number)
@@ -53,25 +73,23 @@ static void say_status(const struct health *health, const struct vr_snapshot *no
     switch (now->status) {
     case STATUS_NORMAL:
         if (now->acting_primary) {
-            say(health, LOG_LEVEL_INFO, "primary of view %" PRIu64, view);
+            say(health, "primary of view %" PRIu64, view);
         } else {
-            say(health, LOG_LEVEL_INFO,
-                "backup in view %" PRIu64 ", its primary is replica %" PRIu32, view,
+            say(health, "backup in view %" PRIu64 ", its primary is replica %" PRIu32, view,
                 primary_id(health, now->view_number));
         }
         break;
     case STATUS_VIEW_CHANGE:
-        say(health, LOG_LEVEL_INFO,
-            "view change to view %" PRIu64 ", its primary would be replica %" PRIu32, view,
+        say(health, "view change to view %" PRIu64 ", its primary would be replica %" PRIu32, view,
             primary_id(health, now->view_number));
         break;
     case STATUS_RECOVERING:
-        say(health, LOG_LEVEL_INFO,
+        say(health,
             "recovering: this replica may have lost what it acknowledged; waiting for a primary to "
             "get the log from");
         break;
     case STATUS_TRANSITIONING:
-        say(health, LOG_LEVEL_INFO, "between two configurations");
+        say(health, "between two configurations");
         break;
     }
 }
@@ -93,9 +111,8 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
     (void)snprintf(text, HEALTH_NOTE_MAX,
                    "%" PRIu32 " of %" PRIu32
                    " replicas have lost their memory: too few remember the "
-                   "group's data, so it cannot go on. In mode memory it is gone: destroy the group "
-                   "and initialise a new one. In mode async logs are left on the disks: keep the "
-                   "data directories",
+                   "group's data, so it cannot go on. Destroy it and initialise a new one if its "
+                   "mode is memory; if not, keep the data directories: logs are left there",
                    recovering_count(now, health->self), now->member_count);
 }
 
@@ -104,14 +121,14 @@ static void say_sync(struct health *health, const struct vr_snapshot *now, uint6
     const struct health_said *said = &health->said;
     const bool runs = now->sync_target != 0;
     const bool ran = said->sync_target != 0;
-    if (runs && !ran) {
-        health->sync_started_ns = now_ns;
+    if (runs && (!ran || now->sync_from != said->sync_from)) {
+        health->sync_started_ns = now_ns; /* one may follow another without a pause */
     }
     if (runs && !ran && now->sync_target - now->sync_from >= HEALTH_SYNC_ENTRIES_MIN) {
-        say(health, LOG_LEVEL_INFO, "catching up from op %" PRIu64 " to %" PRIu64, now->sync_from,
+        say(health, "catching up from op %" PRIu64 " to %" PRIu64, now->sync_from,
             now->sync_target);
     } else if (!runs && ran && said->sync_target - said->sync_from >= HEALTH_SYNC_ENTRIES_MIN) {
-        say(health, LOG_LEVEL_INFO, "catching up ended after %.1f s",
+        say(health, "catching up ended after %.1f s",
             (double)(now_ns - health->sync_started_ns) / (double)NANOSECONDS_PER_SECOND);
     }
 }
@@ -120,33 +137,36 @@ static void say_conditions(const struct health *health, const struct vr_snapshot
 {
     const struct health_said *said = &health->said;
     if (now->suspecting && !said->suspecting && now->acting_primary) {
-        say(health, LOG_LEVEL_WARNING,
-            "hears from no quorum: serves nothing in view %" PRIu64 " and votes for the next",
-            view_within_epoch(now->view_number));
+        complain(health, ERROR_NO_QUORUM,
+                 "hears from no quorum: serves nothing in view %" PRIu64 " and votes for the next. "
+                 "See which replicas run and can be reached: vr-client status",
+                 view_within_epoch(now->view_number));
     } else if (now->suspecting && !said->suspecting) {
-        say(health, LOG_LEVEL_INFO,
-            "suspects the primary of view %" PRIu64 " and votes for the next",
+        say(health, "suspects the primary of view %" PRIu64 " and votes for the next",
             view_within_epoch(now->view_number));
     } else if (!now->suspecting && said->suspecting && now->view_number == said->view_number &&
                now->status == STATUS_NORMAL) {
-        say(health, LOG_LEVEL_INFO,
+        say(health,
             now->acting_primary ? "hears from a quorum in view %" PRIu64 " again"
                                 : "suspects the primary of view %" PRIu64 " no more",
             view_within_epoch(now->view_number));
     }
     if (now->log_full && !said->log_full) {
-        say(health, LOG_LEVEL_ERROR,
+        complain(
+            health, ERROR_LOG_FULL,
             "the log in memory is full (%" PRIu64
             " MiB): writes are refused as busy from now on. A "
             "log in memory only grows: raise --log-memory-max, or destroy the group and begin anew",
             health->log_memory_max / (1024 * 1024));
     } else if (!now->log_full && said->log_full) {
-        say(health, LOG_LEVEL_INFO, "the log has room again");
+        say(health, "the log has room again");
     }
     if (now->group_lost && !said->group_lost) {
         char text[HEALTH_NOTE_MAX];
         say_group_lost(health, now, text);
-        say(health, LOG_LEVEL_ERROR, "%s", text);
+        complain(health, ERROR_GROUP_LOST, "%s", text);
+    } else if (!now->group_lost && said->group_lost) {
+        say(health, "enough replicas remember the group's data again");
     }
 }
 
@@ -158,8 +178,10 @@ static void say_stall(struct health *health, uint64_t now_ns)
     if (health->said.acting_primary && health->configuration.member_count > 1 &&
         quiet_ns > HEALTH_STALL_NS + 2 * health->heartbeat_ns) {
         health->resumed_ns = now_ns;
-        say(health, LOG_LEVEL_WARNING,
-            "did not run for %.1f s: it was stopped, or its machine was suspended or overloaded",
+        complain(
+            health, ERROR_STALLED,
+            "did not run for %.1f s: it was stopped, or its machine was suspended or overloaded. "
+            "The others may have gone on without it; see what else that machine does",
             (double)quiet_ns / (double)NANOSECONDS_PER_SECOND);
     }
     health->observed_ns = now_ns;
@@ -181,17 +203,29 @@ static void say_silent(struct health *health, const struct vr_snapshot *now, uin
             i != health->self && is_silent(health, now->members[i].heard_ns, now_ns);
         silent_mask |= silent ? bit : 0;
         if (silent && (health->silent_mask & bit) == 0) {
-            say(health, LOG_LEVEL_WARNING, "replica %" PRIu32 " is silent",
-                now->members[i].replica_id);
+            complain(health, ERROR_REPLICA_SILENT,
+                     "replica %" PRIu32 " is silent: while it is, fewer others may fail. See that "
+                     "it runs and can be reached",
+                     now->members[i].replica_id);
         } else if (!silent && (health->silent_mask & bit) != 0) {
-            say(health, LOG_LEVEL_INFO, "replica %" PRIu32 " is heard again",
-                now->members[i].replica_id);
+            say(health, "replica %" PRIu32 " is heard again", now->members[i].replica_id);
         }
     }
     health->silent_mask = silent_mask;
 }
 
-static void tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
+/* Whoever is heard after its last refusal is refused no more. */
+static void say_accepted(struct health *health, const struct vr_snapshot *now)
+{
+    for (uint32_t i = 0; i < now->member_count; i++) {
+        if (health->refused_peers[i] != 0 && now->members[i].heard_ns > health->refused_ns[i]) {
+            health->refused_peers[i] = 0;
+            say(health, "replica %" PRIu32 " is accepted again", now->members[i].replica_id);
+        }
+    }
+}
+
+void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
 {
     const struct health_said *said = &health->said;
     health->view_number = now->view_number;
@@ -208,6 +242,7 @@ static void tell(struct health *health, const struct vr_snapshot *now, uint64_t 
     say_sync(health, now, now_ns);
     say_conditions(health, now);
     say_silent(health, now, now_ns);
+    say_accepted(health, now);
     health->said = (struct health_said){
         .anything = true,
         .view_number = now->view_number,
@@ -226,7 +261,7 @@ void health_observe(struct health *health, const struct replica *replica,
 {
     struct vr_snapshot snapshot;
     vr_snapshot(replica, &snapshot);
-    tell(health, &snapshot, now_ns);
+    health_tell(health, &snapshot, now_ns);
     mutex_lock(&health->mutex);
     health->published.published_ns = now_ns;
     health->published.sync_started_ns = health->sync_started_ns;
@@ -238,20 +273,21 @@ void health_observe(struct health *health, const struct replica *replica,
 void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
                      struct checksum theirs, uint32_t peer)
 {
-    say(health, LOG_LEVEL_ERROR,
-        "DIVERGED: the entry at op %" PRIu64 " is %016" PRIx64 "%016" PRIx64 " here and %016" PRIx64
-        "%016" PRIx64 " at replica %" PRIu32 ", and both are committed. This replica has left "
-        "service. Keep its data directory for whoever looks into it, and report this",
-        op_number, own.high, own.low, theirs.high, theirs.low, peer);
+    complain(health, ERROR_DIVERGED,
+             "DIVERGED: the entry at op %" PRIu64 " is %016" PRIx64 "%016" PRIx64
+             " here and %016" PRIx64 "%016" PRIx64 " at replica %" PRIu32
+             ", and both are committed. This replica has left "
+             "service. Keep its data directory for whoever looks into it, and report this",
+             op_number, own.high, own.low, theirs.high, theirs.low, peer);
 }
 
 static const char *refusal_text(enum refused_reason reason)
 {
     switch (reason) {
     case REFUSED_CLUSTER:
-        return "it belongs to another cluster";
+        return "it belongs to another cluster: correct the addresses of one of the two";
     case REFUSED_VERSION:
-        return "it speaks another protocol version";
+        return "it speaks another protocol version: run the same release on all replicas";
     case REFUSED_CONFIGURATION:
         return "its configuration differs: every replica must be initialised with the same "
                "--cluster list and the same cluster parameters";
@@ -264,7 +300,7 @@ static const char *refusal_text(enum refused_reason reason)
     return "for an unknown reason";
 }
 
-static void say_refused(struct health *health, uint32_t *said_reasons, const char *who,
+static void say_refused(struct health *health, uint32_t *said_reasons, enum error_id id,
                         uint32_t replica_id, const struct refused *refused)
 {
     const uint32_t bit = UINT32_C(1) << ((uint32_t)refused->reason & 31);
@@ -272,9 +308,9 @@ static void say_refused(struct health *health, uint32_t *said_reasons, const cha
         return;
     }
     *said_reasons |= bit;
-    say(health, LOG_LEVEL_WARNING,
-        "replica %" PRIu32 " %s: %s (here %016" PRIx64 ", there %016" PRIx64 ")", replica_id, who,
-        refusal_text(refused->reason), refused->own, refused->yours);
+    complain(health, id, "replica %" PRIu32 " %s: %s (here %016" PRIx64 ", there %016" PRIx64 ")",
+             replica_id, id == ERROR_REPLICA_REFUSED ? "is refused" : "refuses this replica",
+             refusal_text(refused->reason), refused->own, refused->yours);
 }
 
 void health_refused_peers(struct health *health, uint32_t member_mask,
@@ -282,7 +318,8 @@ void health_refused_peers(struct health *health, uint32_t member_mask,
 {
     for (uint32_t i = 0; i < health->configuration.member_count; i++) {
         if ((member_mask & (UINT32_C(1) << i)) != 0) {
-            say_refused(health, &health->refused_peers[i], "is refused",
+            health->refused_ns[i] = clock_monotonic_ns();
+            say_refused(health, &health->refused_peers[i], ERROR_REPLICA_REFUSED,
                         health->configuration.members[i].replica_id, refused);
         }
     }
@@ -300,7 +337,7 @@ void health_refused_by(struct health *health, uint32_t replica_id, const struct 
         .own = refused->yours,
         .yours = refused->own,
     };
-    say_refused(health, &health->refused_by[index], "refuses this replica", replica_id, &turned);
+    say_refused(health, &health->refused_by[index], ERROR_REFUSED_BY_REPLICA, replica_id, &turned);
 }
 
 void health_published(struct health *health, struct health_published *out)
@@ -322,7 +359,8 @@ static void note_sync(const struct health_published *published, char note[HEALTH
     } else {
         const double left_s =
             (double)took_ns / (double)NANOSECONDS_PER_SECOND * (double)(all - done) / (double)done;
-        (void)snprintf(note, HEALTH_NOTE_MAX, "catch-up %u %%, about %.0f s left", percent, left_s);
+        (void)snprintf(note, HEALTH_NOTE_MAX, "catch-up %u %%, about %.0f s left", percent,
+                       left_s < 1 ? 1 : left_s); /* none is left once it has ended */
     }
 }
 

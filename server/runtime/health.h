@@ -12,7 +12,6 @@
 #include "server/vr/vr.h"
 
 enum {
-    HEALTH_PREFIX_MAX = 96,
     HEALTH_NOTE_MAX = STATUS_TEXT_MAX,
     HEALTH_SYNC_ENTRIES_MIN = 1000, /* a log sync of fewer is no news */
 };
@@ -64,7 +63,8 @@ struct health {
     uint64_t resumed_ns;  /* end of the last stall */
     uint32_t silent_mask;
     uint32_t refused_peers[REPLICAS_MAX]; /* by member index: reasons said already, as bits */
-    uint32_t refused_by[REPLICAS_MAX];
+    uint64_t refused_ns[REPLICAS_MAX];    /* when a member was refused last */
+    uint32_t refused_by[REPLICAS_MAX]; /* never said to be over: it goes on sending all the same */
 };
 
 void health_init(struct health *health, const struct configuration *configuration, uint32_t self,
@@ -73,6 +73,9 @@ void health_destroy(struct health *health);
 
 void health_observe(struct health *health, const struct replica *replica,
                     const struct health_senders *senders, uint64_t now_ns);
+
+/* The part of it that writes log lines: what is different from what was said last. */
+void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns);
 
 /* N7 */
 void health_diverged(struct health *health, uint64_t op_number, struct checksum own,

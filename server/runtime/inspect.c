@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/runtime/inspect.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -226,23 +227,33 @@ enum vr_server_exit vr_server_inspect(const char *data_directory, bool json, FIL
     struct inspection in = {.directory = data_directory};
     struct storage_error why;
     const struct file_ops ops = file_ops_posix();
-    int status = state_file_peek(&ops, data_directory, &in.state, &why);
+    const int lock = ops.lock_directory(ops.disk, data_directory);
+    int status = lock == -EWOULDBLOCK
+                     ? storage_error_set(&why, lock,
+                                         "%s is in use: a vr-server runs from it, and its log "
+                                         "changes while it is read; stop that one first",
+                                         data_directory)
+                     : state_file_peek(&ops, data_directory, &in.state, &why);
     status = status == 0 ? read_log(&in, &ops, &why) : status;
     enum vr_server_exit result = VR_SERVER_OK;
     if (status != 0) {
-        result = server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+        result = server_error_storage(error, status, &why);
     } else if (in.no_memory || (json && !print_json(&in, out))) {
-        result = server_error_set(error, VR_SERVER_INTERNAL, "there is no memory left");
+        result =
+            server_error_set(error, VR_SERVER_INTERNAL, ERROR_MEMORY, "there is no memory left");
     } else if (!json) {
         print_state(&in, out);
         print_log(&in, out);
     }
     if (result == VR_SERVER_OK && in.found.condition != WAL_INTACT) {
         result = server_error_set(
-            error, VR_SERVER_IO,
+            error, VR_SERVER_IO, ERROR_LOG_DAMAGED,
             "the log in %s is damaged; this replica knows what it had and fetches it from the "
             "others when it starts, but look at this disk before trusting it again",
             data_directory);
+    }
+    if (lock >= 0) {
+        ops.close(ops.disk, lock);
     }
     free(in.segments);
     return result;

@@ -52,11 +52,12 @@ static int write_half(struct log_writer *writer, const struct log_queue_half *ha
     int status = log_queue_append(half, writer->wal, on_segment_end, writer, error);
     const int spare = wal_spare_error(writer->wal);
     if (spare != 0 && spare_before == 0) {
-        log_warning("the disk of %s has no room for more of the log (%s); this replica stops when "
+        log_problem(ERROR_LOG_ROOM,
+                    "the disk of %s has no room for more of the log (%s); this replica stops when "
                     "what it has reserved is used up: free some space there",
                     writer->wal->directory, strerror(-spare));
     } else if (spare == 0 && spare_before != 0) {
-        log_info("the disk of %s has room for the log again", writer->wal->directory);
+        log_info(LOG_STORAGE, "the disk of %s has room for the log again", writer->wal->directory);
     }
     if (status == 0 && writer->durability == DURABILITY_SYNC && half->used > 0) {
         status = wal_sync(writer->wal, error);
@@ -234,9 +235,9 @@ void log_writer_destroy(struct log_writer *writer)
 int log_writer_start(struct log_writer *writer)
 {
     const bool async = writer->durability == DURABILITY_ASYNC;
-    int status = thread_start(&writer->writer, "vr-log", run_writer, writer);
+    int status = thread_start(&writer->writer, "vr-wal", run_writer, writer);
     if (status == 0 && async) {
-        status = thread_start(&writer->syncer, "vr-log-sync", run_syncer, writer);
+        status = thread_start(&writer->syncer, "vr-wal-sync", run_syncer, writer);
         if (status != 0) {
             mutex_lock(&writer->mutex);
             writer->stopping = true;
@@ -282,7 +283,7 @@ int log_writer_stop(struct log_writer *writer)
     }
     const int status = wal_sync(writer->wal, &error);
     if (status != 0) {
-        log_error("%s", error.text);
+        log_problem(ERROR_LOG_UNWRITABLE, "%s", error.text);
     }
     return status;
 }

@@ -11,7 +11,9 @@
 #include "common/os/logger.h"
 #include "common/os/memory.h"
 #include "common/os/thread.h"
+#include "server/runtime/log_control.h"
 #include "server/runtime/status.h"
+#include "server/runtime/trace.h"
 
 /* One datagram on its way through. */
 struct arrival {
@@ -84,8 +86,10 @@ static void say_foreign_cluster(struct receiver *receiver, const struct arrival 
         return;
     }
     receiver->foreign_cluster_said = true; /* the counters tell how often */
-    log_warning("%s at %s belongs to cluster %016" PRIx64 ", this replica to %016" PRIx64
-                ": one of the two has a wrong address",
+    log_problem(ERROR_FOREIGN_CLUSTER,
+                "%s at %s belongs to cluster %016" PRIx64 ", this replica to %016" PRIx64
+                ": it is refused, and asks in vain. One of the two has a wrong address: correct "
+                "its list of the cluster",
                 receiver->kind == LANE_PEERS ? "a replica" : "a client",
                 net_address_text(&arrival->datagram->address, address), cluster_id,
                 receiver->configuration.cluster_id);
@@ -107,6 +111,9 @@ static void challenge(struct receiver *receiver, struct arrival *arrival)
 static void answer_status(struct receiver *receiver, struct arrival *arrival,
                           const struct message *request)
 {
+    char address[NET_ADDRESS_TEXT_MAX];
+    log_debug(LOG_ADMIN, "status asked for by %s",
+              net_address_text(&arrival->datagram->address, address));
     struct status_answer status;
     status_answer(receiver->status, request->status_request.nonce, &status);
     const struct message message = {.type = MESSAGE_STATUS, .status = &status.report};
@@ -116,6 +123,50 @@ static void answer_status(struct receiver *receiver, struct arrival *arrival,
     }
     status_answer_shorten(&status);
     answer_counted(receiver, arrival, &message, &receiver->counters.status_answered);
+}
+
+static void answer_log_level(struct receiver *receiver, struct arrival *arrival,
+                             const struct message *request)
+{
+    char levels[LOG_LEVELS_TEXT_MAX];
+    const bool permitted =
+        receiver->insecure || net_address_is_loopback(&arrival->datagram->address);
+    const struct message message = {
+        .type = MESSAGE_LOG_LEVEL_REPORT,
+        .log_level_report = {
+            .nonce = request->log_level_request.nonce,
+            .replica_id = receiver->configuration.members[receiver->self].replica_id,
+            .outcome = log_control(request->log_level_request.levels, &arrival->datagram->address,
+                                   permitted, levels),
+            .levels = levels,
+        }};
+    (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
+}
+
+/* M8: however many ask however often, what is answered in a second is bounded. */
+static bool trace_allowed(struct receiver *receiver, uint64_t now_ns)
+{
+    const uint64_t cost_ns = NANOSECONDS_PER_SECOND / TRACE_REPORTS_PER_SECOND;
+    const uint64_t from_ns = receiver->trace_full_ns > now_ns ? receiver->trace_full_ns : now_ns;
+    if (from_ns + cost_ns > now_ns + NANOSECONDS_PER_SECOND) {
+        return false;
+    }
+    receiver->trace_full_ns = from_ns + cost_ns;
+    return true;
+}
+
+/* Only to who has proven its address: the answer is a hundred times as long as the question (M3).
+ */
+static void answer_trace(struct receiver *receiver, struct arrival *arrival,
+                         const struct message *request)
+{
+    if (!trace_allowed(receiver, arrival->now_ns)) {
+        count(&receiver->counters.trace_refused);
+        return;
+    }
+    struct message message = {.type = MESSAGE_TRACE_REPORT};
+    trace_answer(receiver->trace, &request->trace_request, &message.trace_report);
+    answer_counted(receiver, arrival, &message, &receiver->counters.trace_answered);
 }
 
 /* Messages. */
@@ -161,7 +212,8 @@ static bool belongs_here(const struct receiver *receiver, enum message_type type
     if (receiver->kind == LANE_PEERS) {
         return message_is_from_replica(type) || type == MESSAGE_REFUSED;
     }
-    return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST;
+    return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
+           type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST;
 }
 
 /* A frame was decoded into item->message, and what it borrows into *arena; `item` may be the
@@ -177,8 +229,12 @@ static void on_message(struct receiver *receiver, struct arrival *arrival, struc
         answer_status(receiver, arrival, message);
     } else if (!arrival->verified) {
         challenge(receiver, arrival);
+    } else if (message->type == MESSAGE_LOG_LEVEL_REQUEST) {
+        answer_log_level(receiver, arrival, message);
     } else if (message->type == MESSAGE_PART) {
         count(&receiver->counters.wire[WIRE_DROP_INVALID]); /* a part made whole of parts */
+    } else if (message->type == MESSAGE_TRACE_REQUEST) {
+        answer_trace(receiver, arrival, message);
     } else if (message->type != MESSAGE_PARTS_MISSING ||
                !on_parts_missing(receiver, arrival, message)) {
         deliver(receiver, arrival, scratch ? NULL : item, arena);

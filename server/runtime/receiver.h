@@ -4,8 +4,8 @@
  * Everything that arrives is untrusted (M3). What is wrong is counted by reason and dropped. On the
  * peers' socket a datagram must come from a member's configured address; on the clients' socket it
  * must echo the token of its address, else it is answered with a Challenge and goes no further. The
- * receiver itself answers StatusRequests (M7), tells other clusters and versions that they are
- * wrong here, and makes messages in parts whole (M6).
+ * receiver itself answers StatusRequests (M7) and TraceRequests (M8), tells other clusters and
+ * versions that they are wrong here, and makes messages in parts whole (M6).
  *
  * Threads: one thread each; the counters may be read by anyone. */
 #ifndef VR_RUNTIME_RECEIVER_H
@@ -19,6 +19,7 @@
 #include "server/runtime/outbox.h"
 
 struct status_source;
+struct trace_source;
 
 enum {
     RECEIVER_REFUSALS_PER_SECOND = 100,
@@ -37,7 +38,9 @@ struct receiver_counters {
     atomic_uint_least64_t answers_short; /* answers kept back: the question was shorter (M3) */
     atomic_uint_least64_t refused;       /* Refused sent */
     atomic_uint_least64_t status_answered;
-    atomic_uint_least64_t parts_whole; /* of the reassembler: wire_reassembler_counters */
+    atomic_uint_least64_t trace_answered;
+    atomic_uint_least64_t trace_refused; /* over TRACE_REPORTS_PER_SECOND: not answered */
+    atomic_uint_least64_t parts_whole;   /* of the reassembler: wire_reassembler_counters */
     atomic_uint_least64_t parts_asked;
     atomic_uint_least64_t parts_given_up;
     atomic_uint_least64_t parts_evicted;
@@ -55,6 +58,8 @@ struct receiver {
     struct net_address peer_addresses[REPLICAS_MAX];
     uint8_t token_secret[WIRE_TOKEN_SECRET_SIZE];
     struct status_source *status;
+    bool insecure; /* whoever has proven an address may change log levels, not only this machine */
+    struct trace_source *trace;
 
     struct outbox outbox; /* this socket, number OUTBOX_RECEIVER */
     struct datagram_receiver receiver;
@@ -65,6 +70,7 @@ struct receiver {
     uint64_t refusals_second; /* bounded rate of Refused */
     uint32_t refusals_in_second;
     bool foreign_cluster_said;
+    uint64_t trace_full_ns; /* when TRACE_REPORTS_PER_SECOND of them may be sent at once again */
     atomic_uint_least64_t batches; /* receives that brought something, stepped or handed over */
     atomic_bool stopping;
     bool running;

@@ -27,10 +27,13 @@
 #include "common/os/stop_signal.h"
 #include "server/runtime/core.h"
 #include "server/runtime/receiver.h"
+#include "server/runtime/server_check.h"
 #include "server/runtime/server_error.h"
 #include "server/runtime/server_log.h"
 #include "server/runtime/status.h"
+#include "server/runtime/supervisor.h"
 #include "server/runtime/timer.h"
+#include "server/runtime/trace.h"
 
 enum {
     /* A process that was killed has its data directory until its memory is given back. */
@@ -63,6 +66,8 @@ struct vr_server {
     struct server_log log;
     uint8_t boot_id[BOOT_ID_SIZE]; /* where there is none, no two boots look alike: all zero */
     struct status_source status;
+    struct event_ring events;
+    struct trace_source trace;
 
     void *replica_memory;
     void *log_memory;
@@ -74,16 +79,12 @@ struct vr_server {
     atomic_bool failed;
 };
 
-static const struct member *own_member(const struct vr_server *server)
-{
-    return &server->state.configuration.members[server->self];
-}
-
 /* Callbacks from the threads. */
 
 static void on_state_durable(void *context, uint64_t number)
 {
     struct vr_server *server = context;
+    log_debug(LOG_STORAGE, "state %" PRIu64 " of this start is durable", number);
     inbox_post_state_durable(&server->inbox, number);
     core_run(&server->core);
 }
@@ -92,7 +93,8 @@ static void on_state_failed(void *context, int error, const char *text)
 {
     struct vr_server *server = context;
     (void)error; /* the text says it */
-    log_error("%s. This replica stops: what it cannot remember it must not promise", text);
+    log_problem(ERROR_STATE_UNWRITABLE,
+                "%s. This replica stops: what it cannot remember it must not promise", text);
     atomic_store(&server->failed, true);
     if (server->options.failed != NULL) {
         server->options.failed(server->options.context);
@@ -110,7 +112,8 @@ static void on_log_durable(void *context, uint64_t generation, uint64_t op_numbe
 static void on_log_failed(void *context, const char *text)
 {
     struct vr_server *server = context;
-    log_error(
+    log_problem(
+        ERROR_LOG_UNWRITABLE,
         "%s. This replica stops; what it acknowledged is with the others, and it fetches that "
         "from them when it starts again",
         text);
@@ -151,7 +154,7 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
                                  server->options.data_directory, &server->state, &why);
     }
     if (status != 0) {
-        return server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+        return server_error_storage(error, status, &why);
     }
     server->self = configuration_index(&server->state.configuration, server->state.replica_id);
     return VR_SERVER_OK;
@@ -173,81 +176,10 @@ static enum vr_server_exit store_start(struct vr_server *server, struct vr_serve
     server->start = durable_state_start(&server->state, server->options.durability, server->boot_id,
                                         server->log.counts);
     const int status = state_file_store(&server->state_file, &server->state, &why);
-    return status == 0 ? VR_SERVER_OK
-                       : server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+    return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
 }
 
 /* Network. */
-
-static enum vr_server_exit resolve(const char *host, uint16_t port, struct net_address *address,
-                                   struct vr_server_error *error)
-{
-    struct endpoint_error why;
-    if (!endpoint_resolve(host, port, address, &why)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "%s. Names are looked up once, at start: check the name server, or "
-                                "use numeric addresses",
-                                why.text);
-    }
-    return VR_SERVER_OK;
-}
-
-/* TH-6: all names are looked up here, never again. */
-static enum vr_server_exit resolve_peers(struct vr_server *server, struct vr_server_error *error)
-{
-    const struct configuration *configuration = &server->state.configuration;
-    for (uint32_t i = 0; i < configuration->member_count; i++) {
-        const struct member *member = &configuration->members[i];
-        if (i == server->self) {
-            continue;
-        }
-        const enum vr_server_exit result =
-            resolve(member->host, member->peer_port, &server->peer_addresses[i], error);
-        if (result != VR_SERVER_OK) {
-            return result;
-        }
-    }
-    return VR_SERVER_OK;
-}
-
-static enum vr_server_exit own_endpoint(const struct vr_server *server, struct endpoint *endpoint,
-                                        struct vr_server_error *error)
-{
-    const struct member *member = own_member(server);
-    if (server->options.listen == NULL) {
-        memcpy(endpoint->host, member->host, sizeof endpoint->host);
-        endpoint->port = member->port;
-        endpoint->peer_port = member->peer_port;
-        return VR_SERVER_OK;
-    }
-    struct endpoint_error why;
-    if (!endpoint_parse(server->options.listen, endpoint, &why)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION, "--listen: %s", why.text);
-    }
-    return VR_SERVER_OK;
-}
-
-/* A socket of one family cannot reach the other: better said now than by silence. */
-static enum vr_server_exit check_families(const struct vr_server *server,
-                                          const struct net_address *own,
-                                          struct vr_server_error *error)
-{
-    const struct configuration *configuration = &server->state.configuration;
-    for (uint32_t i = 0; i < configuration->member_count; i++) {
-        const struct net_address *peer = &server->peer_addresses[i];
-        const bool reachable = net_address_is_ipv4(own) == net_address_is_ipv4(peer) ||
-                               (net_address_is_wildcard(own) && !net_address_is_ipv4(own));
-        if (i != server->self && !reachable) {
-            return server_error_set(
-                error, VR_SERVER_CONFIGURATION,
-                "replica %" PRIu32 " (%s) is reached by the other version of IP "
-                "than this replica listens on: give all of --cluster addresses "
-                "of one version, or --listen [::]:port",
-                configuration->members[i].replica_id, configuration->members[i].host);
-        }
-    }
-    return VR_SERVER_OK;
-}
 
 static enum vr_server_exit open_socket(struct vr_server *server, enum lane_kind kind,
                                        const struct net_address *address,
@@ -265,39 +197,21 @@ static enum vr_server_exit open_socket(struct vr_server *server, enum lane_kind 
                              ? "this machine does not have that address: correct the cluster's "
                                "addresses, or give --listen"
                              : "choose another address or port";
-    return server_error_set(error, VR_SERVER_IO, "cannot bind %s for %s: %s; %s",
+    return server_error_set(error, VR_SERVER_IO, ERROR_BIND, "cannot bind %s for %s: %s; %s",
                             net_address_text(address, text),
                             kind == LANE_PEERS ? "peers" : "clients", strerror(-status), advice);
 }
 
-static enum vr_server_exit open_sockets(struct vr_server *server, struct vr_server_error *error)
+static enum vr_server_exit open_sockets(struct vr_server *server,
+                                        const struct server_addresses *addresses,
+                                        struct vr_server_error *error)
 {
-    struct endpoint endpoint;
-    struct net_address clients;
-    enum vr_server_exit result = own_endpoint(server, &endpoint, error);
-    if (result == VR_SERVER_OK) {
-        result = resolve(endpoint.host, endpoint.port, &clients, error);
-    }
-    if (result == VR_SERVER_OK && !server->options.insecure && !net_address_is_loopback(&clients)) {
-        result = server_error_set(
-            error, VR_SERVER_CONFIGURATION,
-            "%s can be reached from other machines, and nothing proves yet who sends a datagram: "
-            "anybody there could read and change the data. Use a loopback address, or --insecure "
-            "where the network itself is trusted",
-            endpoint.host);
-    }
-    if (result == VR_SERVER_OK) {
-        result = check_families(server, &clients, error);
-    }
-    if (result == VR_SERVER_OK) {
-        result = open_socket(server, LANE_CLIENTS, &clients, error);
-    }
+    enum vr_server_exit result =
+        open_socket(server, LANE_CLIENTS, &addresses->own[LANE_CLIENTS], error);
     if (result != VR_SERVER_OK) {
         return result;
     }
-    struct net_address peers = clients;
-    peers.port = endpoint.peer_port;
-    result = open_socket(server, LANE_PEERS, &peers, error);
+    result = open_socket(server, LANE_PEERS, &addresses->own[LANE_PEERS], error);
     if (result != VR_SERVER_OK) {
         datagram_socket_close(&server->sockets[LANE_CLIENTS]);
     }
@@ -322,7 +236,7 @@ static void release_memory(struct vr_server *server)
 
 static enum vr_server_exit no_memory(struct vr_server_error *error)
 {
-    return server_error_set(error, VR_SERVER_INTERNAL,
+    return server_error_set(error, VR_SERVER_INTERNAL, ERROR_MEMORY,
                             "there is no memory left for this replica: give it a smaller "
                             "--log-memory-max, or the machine more memory");
 }
@@ -450,6 +364,8 @@ static int make_receiver(struct vr_server *server, enum lane_kind kind)
     memcpy(receiver->peer_addresses, server->peer_addresses, sizeof receiver->peer_addresses);
     random_bytes(receiver->token_secret, sizeof receiver->token_secret);
     receiver->status = &server->status;
+    receiver->insecure = server->options.insecure;
+    receiver->trace = &server->trace;
     return receiver_init(receiver, &identity, server->options.datagram_size);
 }
 
@@ -459,9 +375,13 @@ static int make_parts(struct vr_server *server)
     if (error != 0) {
         return error;
     }
-    error = make_outboxes(server);
+    error = event_ring_init(&server->events);
     if (error != 0) {
         goto destroy_inbox;
+    }
+    error = make_outboxes(server);
+    if (error != 0) {
+        goto destroy_events;
     }
     error = make_receiver(server, LANE_PEERS);
     if (error != 0) {
@@ -480,6 +400,8 @@ destroy_peers:
     receiver_destroy(&server->receivers[LANE_PEERS]);
 destroy_outboxes:
     destroy_outboxes(server);
+destroy_events:
+    event_ring_destroy(&server->events);
 destroy_inbox:
     inbox_destroy(&server->inbox);
     return error;
@@ -492,7 +414,15 @@ static void destroy_parts(struct vr_server *server)
     receiver_destroy(&server->receivers[LANE_CLIENTS]);
     receiver_destroy(&server->receivers[LANE_PEERS]);
     destroy_outboxes(server);
+    event_ring_destroy(&server->events);
     inbox_destroy(&server->inbox);
+}
+
+static void wire_recorder(struct vr_server *server, struct recorder *recorder)
+{
+    recorder->ring = &server->events;
+    recorder->configuration = &server->state.configuration;
+    recorder->self = server->self;
 }
 
 /* Fills in who knows whom. Returns 0 or -ENOMEM. */
@@ -506,7 +436,9 @@ static int wire_parts(struct vr_server *server, const struct app *app)
     core->configuration = server->state.configuration;
     core->self = server->self;
     memcpy(core->peer_addresses, server->peer_addresses, sizeof core->peer_addresses);
-    core->trace_messages = server->options.trace_messages;
+    wire_recorder(server, &core->recorder);
+    recorder_started(&core->recorder, server->state.incarnation, server->started_ns);
+    wire_recorder(server, &server->execution.recorder);
     core->wake_timer = on_wake_timer;
     core->wake_context = server;
     server->log.writer.durability = server->options.durability;
@@ -545,6 +477,9 @@ static int wire_parts(struct vr_server *server, const struct app *app)
         .log = &server->log,
         .durability = server->options.durability,
     };
+    server->trace.replica_id = server->state.replica_id;
+    server->trace.ring = &server->events;
+    server->trace.health = &server->health;
     return server_log_wire(&server->log,
                            &(struct log_store_client){.context = core,
                                                       .entry = core_log_entry,
@@ -614,68 +549,30 @@ static void store_clean_end(struct vr_server *server)
     struct storage_error why;
     server->state_writer.state.clean_shutdown = true;
     if (state_file_store(&server->state_file, &server->state_writer.state, &why) != 0) {
-        log_error("%s", why.text);
+        log_problem(ERROR_STATE_UNWRITABLE, "%s", why.text);
         atomic_store(&server->failed, true);
     }
 }
 
 /* Entry points. */
 
-static void apply_defaults(struct vr_server_options *options)
-{
-    struct vr_options defaults;
-    vr_options_default(&defaults);
-    if (options->heartbeat_ns == 0) {
-        options->heartbeat_ns = defaults.heartbeat_ns;
-    }
-    if (options->view_change_ns == 0) {
-        options->view_change_ns =
-            defaults.view_change_ns / defaults.heartbeat_ns * options->heartbeat_ns;
-    }
-    if (options->log_memory_max == 0) {
-        options->log_memory_max = LOG_MEMORY_MAX;
-    }
-}
-
-static enum vr_server_exit check_options(const struct vr_server_options *options,
-                                         struct vr_server_error *error)
-{
-    if (options->view_change_ns <= options->heartbeat_ns) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "--view-change-ms must be longer than --heartbeat-ms, or a healthy "
-                                "primary would be suspected between two heartbeats; six times as "
-                                "long is usual");
-    }
-    if (options->log_memory_max < LOG_MEMORY_MIN) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "--log-memory-max must be at least %d MiB, room for a few of the "
-                                "largest entries",
-                                LOG_MEMORY_MIN / (1024 * 1024));
-    }
-    if (options->datagram_size != 0 && (options->datagram_size < DATAGRAM_SIZE_MIN ||
-                                        options->datagram_size > DATAGRAM_SIZE_MAX)) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
-                                "--datagram-size must be %d to %d bytes", DATAGRAM_SIZE_MIN,
-                                DATAGRAM_SIZE_MAX);
-    }
-    return VR_SERVER_OK;
-}
-
 static void say_banner(const struct vr_server *server)
 {
     const struct configuration *configuration = &server->state.configuration;
     char clients[NET_ADDRESS_TEXT_MAX];
     char peers[NET_ADDRESS_TEXT_MAX];
-    log_info("viewstamp %s, cluster %016" PRIx64 ", replica %" PRIu32 " of %" PRIu32
+    log_info(LOG_RUNTIME,
+             "viewstamp %s, cluster %016" PRIx64 ", replica %" PRIu32 " of %" PRIu32
              ", start %" PRIu64 ", durability %s",
              VERSION_TEXT, configuration->cluster_id, server->state.replica_id,
              configuration->member_count, server->state.incarnation,
              durability_name(server->options.durability));
-    log_info("clients at %s, peers at %s, data in %s",
+    log_info(LOG_RUNTIME, "clients at %s, peers at %s, data in %s",
              net_address_text(&server->sockets[LANE_CLIENTS].bound, clients),
              net_address_text(&server->sockets[LANE_PEERS].bound, peers),
              server->options.data_directory);
-    log_info("limits: operation %" PRIu32 " bytes, sessions %" PRIu32 ", stored reply %" PRIu32
+    log_info(LOG_RUNTIME,
+             "limits: operation %" PRIu32 " bytes, sessions %" PRIu32 ", stored reply %" PRIu32
              " bytes, log %zu MiB, heartbeat %" PRIu64 " ms, view change after %" PRIu64 " ms",
              configuration->parameters.operation_size_max, configuration->parameters.sessions_max,
              configuration->parameters.reply_stored_max, server->log_memory_size / (1024 * 1024),
@@ -683,7 +580,8 @@ static void say_banner(const struct vr_server *server)
              server->options.view_change_ns / NANOSECONDS_PER_MILLISECOND);
     if (server->options.durability == DURABILITY_MEMORY && server->start == VR_START_RECOVER &&
         configuration->member_count == 1) {
-        log_warning("the only copy of this group's log was in memory, and is gone with the process "
+        log_problem(ERROR_ONLY_COPY_GONE,
+                    "the only copy of this group's log was in memory, and is gone with the process "
                     "that held it: destroy the group and initialise it anew");
     }
 }
@@ -697,8 +595,9 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     }
     server->options = *options;
     server->started_ns = clock_monotonic_ns();
-    apply_defaults(&server->options);
-    enum vr_server_exit result = check_options(&server->options, error);
+    server_options_complete(&server->options);
+    struct server_addresses addresses;
+    enum vr_server_exit result = server_options_check(&server->options, error);
     if (result != VR_SERVER_OK) {
         goto free_server;
     }
@@ -706,11 +605,13 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     if (result != VR_SERVER_OK) {
         goto free_server;
     }
-    result = resolve_peers(server, error);
+    result = server_addresses_find(&server->options, &server->state.configuration, server->self,
+                                   &addresses, error);
     if (result != VR_SERVER_OK) {
         goto close_state;
     }
-    result = open_sockets(server, error);
+    memcpy(server->peer_addresses, addresses.peers, sizeof server->peer_addresses);
+    result = open_sockets(server, &addresses, error);
     if (result != VR_SERVER_OK) {
         goto close_state;
     }
@@ -737,7 +638,7 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     }
     say_banner(server);
     if (start_threads(server) != 0) {
-        result = server_error_set(error, VR_SERVER_INTERNAL,
+        result = server_error_set(error, VR_SERVER_INTERNAL, ERROR_THREADS,
                                   "cannot start the threads of this replica: raise the limit of "
                                   "processes or memory");
         goto destroy_parts;
@@ -795,7 +696,8 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
 {
     struct stop_signal stop;
     if (stop_signal_init(&stop) != 0) {
-        return server_error_set(error, VR_SERVER_INTERNAL, "cannot wait for signals: %s",
+        return server_error_set(error, VR_SERVER_INTERNAL, ERROR_SIGNALS,
+                                "cannot wait for signals: %s; raise the limit of open files",
                                 strerror(errno));
     }
     struct vr_server_options own = *options;
@@ -804,21 +706,20 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
     struct vr_server *server;
     enum vr_server_exit result = vr_server_start(&own, app, &server, error);
     if (result == VR_SERVER_OK) {
+        logger_set_replica(server->state.replica_id);
         (void)puts("ready"); /* whoever closed stdout does not wait for it */
         (void)fflush(stdout);
-        service_notify("READY=1");
-        const int signal_number = stop_signal_wait(&stop);
-        service_notify("STOPPING=1");
+        const int signal_number = supervisor_serve(&server->health, &stop);
         if (signal_number != 0) {
-            log_info("stopping: %s", strsignal(signal_number));
+            log_info(LOG_RUNTIME, "stopping: %s", strsignal(signal_number));
         }
         result = vr_server_stop(server);
         if (result != VR_SERVER_OK) {
-            (void)server_error_set(error, result,
+            (void)server_error_set(error, result, ERROR_STOPPED_UNWRITABLE,
                                    "this replica could not write to its disk and has stopped; the "
                                    "lines above say why");
         } else {
-            log_info("stopped");
+            log_info(LOG_RUNTIME, "stopped");
         }
     }
     stop_signal_destroy(&stop);

@@ -13,8 +13,12 @@
 #ifndef VR_RUNTIME_SERVER_H
 #define VR_RUNTIME_SERVER_H
 
-#include "common/base/configuration.h"
+#include "common/base/public.h"
 #include "server/app/app.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* What a failed call returns: the process's exit code as well (sysexits' numbers). */
 enum vr_server_exit {
@@ -32,6 +36,7 @@ enum {
 
 /* What happened, why it matters, what to do: one line, NUL-terminated, cut if too long. */
 struct vr_server_error {
+    const char *id; /* "VR1301", which docs/errors.md explains; NULL: a wrong flag */
     char text[VR_SERVER_ERROR_MAX];
 };
 
@@ -57,7 +62,6 @@ struct vr_server_options {
     uint32_t datagram_size;  /* bytes; 0: as each route carries (M2) */
     size_t log_memory_max;   /* bytes; 0: LOG_MEMORY_MAX */
     bool insecure;           /* bind to more than loopback without keys (M3) */
-    bool trace_messages;     /* a log line for each message */
 
     /* Called once, from one of the server's threads, when the replica cannot go on (D4): the owner
      * then stops it. May be NULL. */
@@ -66,6 +70,12 @@ struct vr_server_options {
 };
 
 struct vr_server;
+
+/* Whether a start would get as far as its sockets: options, data directory, addresses. Changes
+ * nothing, and may be asked while a replica runs from that directory. VR_SERVER_CONFIGURATION if
+ * not. */
+enum vr_server_exit vr_server_check(const struct vr_server_options *options,
+                                    struct vr_server_error *error);
 
 /* Binds, makes this start durable, and begins to take part. */
 enum vr_server_exit vr_server_start(const struct vr_server_options *options, const struct app *app,
@@ -81,5 +91,9 @@ enum vr_server_exit vr_server_stop(struct vr_server *server);
  * to stop. `failed` and `context` of the options are its own. */
 enum vr_server_exit vr_server_run(const struct vr_server_options *options, const struct app *app,
                                   struct vr_server_error *error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

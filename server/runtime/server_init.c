@@ -51,10 +51,10 @@ static enum vr_server_exit read_configuration(const struct vr_server_init_option
     struct endpoint_error why;
     size_t count;
     if (!endpoint_list_parse(options->cluster, endpoints, REPLICAS_MAX, &count, &why)) {
-        return server_error_set(error, VR_SERVER_USAGE, "--cluster: %s", why.text);
+        return server_error_set(error, VR_SERVER_USAGE, ERROR_NONE, "--cluster: %s", why.text);
     }
     if (options->replica_id >= count) {
-        return server_error_set(error, VR_SERVER_USAGE,
+        return server_error_set(error, VR_SERVER_USAGE, ERROR_NONE,
                                 "--replica %" PRIu32
                                 " is not in --cluster, which has replicas 0 to "
                                 "%zu: a replica's number is its place in that list",
@@ -76,7 +76,7 @@ static enum vr_server_exit read_configuration(const struct vr_server_init_option
     }
     const char *reason = configuration_reject(configuration);
     if (reason != NULL) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION,
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_CONFIGURATION,
                                 "this cluster cannot be: %s; check --cluster, --cluster-id and the "
                                 "cluster parameters",
                                 reason);
@@ -145,7 +145,7 @@ static enum vr_server_exit judge(const struct probing *probing, const struct pro
     (void)net_address_text(&probe->address, address);
     if (message->type == MESSAGE_REFUSED && message->refused.reason == REFUSED_CLUSTER) {
         return server_error_set(
-            error, VR_SERVER_CONFIGURATION,
+            error, VR_SERVER_CONFIGURATION, ERROR_OTHER_CLUSTER,
             "a replica of another cluster (%016" PRIx64 ") runs at %s: a new group cannot use that "
             "address; stop that cluster, or choose other addresses or its --cluster-id",
             message->refused.own, address);
@@ -155,7 +155,7 @@ static enum vr_server_exit judge(const struct probing *probing, const struct pro
     const uint32_t own_bit = UINT32_C(1) << probing->self;
     if (answers && (message->status->bound_mask & own_bit) != 0) {
         return server_error_set(
-            error, VR_SERVER_CONFIGURATION,
+            error, VR_SERVER_CONFIGURATION, ERROR_REPLICA_EXISTS,
             "replica %" PRIu32 " exists already: %s of this cluster knows it by another data "
             "directory. A new one would have forgotten what the old one promised, and committed "
             "data could be lost. Put the old directory back, or destroy the group and initialise "
@@ -251,7 +251,8 @@ static enum vr_server_exit ask_the_others(const struct configuration *configurat
     void *sender = memory_reserve(sender_size);
     if (probing == NULL || arena == NULL || sender == NULL ||
         datagram_receiver_init(&probing->receiver) != 0) {
-        result = server_error_set(error, VR_SERVER_INTERNAL, "there is no memory left");
+        result =
+            server_error_set(error, VR_SERVER_INTERNAL, ERROR_MEMORY, "there is no memory left");
         goto release;
     }
     probing->configuration = configuration;
@@ -294,7 +295,7 @@ enum vr_server_exit vr_server_init(const struct vr_server_init_options *options,
     struct storage_error why;
     const int status = state_file_create(&ops, options->data_directory, &state, &why);
     if (status != 0) {
-        return server_error_set(error, server_error_storage_exit(status), "%s", why.text);
+        return server_error_storage(error, status, &why);
     }
     return VR_SERVER_OK;
 }

@@ -13,7 +13,8 @@ static void say_torn(const struct server_log *log)
 {
     const struct wal_found *f = &log->found;
     if (f->torn_bytes > 0) {
-        log_warning("the log's last %" PRIu64 " bytes were being written when this replica ended; "
+        log_problem(ERROR_LOG_TORN,
+                    "the log's last %" PRIu64 " bytes were being written when this replica ended; "
                     "they were never acknowledged and are cut (segment %" PRIu64 ", byte %" PRIu64
                     ")",
                     f->torn_bytes, f->torn_segment, f->torn_offset);
@@ -24,12 +25,14 @@ static void say_damage(const struct server_log *log)
 {
     const struct wal_found *f = &log->found;
     if (f->damaged_count > 0) {
-        log_warning("the log is damaged in %" PRIu64 " places, first in segment %" PRIu64
+        log_problem(ERROR_LOG_DAMAGED,
+                    "the log is damaged in %" PRIu64 " places, first in segment %" PRIu64
                     " at byte %" PRIu64 ": look at the disk of %s before trusting it again",
                     f->damaged_count, f->damaged_segment, f->damaged_offset, log->wal.directory);
     }
     if (f->condition == WAL_FAULTY && log->counts) {
-        log_warning("ops %" PRIu64 " to %" PRIu64 " are lost here; this replica knows that it had "
+        log_problem(ERROR_LOG_DAMAGED,
+                    "ops %" PRIu64 " to %" PRIu64 " are lost here; this replica knows that it had "
                     "them, and fetches them from the others",
                     f->held_op + 1, f->head.op_number);
     }
@@ -47,21 +50,17 @@ static void say_why_not(const struct server_log *log, const struct durable_state
         : !trusted             ? "the machine stopped before all of it was on the disk"
         : log->found.segment_count == 0 ? "the files of the log are gone"
                                         : "it is damaged, and where it ended cannot be told";
-    log_warning("the log here may lack what this replica acknowledged (%s): it takes part again "
+    log_problem(ERROR_LOG_VOID,
+                "the log here may lack what this replica acknowledged (%s): it takes part again "
                 "when it has fetched the log from the others",
                 why);
     if (alone) {
-        log_warning("and there are no others: this group of one cannot go on by itself");
+        log_problem(ERROR_LOG_VOID,
+                    "and there are no others: this group of one cannot go on by itself");
     }
 }
 
 /* --- opening --- */
-
-static enum vr_server_exit failed(int status, const struct storage_error *why,
-                                  struct vr_server_error *error)
-{
-    return server_error_set(error, server_error_storage_exit(status), "%s", why->text);
-}
 
 enum vr_server_exit server_log_open(struct server_log *log, const struct file_ops *ops,
                                     const char *directory, const struct durable_state *state,
@@ -89,7 +88,7 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
     vr_log_init(&staging, staging_memory, memory_size, cluster_id, 0, chain);
     int status = wal_read(&log->wal, ops, &options, &log->log, &staging, &log->found, &why);
     if (status != 0) {
-        return failed(status, &why, error);
+        return server_error_storage(error, status, &why);
     }
     log->counts = trusted && log->found.condition != WAL_BROKEN &&
                   (log->found.segment_count > 0 || state->incarnation == 0);
@@ -99,10 +98,11 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
     status = wal_start(&log->wal, state->incarnation + 1, &why);
     if (status != 0) {
         wal_close(&log->wal);
-        return failed(status, &why, error);
+        return server_error_storage(error, status, &why);
     }
     if (wal_spare_error(&log->wal) != 0) {
-        log_warning("the disk of %s has no room for more of the log; this replica stops when what "
+        log_problem(ERROR_LOG_ROOM,
+                    "the disk of %s has no room for more of the log; this replica stops when what "
                     "it has reserved is used up: free some space there",
                     directory);
     }

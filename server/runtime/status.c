@@ -177,6 +177,8 @@ static void add_refused(struct status_answer *answer, const struct status_source
     add(answer, "refused_sent", get(&peers->refused) + get(&clients->refused));
     add(answer, "answers_too_long", get(&peers->answers_short) + get(&clients->answers_short));
     add(answer, "status_answered", get(&clients->status_answered));
+    add(answer, "trace_answered", get(&clients->trace_answered));
+    add(answer, "trace_refused", get(&clients->trace_refused));
 }
 
 static void fill_masks(const struct status_source *source, uint64_t now_ns,
@@ -189,7 +191,24 @@ static void fill_masks(const struct status_source *source, uint64_t now_ns,
             heard_ns != 0 && (heard_ns >= now_ns || now_ns - heard_ns <= source->view_change_ns);
         report->silent_mask |= i != source->self && !heard ? bit : 0;
         report->bound_mask |= now->members[i].bound ? bit : 0;
-        report->suspect_mask |= now->members[i].vote_later ? bit : 0;
+        const bool suspects = i == source->self ? now->suspecting : now->members[i].vote_later;
+        report->suspect_mask |= suspects ? bit : 0;
+    }
+}
+
+/* For how long those in silent_mask have been silent, by member index; one that was never heard has
+ * no such time. */
+static void add_silent(struct status_answer *answer, uint64_t now_ns)
+{
+    static const char *const names[REPLICAS_MAX] = {"silent_ms_0", "silent_ms_1", "silent_ms_2",
+                                                    "silent_ms_3", "silent_ms_4", "silent_ms_5",
+                                                    "silent_ms_6", "silent_ms_7", "silent_ms_8"};
+    const struct vr_snapshot *now = &answer->published.snapshot;
+    for (uint32_t i = 0; i < now->member_count; i++) {
+        const uint64_t heard_ns = now->members[i].heard_ns;
+        if ((answer->report.silent_mask & UINT32_C(1) << i) != 0 && heard_ns != 0) {
+            add(answer, names[i], (now_ns - heard_ns) / NANOSECONDS_PER_MILLISECOND);
+        }
     }
 }
 
@@ -224,6 +243,7 @@ void status_answer(const struct status_source *source, uint64_t nonce, struct st
         .counters = answer->counters,
     };
     fill_masks(source, now_ns, now, report);
+    add_silent(answer, now_ns);
     add_core(answer, source);
     add_execution(answer, source);
     add_lane(answer, source, LANE_PEERS);

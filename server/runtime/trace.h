@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trace.h - protocol messages as lines for people (--trace-messages).
+/* trace.h - what one replica answers when it is asked for its events (M8).
  *
- * Threads: pure; safe anywhere. */
+ * Threads: the clients' receiver alone; it reads what others publish. */
 #ifndef VR_RUNTIME_TRACE_H
 #define VR_RUNTIME_TRACE_H
 
-#include <stddef.h>
+#include "server/runtime/event_ring.h"
+#include "server/runtime/health.h"
 
-#include "common/base/message.h"
+/* Where the answer comes from, and what it borrows from until the next one. */
+struct trace_source {
+    uint32_t replica_id;
+    struct event_ring *ring;
+    struct health *health;
+    struct trace_event events[TRACE_EVENTS_MAX];
+};
 
-enum { TRACE_TEXT_MAX = 256 };
-
-/* What a message says, in a few words: "Prepare view 3 ops 17..20 commit 16". Returns `text`. */
-const char *trace_message(const struct message *message, char text[TRACE_TEXT_MAX]);
+void trace_answer(struct trace_source *source, const struct trace_request *request,
+                  struct trace_report *report);
 
 #endif

@@ -449,13 +449,27 @@ int state_file_open(struct state_file *file, const struct file_ops *ops, const c
 int state_file_peek(const struct file_ops *ops, const char *directory, struct durable_state *state,
                     struct storage_error *error)
 {
-    struct state_file file;
-    const int status = open_and_read(&file, ops, directory, state, error);
-    if (status < 0) {
+    char path[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, state_name, error);
+    if (status != 0) {
         return status;
     }
-    state_file_close(&file);
-    return 0;
+    struct state_file file = {.ops = ops};
+    memcpy(file.directory, directory, strlen(directory) + 1); /* storage_path() found it short */
+    file.file = ops->open(ops->disk, path, false);
+    if (file.file == -ENOENT) { /* or is the directory missing? Nobody can be using that. */
+        const int lock = ops->lock_directory(ops->disk, directory);
+        if (lock < 0) {
+            return lock_failed(lock, directory, error);
+        }
+        ops->close(ops->disk, lock);
+    }
+    if (file.file < 0) {
+        return open_failed(file.file, directory, error);
+    }
+    status = image_read(&file, state, error);
+    ops->close(ops->disk, file.file);
+    return status >= 0 ? 0 : status;
 }
 
 int state_file_store(struct state_file *file, const struct durable_state *state,

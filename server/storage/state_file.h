@@ -110,8 +110,8 @@ int state_file_create(const struct file_ops *ops, const char *directory,
 int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
                     struct durable_state *state, struct storage_error *error);
 
-/* Reads the newest valid state and changes nothing: for tools. -EWOULDBLOCK: a server runs from the
- * directory. */
+/* Reads the newest valid state and changes nothing, not even a lock: somebody may be using the
+ * directory. What it says is for people, not for a replica to start from. */
 int state_file_peek(const struct file_ops *ops, const char *directory, struct durable_state *state,
                     struct storage_error *error);
 

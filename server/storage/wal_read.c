@@ -67,7 +67,8 @@ static void hold_up_to(struct reader *r, uint64_t op_number)
     }
 }
 
-/* What was cut is not known, so of what is held only that counts which never is: what was committed. */
+/* What was cut is not known, so of what is held only that counts which never is: what was
+ * committed. */
 static void break_log(struct reader *r)
 {
     if (!r->broken) {

@@ -545,6 +545,15 @@ static void close_gap(struct replica *r, uint64_t op_number, struct checksum che
     sync_begin(r, &target, 0, peer, others_mask(r));
 }
 
+/* Keeps a Prepare until what lies before it has come. */
+static void stash_prepare(struct replica *r, const struct prepare *prepare)
+{
+    r->gap_last = true;
+    if (!stash_put(&r->stash, prepare)) {
+        drop(r, DROP_STASH_FULL);
+    }
+}
+
 /* True if a Prepare or Commit of this view can be acted on now; else sees to it that it will be. */
 static bool follow_view(struct replica *r, const struct message *m, uint32_t peer,
                         uint64_t view_number)
@@ -576,8 +585,8 @@ static bool follow_view(struct replica *r, const struct message *m, uint32_t pee
         /* V8: its log is not ours yet, so nothing of it is executed by number. */
         if (!sync_running(r, view_number)) {
             ask_view(r, peer, view_number);
-        } else if (m->type == MESSAGE_PREPARE && !stash_put(&r->stash, &m->prepare)) {
-            drop(r, DROP_STASH_FULL);
+        } else if (m->type == MESSAGE_PREPARE) {
+            stash_prepare(r, &m->prepare);
         }
         return false;
     }
@@ -600,9 +609,7 @@ void on_prepare(struct replica *r, const struct message *m, uint32_t peer)
         r->ack_owed = true;
         break;
     case APPEND_GAP:
-        if (!stash_put(&r->stash, prepare)) {
-            drop(r, DROP_STASH_FULL);
-        }
+        stash_prepare(r, prepare);
         close_gap(r, prepare->first_op - 1, prepare->parent_checksum, peer);
         break;
     case APPEND_FULL:

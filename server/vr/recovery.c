@@ -118,7 +118,7 @@ void on_recovery(struct replica *r, const struct message *m, uint32_t peer)
             {
                 .nonce = m->recovery.nonce,
                 .view_number = r->view_number,
-                .log = describe_log(r),
+                .log = describe_whole_log(r),
             },
     };
     send_to_peer(r, peer, &answer);

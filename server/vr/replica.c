@@ -39,6 +39,8 @@ static void check_options(const struct vr_options *options)
     INVARIANT(options->pipeline_max >= 1 && options->pipeline_max <= PIPELINE_MAX);
     INVARIANT(options->request_queue_max <= REQUEST_QUEUE_MAX);
     INVARIANT(options->execute_lag_max >= 1 && options->execute_lag_max <= EXECUTE_LAG_MAX);
+    INVARIANT(options->view_sync_max >=
+              options->pipeline_max + options->request_queue_max); /* V12 */
     INVARIANT(options->message_budget > PREPARE_OVERHEAD + ENTRY_HEADER_SIZE);
     INVARIANT(options->message_budget <= DATAGRAM_SIZE_MAX);
     INVARIANT(options->identity != 0);
@@ -139,6 +141,9 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
 void drop(struct replica *r, enum drop_reason reason)
 {
     r->dropped[reason]++;
+    if (r->dropped_last == DROP_NONE) {
+        r->dropped_last = reason;
+    }
 }
 
 bool outputs_have_room(const struct replica *r, uint32_t count)
@@ -217,9 +222,8 @@ uint32_t others_mask(const struct replica *r)
     return ((1u << r->member_count) - 1) & ~(1u << r->self);
 }
 
-struct log_descriptor describe_log(const struct replica *r)
+static struct log_descriptor describe_up_to(const struct replica *r, uint64_t op_number)
 {
-    const uint64_t op_number = r->durable_op;
     const uint64_t commit = r->commit_number < op_number ? r->commit_number : op_number;
     return (struct log_descriptor){
         .last_normal_view = r->last_normal_view,
@@ -228,6 +232,17 @@ struct log_descriptor describe_log(const struct replica *r)
         .commit_number = commit,
         .commit_checksum = vr_log_checksum(&r->log, commit),
     };
+}
+
+struct log_descriptor describe_log(const struct replica *r)
+{
+    return describe_up_to(r, r->durable_op);
+}
+
+struct log_descriptor describe_whole_log(const struct replica *r)
+{
+    INVARIANT(r->acting_primary);
+    return describe_up_to(r, r->log.op_number);
 }
 
 /* D5: what was lost is there again, or belongs to a view that is over. */
@@ -304,9 +319,9 @@ static void on_log_durable(struct replica *r, uint64_t generation, uint64_t op_n
     if (op_number > r->durable_op) {
         r->durable_op = op_number;
         forget_lost(r, false);
-        if (r->acting_primary) {
-            count_acks(r);
-        } else if (r->status == STATUS_NORMAL) {
+        if (r->acting_primary && r->later_view <= r->view_number) {
+            count_acks(r); /* V9: none of a view that is known to end */
+        } else if (!r->acting_primary && r->status == STATUS_NORMAL) {
             r->ack_owed = true;
         }
     }
@@ -507,6 +522,8 @@ void vr_step(struct replica *r, const struct vr_event *event, struct vr_outputs 
     r->outputs = outputs;
     r->time = event->time;
     r->received_ns = event->time.now_ns;
+    r->dropped_last = DROP_NONE;
+    r->gap_last = false;
     if (event->kind == VR_EVENT_EXECUTED) {
         INVARIANT(event->executed.op_number <= r->handed_op);
         INVARIANT(event->executed.op_number >= r->executed_op);
@@ -635,6 +652,27 @@ struct checksum vr_log_checksum_at(const struct replica *r, uint64_t op_number)
 uint64_t vr_commit_number(const struct replica *r)
 {
     return r->commit_number;
+}
+
+void vr_glance(const struct replica *r, struct vr_glance *out)
+{
+    const uint32_t primary = primary_of(r, r->view_number);
+    *out = (struct vr_glance){
+        .dropped = r->dropped_last,
+        .gap = r->gap_last,
+        .status = r->status,
+        .acting_primary = r->acting_primary,
+        .suspecting = r->suspecting,
+        .diverged = r->diverged,
+        .stopped = r->stopped,
+        .view_number = r->view_number,
+        .op_number = r->log.op_number,
+        .commit_number = r->commit_number,
+        .suspicions = r->suspicions,
+        .primary_heard_ns = primary == r->self ? 0 : r->peers[primary].heard_ns,
+        .sync_from = r->sync.active ? r->sync.start_op : 0,
+        .sync_target = r->sync.active ? r->sync.target.op_number : 0,
+    };
 }
 
 void vr_snapshot(const struct replica *r, struct vr_snapshot *out)

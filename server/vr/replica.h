@@ -186,8 +186,13 @@ struct replica {
     uint64_t answers_window_ns; /* N1's bounded rate */
     uint32_t answers_in_window;
 
+    /* What came of the message stepped last (vr_glance). */
+    enum drop_reason dropped_last;
+    bool gap_last;
+
     /* Counters */
     uint64_t view_changes;
+    uint64_t suspicions;
     uint64_t views_started;
     uint64_t catchup_entries;
     uint64_t catchup_served;
@@ -218,6 +223,8 @@ uint32_t primary_of(const struct replica *r, uint64_t view_number);
 uint32_t others_mask(const struct replica *r);
 struct log_descriptor describe_log(const struct replica *r); /* only what is durable (V4) */
 void forget_lost(struct replica *r, bool whatever);          /* D5 */
+/* All of an acting primary's log (V8, D6): a backup may have acked what is not durable here yet. */
+struct log_descriptor describe_whole_log(const struct replica *r);
 void diverge(struct replica *r, uint64_t op_number, struct checksum theirs, uint32_t peer);
 
 /* normal.c */

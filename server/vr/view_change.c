@@ -82,6 +82,7 @@ void suspect(struct replica *r)
         return;
     }
     r->suspecting = true;
+    r->suspicions++;
     send_vote(r);
     count_votes(r);
 }
@@ -170,6 +171,7 @@ static struct message do_view_change(const struct replica *r)
                 .view_number = r->view_number,
                 .log = describe_log(r),
                 .synced_op = r->sync.active ? r->staging.op_number : 0,
+                .primary_identity = r->durable.identities[primary_of(r, r->view_number)],
             },
     };
     if (r->had.op_number > 0) {
@@ -264,8 +266,15 @@ static uint32_t best_log(const struct replica *r)
     return mask != 0 ? best : REPLICAS_MAX;
 }
 
+/* At most how many entries of the best log this one lacks. Of another view's log no more is known
+ * to be shared than what is committed; check_options() sees to it that what is not yet does not
+ * look like a long way. */
 static uint64_t entries_behind(const struct log_descriptor *log, const struct log_descriptor *best)
 {
+    if (log->op_number == best->op_number &&
+        checksum_equal(log->head_checksum, best->head_checksum)) {
+        return 0; /* the same log, whatever view it was last normal in */
+    }
     const uint64_t from =
         log->last_normal_view == best->last_normal_view ? log->op_number : log->commit_number;
     return best->op_number > from ? best->op_number - from : 0;
@@ -327,6 +336,12 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
     if (dvc->view_number > r->view_number) {
         enter_view_change(r, dvc->view_number);
     }
+    if (primary_of(r, dvc->view_number) == r->self &&
+        dvc->primary_identity != r->options.identity) {
+        /* D10: meant for another data directory, or for whoever it may be. */
+        drop(r, DROP_IDENTITY);
+        return;
+    }
     record(r, peer, dvc);
     credit_progress(r, peer, dvc->synced_op);
     judge_primary(r);
@@ -355,8 +370,8 @@ static uint32_t holder_of(const struct replica *r, uint32_t best)
     const uint32_t mask = choosers(r);
     uint32_t holder = best;
     for (uint32_t i = 0; i < r->member_count; i++) {
-        if ((mask & (1u << i)) != 0 && holds_of_best(r, best, i).op_number >
-                                           holds_of_best(r, best, holder).op_number) {
+        if ((mask & (1u << i)) != 0 &&
+            holds_of_best(r, best, i).op_number > holds_of_best(r, best, holder).op_number) {
             holder = i;
         }
     }
@@ -493,7 +508,7 @@ void send_start_view(struct replica *r, uint32_t mask)
     }
     const struct message m = {
         .type = MESSAGE_START_VIEW,
-        .start_view = {.view_number = r->view_number, .log = describe_log(r)},
+        .start_view = {.view_number = r->view_number, .log = describe_whole_log(r)},
     };
     send_to_mask(r, allowed, &m);
 }

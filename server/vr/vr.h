@@ -81,7 +81,7 @@ struct vr_options {
     uint32_t pipeline_max;
     uint32_t request_queue_max;
     uint32_t execute_lag_max;
-    uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries */
+    uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries; at least the two queues above */
 
     /* Regions for the log and for staged entries (G3), each of log_memory_size bytes; touched only
      * as they fill. */
@@ -247,6 +247,26 @@ enum drop_reason {
 };
 
 const char *drop_reason_name(enum drop_reason reason);
+
+/* What came of the message stepped last, and where the replica stands after the last call: small
+ * enough to be looked at after each (M8). */
+struct vr_glance {
+    enum drop_reason dropped; /* the first reason; DROP_NONE: it was taken */
+    bool gap;                 /* a Prepare that waits for what lies before it (N4) */
+    enum vr_status status;
+    bool acting_primary;
+    bool suspecting; /* V1 */
+    bool diverged;
+    bool stopped;
+    uint64_t view_number;
+    uint64_t op_number;
+    uint64_t commit_number;
+    uint64_t suspicions;       /* times that the primary, or as one the quorum, was suspected */
+    uint64_t primary_heard_ns; /* last message of this view's primary; 0 never, or the own view */
+    uint64_t sync_from;        /* log sync under way: where it started */
+    uint64_t sync_target;      /* and where it ends; 0 if none runs */
+};
+void vr_glance(const struct replica *replica, struct vr_glance *out);
 
 /* What others may know of a replica: published after each drain (M7), read by checkers. */
 struct vr_snapshot {

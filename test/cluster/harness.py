@@ -264,8 +264,11 @@ class RelayedCluster(Group):
     """A group whose replicas reach each other only through test/support/relay.c: every replica's
     configured peer port is the relay's, and it really listens on another one."""
 
-    def __init__(self, count, *flags, heartbeat_ms=HEARTBEAT_MS):
+    def __init__(self, count, *flags, heartbeat_ms=HEARTBEAT_MS, init_flags=None):
+        """`init_flags`: {replica: [flags of init]}; these are not waited for, as they may differ from
+        the others'."""
         super().__init__(count, free_first_port(2 * count))
+        self.init_flags = init_flags or {}
         self.flags = [*times(heartbeat_ms), *flags]
         self.directory = tempfile.mkdtemp(prefix="vr-test-")
         self.servers = [None] * count
@@ -287,10 +290,11 @@ class RelayedCluster(Group):
         cluster_id = f"{random.getrandbits(64) | 1:016x}"
         for i in range(self.count):
             subprocess.run([SERVER, "init", "--data-dir", self._data(i), "--replica", str(i),
-                            "--cluster", self.addresses, "--cluster-id", cluster_id],
+                            "--cluster", self.addresses, "--cluster-id", cluster_id,
+                            *self.init_flags.get(i, [])],
                            check=True, capture_output=True)
             self.start(i)
-        self.wait_normal()
+        self.wait_normal(*(i for i in range(self.count) if i not in self.init_flags))
 
     def _data(self, i):
         return os.path.join(self.directory, f"replica-{i}")

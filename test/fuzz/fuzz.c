@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
+#include "common/base/trace_event.h"
 #include "common/os/clock.h"
 #include "common/os/datagram_socket.h"
 #include "common/wire/sender.h"
@@ -135,6 +136,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
     static const enum message_type types[] = {
         MESSAGE_REQUEST,
         MESSAGE_STATUS_REQUEST,
+        MESSAGE_TRACE_REQUEST,
+        MESSAGE_TRACE_REPORT,
+        MESSAGE_LOG_LEVEL_REQUEST,
         MESSAGE_REPLY,
         MESSAGE_NOT_PRIMARY,
         MESSAGE_BUSY,
@@ -170,6 +174,28 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
     case MESSAGE_STATUS_REQUEST:
         m->status_request = (struct status_request){
             some_number(fuzz), (uint32_t)prng_below(&fuzz->prng, DATAGRAM_SIZE_DEFAULT)};
+        break;
+    case MESSAGE_TRACE_REQUEST:
+        m->trace_request = (struct trace_request){
+            .nonce = some_number(fuzz),
+            .lane = (uint32_t)prng_below(&fuzz->prng, TRACE_LANE_COUNT + 1),
+            .events_max = (uint32_t)prng_below(&fuzz->prng, TRACE_EVENTS_MAX + 2),
+            .from_event = some_number(fuzz),
+        };
+        break;
+    case MESSAGE_TRACE_REPORT:
+        m->trace_report = (struct trace_report){
+            .nonce = some_number(fuzz),
+            .view_number = some_view(fuzz),
+            .status = (enum vr_status)prng_between(&fuzz->prng, 1, 4),
+            .next_event = some_number(fuzz),
+            .event_count = (uint32_t)prng_below(&fuzz->prng, OPERATION_MAX / TRACE_EVENT_SIZE),
+            .events = bytes,
+        };
+        break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        m->log_level_request = (struct log_level_request){
+            some_number(fuzz), prng_chance(&fuzz->prng, 1, 2) ? "info,network=info" : "loud"};
         break;
     case MESSAGE_REPLY:
         m->reply = (struct reply){
@@ -236,8 +262,8 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->start_view_change.view_number = some_view(fuzz);
         break;
     case MESSAGE_DO_VIEW_CHANGE:
-        m->do_view_change =
-            (struct do_view_change){some_view(fuzz), some_log(fuzz), some_number(fuzz)};
+        m->do_view_change = (struct do_view_change){some_view(fuzz), some_log(fuzz),
+                                                    some_number(fuzz), some_number(fuzz)};
         break;
     case MESSAGE_START_VIEW:
         m->start_view = (struct start_view){some_view(fuzz), some_log(fuzz)};

@@ -80,6 +80,17 @@ static void send(struct sim_client *client, const struct proxy_output *output)
     wire_send(client->sender, &destination, &output->send.message, now_ns(client));
 }
 
+/* C4, C5: under none of these names was it executed, nor ever will be. */
+static void check_never_executed(struct sim_client *client, const struct sim_session *session,
+                                 uint32_t count)
+{
+    struct sim *sim = client->sim;
+    for (uint32_t i = 0; i < count && !session->is_read; i++) {
+        sim_expect(sim,
+                   sim_check_never_executed(&sim->executions, &session->names[i], &sim->report));
+    }
+}
+
 /* I4, and C5's promise of "surely not executed". */
 static void check_outcome(struct sim_client *client, struct sim_session *session,
                           const struct proxy_output *output)
@@ -100,16 +111,17 @@ static void check_outcome(struct sim_client *client, struct sim_session *session
                 outcome->executed_anew ? answer.result_hash : outcome->result_hash;
             sim_expect(sim, sim_check_answer(&answer, expected, &sim->report));
         }
+        /* What was answered went by the last name; by another it would have happened twice. */
+        if (session->name_count > 0 && session->name_count < SIM_NAMES_MAX) {
+            check_never_executed(client, session, session->name_count - 1);
+        }
         sim->counts.operations++;
         session->done++;
         break;
     }
     case PROXY_FAILED:
         sim->counts.failed++;
-        for (uint32_t i = 0; i < session->name_count && !session->is_read; i++) {
-            sim_expect(
-                sim, sim_check_never_executed(&sim->executions, &session->names[i], &sim->report));
-        }
+        check_never_executed(client, session, session->name_count);
         break;
     case PROXY_UNKNOWN:
         sim->counts.unknown++;

@@ -116,6 +116,9 @@ static void make_configuration(struct sim *sim)
     configuration->member_count = sim->options.replica_count;
     configuration->parameters = cluster_parameters_default();
     configuration->parameters.sessions_max = sim->options.sessions_max;
+    if (sim->options.small_group_limits) {
+        configuration->parameters.reply_stored_max = REPLY_STORED_MIN;
+    }
     for (uint32_t i = 0; i < configuration->member_count; i++) {
         struct member *member = &configuration->members[i];
         member->replica_id = i + 1; /* an id is no index (E2) */

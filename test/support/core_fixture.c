@@ -533,6 +533,11 @@ void core_inject(struct core_fixture *f, uint32_t to, uint32_t from, struct mess
     message.incarnation = f->nodes[from].incarnation;
     message.identity = f->nodes[from].identity;
     message.configuration_hash = configuration_hash(&f->configuration);
+    if (message.type == MESSAGE_DO_VIEW_CHANGE && message.do_view_change.primary_identity == 0) {
+        const uint32_t primary =
+            configuration_primary(&f->configuration, message.do_view_change.view_number);
+        message.do_view_change.primary_identity = f->nodes[from].disk.identities[primary];
+    }
     step_message(f, to, &message);
 }
 

@@ -148,7 +148,8 @@ const struct message *core_oldest(const struct core_fixture *f, int type, int fr
 /* Puts another copy of the oldest of this kind behind the queue: a duplicate, or a replay. */
 void core_duplicate(struct core_fixture *f, enum message_type type, int from, int to);
 
-/* Steps a message that a test made into a node, as if `from` had sent it. */
+/* Steps a message that a test made into a node, as if `from` had sent it; a DoViewChange that names
+ * no primary names the one that `from` knows (D10). */
 void core_inject(struct core_fixture *f, uint32_t to, uint32_t from, struct message message);
 
 /* Steps one tick now. */

@@ -3,15 +3,21 @@
 
 #include <string.h>
 
+#include "common/base/trace_event.h"
+
 const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_REQUEST,
     MESSAGE_STATUS_REQUEST,
+    MESSAGE_TRACE_REQUEST,
+    MESSAGE_LOG_LEVEL_REQUEST,
     MESSAGE_REPLY,
     MESSAGE_NOT_PRIMARY,
     MESSAGE_BUSY,
     MESSAGE_CHALLENGE,
     MESSAGE_REFUSED,
     MESSAGE_STATUS,
+    MESSAGE_TRACE_REPORT,
+    MESSAGE_LOG_LEVEL_REPORT,
     MESSAGE_PREPARE,
     MESSAGE_PREPARE_OK,
     MESSAGE_COMMIT,
@@ -200,6 +206,61 @@ static void status_report(struct prng *prng, struct random_message *out)
     out->message.status = &out->report;
 }
 
+/* Any event that passes: what shares a place with something else is drawn as that. */
+static void trace_event(struct prng *prng, struct trace_event *e)
+{
+    const bool state = prng_chance(prng, 1, 4);
+    *e = (struct trace_event){
+        .time_ns = any(prng),
+        .view_number = view_or_none(prng),
+        .first_op = number(prng, 0, UINT64_MAX - UINT32_MAX),
+        .commit_number = any(prng),
+        .detail = any(prng),
+        .op_count = (uint32_t)number(prng, 0, UINT32_MAX),
+        .payload_size = (uint32_t)number(prng, 0, UINT32_MAX),
+        .kind = state ? TRACE_STATE : (uint8_t)prng_between(prng, TRACE_RECEIVED, TRACE_SENT),
+        .type = state ? (uint8_t)prng_between(prng, 1, TRACE_STATE_MAX)
+                      : (uint8_t)random_message_types[prng_below(prng, RANDOM_MESSAGE_TYPES)],
+        .verdict = (uint8_t)(prng_chance(prng, 1, 2)
+                                 ? prng_between(prng, VERDICT_ACCEPTED, VERDICT_REFUSED)
+                                 : prng_between(prng, VERDICT_INVALID, VERDICT_MAX)),
+        .extra = (uint8_t)prng_below(prng, 256),
+    };
+    if (trace_event_is_client(e)) {
+        e->session = any(prng);
+        e->client_port = (uint16_t)number(prng, 0, UINT16_MAX);
+        e->client_ipv6 = prng_chance(prng, 1, 2) ? 1 : 0;
+    } else {
+        e->peers = state ? 0 : (uint16_t)number(prng, 0, (1u << REPLICAS_MAX) - 1);
+        e->repeated = prng_chance(prng, 1, 2) ? 1 : 0;
+    }
+}
+
+static void trace_report(struct prng *prng, uint32_t bytes_max, struct random_message *out)
+{
+    const uint32_t fit = bytes_max / TRACE_EVENT_SIZE;
+    struct trace_report *m = &out->message.trace_report;
+    *m = (struct trace_report){
+        .nonce = any(prng),
+        .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+        .lane = (uint32_t)prng_below(prng, TRACE_LANE_COUNT),
+        .now_ns = any(prng),
+        .wall_ns = any(prng),
+        .view_number = view(prng),
+        .status = (enum vr_status)prng_between(prng, 1, 4),
+        .oldest_event = number(prng, 0, UINT64_MAX - TRACE_EVENTS_MAX),
+        .event_count = (uint32_t)number(prng, 0, fit < TRACE_EVENTS_MAX ? fit : TRACE_EVENTS_MAX),
+        .events = out->bytes,
+    };
+    m->first_event = number(prng, m->oldest_event, UINT64_MAX - TRACE_EVENTS_MAX);
+    m->next_event = number(prng, m->first_event + m->event_count, UINT64_MAX);
+    for (uint32_t i = 0; i < m->event_count; i++) {
+        struct trace_event event;
+        trace_event(prng, &event);
+        memcpy(out->bytes + (size_t)i * TRACE_EVENT_SIZE, &event, TRACE_EVENT_SIZE);
+    }
+}
+
 static void part(struct prng *prng, uint32_t bytes_max, struct random_message *out)
 {
     const uint32_t part_size = (uint32_t)number(
@@ -314,6 +375,10 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
                 prng, 0, bytes_max < STATUS_PADDING_MAX ? bytes_max : STATUS_PADDING_MAX),
         };
         break;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        text(prng, 0, out->texts[0]);
+        m->log_level_request = (struct log_level_request){any(prng), out->texts[0]};
+        break;
     case MESSAGE_REPLY:
         reply(prng, bytes_max, out);
         break;
@@ -348,6 +413,27 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
     case MESSAGE_STATUS:
         status_report(prng, out);
         break;
+    case MESSAGE_TRACE_REQUEST:
+        m->trace_request = (struct trace_request){
+            .nonce = any(prng),
+            .lane = (uint32_t)prng_below(prng, TRACE_LANE_COUNT),
+            .events_max = (uint32_t)number(prng, 0, TRACE_EVENTS_MAX),
+            .from_event = any(prng),
+        };
+        break;
+    case MESSAGE_TRACE_REPORT:
+        trace_report(prng, bytes_max, out);
+        break;
+    case MESSAGE_LOG_LEVEL_REPORT:
+        text(prng, 1, out->texts[0]);
+        m->log_level_report = (struct log_level_report){
+            .nonce = any(prng),
+            .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+            .outcome =
+                (enum log_level_outcome)prng_between(prng, LOG_LEVELS_TOLD, LOG_LEVELS_UNKNOWN),
+            .levels = out->texts[0],
+        };
+        break;
     case MESSAGE_PREPARE:
         prepare(prng, bytes_max, out);
         break;
@@ -376,6 +462,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
                                                  : number(prng, view_make(EPOCH_FIRST, 0),
                                                           m->do_view_change.view_number - 1));
         m->do_view_change.synced_op = any(prng);
+        m->do_view_change.primary_identity = any(prng);
         if (m->do_view_change.log.op_number > m->do_view_change.log.commit_number &&
             prng_chance(prng, 1, 3)) {
             m->do_view_change.faulty_from = number(prng, m->do_view_change.log.commit_number + 1,
@@ -525,6 +612,16 @@ static bool catchup_response_equal(const struct catchup_response *a,
            bytes_equal(a->entries, a->entries_size, b->entries, b->entries_size);
 }
 
+static bool trace_report_equal(const struct trace_report *a, const struct trace_report *b)
+{
+    return a->nonce == b->nonce && a->replica_id == b->replica_id && a->lane == b->lane &&
+           a->now_ns == b->now_ns && a->wall_ns == b->wall_ns && a->view_number == b->view_number &&
+           a->status == b->status && a->oldest_event == b->oldest_event &&
+           a->next_event == b->next_event && a->first_event == b->first_event &&
+           bytes_equal(a->events, a->event_count * TRACE_EVENT_SIZE, b->events,
+                       b->event_count * TRACE_EVENT_SIZE);
+}
+
 static bool body_equal(const struct message *a, const struct message *b)
 {
     switch (a->type) {
@@ -535,6 +632,9 @@ static bool body_equal(const struct message *a, const struct message *b)
     case MESSAGE_STATUS_REQUEST:
         return a->status_request.nonce == b->status_request.nonce &&
                a->status_request.padding_size == b->status_request.padding_size;
+    case MESSAGE_LOG_LEVEL_REQUEST:
+        return a->log_level_request.nonce == b->log_level_request.nonce &&
+               strcmp(a->log_level_request.levels, b->log_level_request.levels) == 0;
     case MESSAGE_REPLY:
         return reply_equal(&a->reply, &b->reply);
     case MESSAGE_NOT_PRIMARY:
@@ -548,6 +648,18 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->refused.yours == b->refused.yours;
     case MESSAGE_STATUS:
         return report_equal(a->status, b->status);
+    case MESSAGE_TRACE_REQUEST:
+        return a->trace_request.nonce == b->trace_request.nonce &&
+               a->trace_request.lane == b->trace_request.lane &&
+               a->trace_request.events_max == b->trace_request.events_max &&
+               a->trace_request.from_event == b->trace_request.from_event;
+    case MESSAGE_TRACE_REPORT:
+        return trace_report_equal(&a->trace_report, &b->trace_report);
+    case MESSAGE_LOG_LEVEL_REPORT:
+        return a->log_level_report.nonce == b->log_level_report.nonce &&
+               a->log_level_report.replica_id == b->log_level_report.replica_id &&
+               a->log_level_report.outcome == b->log_level_report.outcome &&
+               strcmp(a->log_level_report.levels, b->log_level_report.levels) == 0;
     case MESSAGE_PREPARE:
         return prepare_equal(&a->prepare, &b->prepare);
     case MESSAGE_PREPARE_OK:
@@ -567,6 +679,7 @@ static bool body_equal(const struct message *a, const struct message *b)
     case MESSAGE_DO_VIEW_CHANGE:
         return a->do_view_change.view_number == b->do_view_change.view_number &&
                a->do_view_change.synced_op == b->do_view_change.synced_op &&
+               a->do_view_change.primary_identity == b->do_view_change.primary_identity &&
                a->do_view_change.faulty_from == b->do_view_change.faulty_from &&
                checksum_equal(a->do_view_change.held_checksum, b->do_view_change.held_checksum) &&
                log_equal(&a->do_view_change.log, &b->do_view_change.log);

@@ -205,6 +205,26 @@ START_TEST(configuration_refuses_nonsense)
 }
 END_TEST
 
+/* E0: the least of each parameter is one that a group can work with. */
+START_TEST(configuration_refuses_parameters_below_the_least)
+{
+    struct configuration c = sample_configuration(3);
+    c.parameters = (struct cluster_parameters){
+        .sessions_max = 1, .operation_size_max = 1, .reply_stored_max = REPLY_STORED_MIN};
+    ck_assert_ptr_null(configuration_reject(&c));
+    c.parameters.reply_stored_max = REPLY_STORED_MIN - 1;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+    c.parameters.reply_stored_max = REPLY_STORED_MAX + 1;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+    c.parameters.reply_stored_max = REPLY_STORED_MIN;
+    c.parameters.sessions_max = 0;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+    c.parameters.sessions_max = 1;
+    c.parameters.operation_size_max = 0;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+}
+END_TEST
+
 START_TEST(prng_repeats_and_stays_in_bounds)
 {
     struct prng a;
@@ -235,6 +255,7 @@ int main(void)
     tcase_add_test(tcase, primary_is_never_a_witness);
     tcase_add_test(tcase, configuration_round_trip_and_hash);
     tcase_add_test(tcase, configuration_refuses_nonsense);
+    tcase_add_test(tcase, configuration_refuses_parameters_below_the_least);
     tcase_add_test(tcase, prng_repeats_and_stays_in_bounds);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -278,10 +278,12 @@ START_TEST(answers_without_a_primary_are_named)
                                             .now_ns = 1000 + UINT64_C(1200000000)};
     char text[512];
     explain_failure(&view, &request, text, sizeof text);
-    ck_assert_str_eq(text, "no primary for 1.2 s (the last view known is 6); 1 of the 2 needed "
-                           "answered: replica 0 (view change); asked 127.0.0.1:8000, "
-                           "127.0.0.1:8001, 127.0.0.1:8002; it may have been executed, or may yet "
-                           "be");
+    ck_assert_str_eq(
+        text,
+        "no primary for 1.2 s (the last view known is 6); 1 of the 2 needed "
+        "answered: replica 0 (view change); asked 127.0.0.1:8000, "
+        "127.0.0.1:8001, 127.0.0.1:8002; outcome unknown: it may have been executed, or may yet "
+        "be");
 }
 END_TEST
 

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/replica_list.h"
 #include "client/cli/status.h"
+#include "client/cli/status_text.h"
 
 static struct survey survey;
 static struct health_report health;
@@ -44,8 +46,30 @@ static void all_normal(uint32_t n)
                                                 .executed_op = 100,
                                                 .durability = DURABILITY_MEMORY,
                                                 .version = "0.1.0",
+                                                .uptime_s = 100,
                                                 .rtt_ns = 210000};
     }
+    for (uint32_t i = 0; i < n; i++) {
+        survey.targets[i].report.configuration = survey.configuration;
+        /* As in a group that is idle: backups hear the primary, and no other. */
+        const uint32_t others = ((UINT32_C(1) << n) - 1) & ~(UINT32_C(1) << i);
+        survey.targets[i].report.silent_mask = i == 2 ? 0 : others & ~(UINT32_C(1) << 2);
+    }
+}
+
+/* Nobody in `part` hears anybody outside of it, nor the other way round. */
+static void cut_off(uint32_t part)
+{
+    const uint32_t everybody = (UINT32_C(1) << survey.target_count) - 1;
+    for (uint32_t i = 0; i < survey.target_count; i++) {
+        const uint32_t own = (part & UINT32_C(1) << i) != 0 ? part : everybody & ~part;
+        survey.targets[i].report.silent_mask = everybody & ~own;
+    }
+}
+
+static void suspect(uint32_t replica)
+{
+    survey.targets[replica].report.suspect_mask |= UINT32_C(1) << replica;
 }
 
 static void silence(uint32_t replica)
@@ -136,6 +160,8 @@ START_TEST(no_quorum_is_unavailable)
     silence(2);
     silence(3);
     silence(4);
+    survey.targets[0].report.silent_mask = 0x1c; /* the two vote, and hear it */
+    survey.targets[1].report.silent_mask = 0x1c;
     expect(HEALTH_UNAVAILABLE, 0);
     ck_assert_str_eq(health.reason, "2 of 5 replicas answer, 3 are needed");
     ck_assert_uint_eq(health.primary, UINT32_MAX);
@@ -150,6 +176,7 @@ START_TEST(a_view_change_is_unavailable)
     for (uint32_t i = 0; i < 2; i++) {
         set_status(i, STATUS_VIEW_CHANGE, "");
         survey.targets[i].report.view_number = view_make(1, 3);
+        survey.targets[i].report.silent_mask = 1u << 2;
     }
     expect(HEALTH_UNAVAILABLE, 0);
     ck_assert_str_eq(health.reason, "no primary: view change to 3 is under way");
@@ -287,6 +314,337 @@ START_TEST(json_has_the_promised_shape)
 }
 END_TEST
 
+/* ---- how many more may fail ---- */
+
+START_TEST(the_outlook_is_right_for_every_size)
+{
+    static const uint32_t may_fail[] = {0, 0, 0, 1, 1, 2, 2, 3, 3, 4};
+    for (uint32_t n = 1; n <= 9; n++) {
+        all_normal(n);
+        for (uint32_t i = 0; i < n; i++) {
+            survey.targets[i].report.acting_primary = i == n - 1;
+            survey.targets[i].report.silent_mask = 0;
+        }
+        for (uint32_t failed = 0; failed < n; failed++) {
+            health_judge(&survey, &health);
+            char expected[128];
+            if (failed <= may_fail[n]) {
+                const uint32_t left = may_fail[n] - failed;
+                (void)snprintf(expected, sizeof expected,
+                               "%u more replica%s may fail before writes stop.", left,
+                               left == 1 ? "" : "s");
+                ck_assert_uint_eq(health.may_fail, left);
+            } else {
+                const uint32_t missing = n / 2 + 1 - (n - failed);
+                (void)snprintf(expected, sizeof expected,
+                               "Writes have stopped; they go on when %u more replica%s answer%s.",
+                               missing, missing == 1 ? "" : "s", missing == 1 ? "s" : "");
+                ck_assert_int_eq(health.health, HEALTH_UNAVAILABLE);
+            }
+            ck_assert_msg(strcmp(health.outlook, expected) == 0, "n = %u, %u failed: %s", n, failed,
+                          health.outlook);
+            /* The primary stays to the end: it hears that the others are silent. */
+            survey.targets[failed].answered = false;
+            survey.targets[n - 1].report.silent_mask |= UINT32_C(1) << failed;
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_replica_that_recovers_will_count_again)
+{
+    all_normal(5);
+    set_status(0, STATUS_RECOVERING, "catch-up 50 %, about 2 s left");
+    silence(1);
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_str_eq(health.outlook,
+                     "0 more replicas may fail before writes stop; 1 once replica 0 "
+                     "has caught up.");
+    /* Less than a quorum remembers, and those that are silent may, too. */
+    all_normal(5);
+    for (uint32_t i = 0; i < 3; i++) {
+        set_status(i, STATUS_RECOVERING, "");
+    }
+    silence(3);
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_str_eq(health.outlook, "Writes have stopped and cannot go on: 3 replicas that "
+                                     "remember the group's data are needed, 2 at most are left.");
+    all_normal(5);
+    set_status(0, STATUS_RECOVERING, "");
+    set_status(2, STATUS_RECOVERING, "");
+    silence(3);
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_str_eq(health.outlook, "Writes have stopped; they go on when 1 more replica answers "
+                                     "and still know the group's data.");
+}
+END_TEST
+
+START_TEST(a_view_change_ends_by_itself)
+{
+    all_normal(5);
+    silence(2);
+    for (uint32_t i = 0; i < 5; i++) {
+        survey.targets[i].report.silent_mask = 1u << 2;
+        set_status(i, STATUS_VIEW_CHANGE, "");
+        survey.targets[i].report.view_number = view_make(1, 3);
+    }
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_str_eq(health.outlook, "Writes wait for the view change, which needs nobody's help.");
+}
+END_TEST
+
+START_TEST(nobody_knows_when_nobody_answers)
+{
+    survey.target_count = 1;
+    expect(HEALTH_UNKNOWN, 0);
+    ck_assert_str_eq(health.outlook,
+                     "Whether writes go on is not known from here: no replica answers.");
+}
+END_TEST
+
+/* ---- who hears whom ---- */
+
+/* All say normal, in the same view: but the primary serves nothing. */
+START_TEST(a_primary_without_a_quorum_serves_nobody)
+{
+    all_normal(3);
+    cut_off(1u << 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        suspect(i);
+    }
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_str_eq(health.reason, "the primary hears from too few: 2 needed; the group is split: "
+                                    "replica 2 does not hear replicas 0 and 1");
+    ck_assert_str_eq(health.outlook,
+                     "Writes have stopped; they go on when 2 replicas hear each other again.");
+    ck_assert(health.in_doubt);
+}
+END_TEST
+
+START_TEST(a_backup_that_does_not_hear_does_not_count)
+{
+    all_normal(3);
+    suspect(0);
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_str_eq(health.reason, "replica 0 does not hear the primary");
+    all_normal(3);
+    survey.targets[2].report.silent_mask = 1u << 1;
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_str_eq(health.reason, "the primary does not hear replica 1");
+    ck_assert(health.in_doubt);
+}
+END_TEST
+
+START_TEST(a_group_split_in_two_is_told_as_such)
+{
+    all_normal(5);
+    cut_off(1u << 0 | 1u << 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        survey.targets[i].report.view_number = view_make(1, 0);
+        survey.targets[i].report.acting_primary = i == 0;
+    }
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_uint_eq(health.primary, 2);
+    ck_assert_str_eq(health.reason,
+                     "the group is split: replicas 0 and 1 do not hear replicas 2, 3 and 4");
+    ck_assert_str_eq(health.outlook, "0 more replicas may fail before writes stop.");
+    /* One replica, cut off; and one more that does not answer this client. */
+    all_normal(5);
+    cut_off(1u << 4);
+    survey.targets[4].report.view_number = view_make(1, 1);
+    silence(0);
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_str_eq(health.reason, "the group is split: replica 4 does not hear replicas 1, 2 and "
+                                    "3; replica 0 does not answer");
+}
+END_TEST
+
+START_TEST(no_part_has_a_quorum)
+{
+    all_normal(4);
+    cut_off(1u << 0 | 1u << 1);
+    for (uint32_t i = 0; i < 4; i++) {
+        suspect(i);
+    }
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_ptr_nonnull(
+        strstr(health.reason, "the group is split: replicas 0 and 1 do not hear replicas 2 and 3"));
+    ck_assert_str_eq(health.outlook,
+                     "Writes have stopped; they go on when 3 replicas hear each other again.");
+}
+END_TEST
+
+START_TEST(nobody_hears_anybody)
+{
+    all_normal(3);
+    for (uint32_t i = 0; i < 3; i++) {
+        set_status(i, STATUS_VIEW_CHANGE, "");
+        survey.targets[i].report.silent_mask = 7u & ~(1u << i);
+    }
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_ptr_nonnull(strstr(health.reason, "no replica hears another"));
+    /* Not so soon after a start. */
+    for (uint32_t i = 0; i < 3; i++) {
+        survey.targets[i].report.uptime_s = 0;
+    }
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_str_eq(health.reason, "no primary: view change to 2 is under way");
+}
+END_TEST
+
+/* Silences are no news while all is well. */
+START_TEST(what_backups_do_not_hear_is_normal)
+{
+    all_normal(5);
+    for (uint32_t i = 0; i < 5; i++) {
+        survey.targets[i].report.silent_mask = i == 2 ? 0 : 31u & ~(1u << i);
+    }
+    expect(HEALTH_HEALTHY, 2);
+    ck_assert(!health.in_doubt);
+}
+END_TEST
+
+START_TEST(the_primary_knows_since_when_it_is_silent)
+{
+    all_normal(5);
+    silence(4);
+    struct survey_counter counter = {.name = "silent_ms_4", .value = 8100};
+    survey.targets[2].report.counters = &counter;
+    survey.targets[2].report.counter_count = 1;
+    expect(HEALTH_DEGRADED, 1);
+    ck_assert_str_eq(health.reason, "replica 4 silent for 8.1 s");
+}
+END_TEST
+
+/* ---- what should be alike ---- */
+
+START_TEST(other_parameters_are_told)
+{
+    all_normal(3);
+    set_status(0, STATUS_VIEW_CHANGE, "");
+    survey.targets[0].report.configuration.parameters.sessions_max = 100;
+    survey.targets[0].report.silent_mask = 6;
+    survey.targets[2].report.silent_mask = 1;
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_str_eq(health.reason,
+                     "replica 0 was initialised with other parameters than the rest (sessions_max "
+                     "100, not 16384), which refuses it");
+    /* The larger number is right where there is no primary. */
+    set_status(2, STATUS_VIEW_CHANGE, "");
+    survey.targets[0].report.configuration = survey.configuration;
+    survey.targets[1].report.configuration.members[0].port = 1;
+    set_status(1, STATUS_VIEW_CHANGE, "");
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_ptr_nonnull(strstr(health.reason, "replica 1 was initialised with other parameters "
+                                                "than the rest (another --cluster list)"));
+    survey.targets[0].report.configuration.epoch = 2; /* no two are alike */
+    expect(HEALTH_UNAVAILABLE, 0);
+    ck_assert_ptr_nonnull(strstr(health.outlook, "same parameters"));
+}
+END_TEST
+
+START_TEST(mixed_releases_and_durabilities_are_warnings)
+{
+    all_normal(3);
+    expect(HEALTH_HEALTHY, 1);
+    ck_assert_uint_eq(health.warning_count, 0);
+    (void)snprintf(survey.targets[1].report.version, STATUS_TEXT_MAX, "0.2.0");
+    survey.targets[2].report.durability = DURABILITY_SYNC;
+    expect(HEALTH_HEALTHY, 1);
+    ck_assert_uint_eq(health.warning_count, 2);
+    ck_assert_str_eq(health.warnings[0],
+                     "mixed releases: 0.1.0 (replicas 0 and 2), 0.2.0 (replica 1)");
+    ck_assert_str_eq(health.warnings[1],
+                     "mixed durability: memory (replicas 0 and 1), sync (replica 2)");
+    /* Who does not answer is of no release. */
+    silence(1);
+    silence(2);
+    health_judge(&survey, &health);
+    ck_assert_uint_eq(health.warning_count, 0);
+}
+END_TEST
+
+START_TEST(another_protocol_version_is_told)
+{
+    all_normal(3);
+    silence(0);
+    survey.refusal = (struct refused){.reason = REFUSED_VERSION, .own = 2, .yours = 1};
+    survey.targets[0].refusal = survey.refusal;
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_str_eq(health.reason, "replica 0 speaks another protocol version");
+    ck_assert_uint_eq(health.warning_count, 1);
+    ck_assert_str_eq(health.warnings[0], "replica 0 cannot be understood: protocol version 2, this "
+                                         "client's is 1");
+}
+END_TEST
+
+START_TEST(replicas_in_words)
+{
+    all_normal(9);
+    char text[REPLICA_LIST_MAX];
+    ck_assert_str_eq(replica_list(&survey.configuration, 1u << 3, text), "replica 3");
+    ck_assert_str_eq(replica_list(&survey.configuration, 3, text), "replicas 0 and 1");
+    ck_assert_str_eq(replica_list(&survey.configuration, 0x1ff, text),
+                     "replicas 0, 1, 2, 3, 4, 5, 6, 7 and 8");
+    for (uint32_t i = 0; i < 9; i++) {
+        survey.configuration.members[i].replica_id = UINT32_MAX - 1 - i;
+    }
+    ck_assert_uint_lt(strlen(replica_list(&survey.configuration, 0x1ff, text)), REPLICA_LIST_MAX);
+}
+END_TEST
+
+/* ---- the table ---- */
+
+static void print(char *text, size_t size)
+{
+    health_judge(&survey, &health);
+    FILE *out = fmemopen(text, size, "w");
+    ck_assert_ptr_nonnull(out);
+    status_print(out, &survey, &health, "<", ">");
+    ck_assert_int_eq(fclose(out), 0);
+}
+
+/* As the interface shows it, column by column. */
+START_TEST(the_table_is_the_promised_one)
+{
+    all_normal(5);
+    silence(4);
+    struct survey_counter counter = {.name = "silent_ms_4", .value = 8100};
+    survey.cluster_id = 0x7f3a91c2;
+    survey.targets[2].report.counters = &counter;
+    survey.targets[2].report.counter_count = 1;
+    for (uint32_t i = 0; i < 5; i++) {
+        struct survey_report *report = &survey.targets[i].report;
+        report->durability = DURABILITY_ASYNC;
+        report->op_number = report->commit_number = report->executed_op = 1048577;
+    }
+    set_status(3, STATUS_RECOVERING, "catch-up 97 %, about 2 s left");
+    survey.targets[3].report.op_number = survey.targets[3].report.commit_number = 1019402;
+    survey.targets[3].report.executed_op = 1019402;
+    char text[4096];
+    print(text, sizeof text);
+    ck_assert_str_eq(
+        text,
+        "cluster 000000007f3a91c2  epoch 1  view 2  primary 2 (127.0.0.1:8002)  5 replicas, f=2   "
+        "<DEGRADED: replica 3 is in status recovering; replica 4 silent for 8.1 s>\n"
+        " id address         role     status       op        commit    lag  rtt     durability "
+        "note\n"
+        " 0  127.0.0.1:8000  backup   normal       1048577   1048577     0  0.21ms  async\n"
+        " 1  127.0.0.1:8001  backup   normal       1048577   1048577     0  0.21ms  async\n"
+        " 2  127.0.0.1:8002  primary  normal       1048577   1048577     0  0.21ms  async\n"
+        " 3  127.0.0.1:8003  backup   recovering   1019402   1019402 29175  0.21ms  async      "
+        "catch-up 97 %, about 2 s left\n"
+        " 4  127.0.0.1:8004  ?        no answer\n"
+        "0 more replicas may fail before writes stop; 1 once replica 3 has caught up.\n");
+    all_normal(3);
+    survey.targets[0].report.durability = DURABILITY_SYNC;
+    print(text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "f=1   healthy\n")); /* good news is not coloured */
+    ck_assert_ptr_nonnull(strstr(text, "\nmixed durability: sync (replica 0), memory (replicas 1 "
+                                       "and 2)\n1 more replica may fail before writes stop.\n"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cli_status");
@@ -304,6 +662,22 @@ int main(void)
     tcase_add_test(tests, rows_do_not_repeat_the_reason);
     tcase_add_test(tests, lag_counts_what_is_not_executed);
     tcase_add_test(tests, json_has_the_promised_shape);
+    tcase_add_test(tests, the_outlook_is_right_for_every_size);
+    tcase_add_test(tests, a_replica_that_recovers_will_count_again);
+    tcase_add_test(tests, a_view_change_ends_by_itself);
+    tcase_add_test(tests, nobody_knows_when_nobody_answers);
+    tcase_add_test(tests, a_primary_without_a_quorum_serves_nobody);
+    tcase_add_test(tests, a_backup_that_does_not_hear_does_not_count);
+    tcase_add_test(tests, a_group_split_in_two_is_told_as_such);
+    tcase_add_test(tests, no_part_has_a_quorum);
+    tcase_add_test(tests, nobody_hears_anybody);
+    tcase_add_test(tests, what_backups_do_not_hear_is_normal);
+    tcase_add_test(tests, the_primary_knows_since_when_it_is_silent);
+    tcase_add_test(tests, other_parameters_are_told);
+    tcase_add_test(tests, mixed_releases_and_durabilities_are_warnings);
+    tcase_add_test(tests, another_protocol_version_is_told);
+    tcase_add_test(tests, replicas_in_words);
+    tcase_add_test(tests, the_table_is_the_promised_one);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

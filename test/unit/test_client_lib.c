@@ -573,6 +573,86 @@ START_TEST(cancel_ends_a_wait)
 }
 END_TEST
 
+/* A program that waits, asked whether to go on. */
+struct waiter {
+    struct vr_client *client;
+    unsigned asked;
+    unsigned ended;
+    unsigned patience; /* times that it says yes */
+    bool saw_silence;
+    bool saw_busy;
+    enum vr_outcome outcome;
+};
+
+static bool wait_some(void *context, const struct vr_result *ended)
+{
+    struct waiter *waiter = context;
+    struct vr_client_info info;
+    vr_client_info(waiter->client, &info);
+    if (ended != NULL) {
+        waiter->ended++;
+        waiter->outcome = ended->outcome;
+        return true;
+    }
+    waiter->asked++;
+    waiter->saw_silence = waiter->saw_silence || (info.silent_ms > 0 && info.waits_for[0] != '\0');
+    waiter->saw_busy = waiter->saw_busy || (info.busy_ms > 0 && info.busy_reason[0] != '\0');
+    return waiter->asked <= waiter->patience;
+}
+
+static struct vr_client *open_waiting(struct waiter *waiter)
+{
+    char message[VR_MESSAGE_MAX];
+    const struct vr_client_options options = {.waiting = wait_some, .waiting_context = waiter};
+    ck_assert_int_eq(vr_client_open(cluster, &options, &waiter->client, message), 0);
+    return waiter->client;
+}
+
+START_TEST(who_waits_is_asked_and_may_cancel)
+{
+    struct waiter waiter = {.patience = UINT32_MAX};
+    struct vr_client *client = open_waiting(&waiter);
+    struct vr_session *session = vr_session_open(client);
+    set_ok(session, "a", "1");
+    ck_assert_uint_eq(waiter.asked > 0, waiter.ended > 0); /* slow machines only */
+    waiter.asked = waiter.ended = 0;
+    waiter.patience = 20;
+    atomic_store(&fake.mute_operations, true);
+    struct vr_result result;
+    ck_assert_int_eq(vr_kv_set(session, "a", 1, "2", 1, 10 * TIMEOUT_MS, &result), VR_UNKNOWN);
+    ck_assert_int_eq(result.error, VR_ERROR_CANCELLED);
+    ck_assert_ptr_nonnull(strstr(result.message, "outcome unknown"));
+    ck_assert_uint_eq(waiter.asked, waiter.patience + 1);
+    ck_assert_uint_eq(waiter.ended, 1);
+    ck_assert_int_eq(waiter.outcome, VR_UNKNOWN);
+    ck_assert(waiter.saw_silence);
+    /* The session goes on. */
+    atomic_store(&fake.mute_operations, false);
+    waiter.patience = UINT32_MAX;
+    set_ok(session, "a", "3");
+    vr_client_close(client);
+}
+END_TEST
+
+START_TEST(who_waits_hears_of_busy)
+{
+    struct waiter waiter = {.patience = UINT32_MAX};
+    struct vr_client *client = open_waiting(&waiter);
+    struct vr_session *session = vr_session_open(client);
+    set_ok(session, "a", "1");
+    waiter.asked = 0;
+    waiter.patience = 20;
+    atomic_store(&fake.busy, true);
+    struct vr_result result;
+    ck_assert_int_ne(vr_kv_set(session, "a", 1, "2", 1, 10 * TIMEOUT_MS, &result), VR_OK);
+    ck_assert(waiter.saw_busy);
+    struct vr_client_info info;
+    vr_client_info(client, &info);
+    ck_assert_uint_eq(info.busy_ms, 0); /* nobody waits any more */
+    vr_client_close(client);
+}
+END_TEST
+
 static void count_cancelled(void *context, struct vr_session *session,
                             const struct vr_result *result)
 {
@@ -706,6 +786,8 @@ int main(void)
     tcase_add_test(tests, callbacks_submit_again);
     tcase_add_test(tests, poll_and_wait);
     tcase_add_test(tests, cancel_ends_a_wait);
+    tcase_add_test(tests, who_waits_is_asked_and_may_cancel);
+    tcase_add_test(tests, who_waits_hears_of_busy);
     tcase_add_test(tests, close_cancels_what_is_in_flight);
     tcase_add_test(tests, threads_share_a_client);
     tcase_add_test(tests, info_knows_the_primary);

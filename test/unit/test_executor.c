@@ -11,6 +11,9 @@
 #include "server/executor/executor.h"
 #include "test/support/accounts.h"
 
+_Static_assert((int)ACCOUNTS_RESULT_SIZE <= (int)REPLY_STORED_MIN,
+               "transfers can be repeated (app.h)");
+
 /* An application that counts what it does.
  *     'w' ...        counts; result: the count
  *     'r' size u32   a read; result: `size` bytes, each the count

@@ -55,7 +55,7 @@ static struct kv_result execute_bytes(struct app *on, size_t size)
         !kv_result_decode(result_bytes, result_size, &arena, &result)) {
         ck_abort_msg("no result, of %d bytes", (int)result_size);
     }
-    if (!on->is_read(on->state, operation_bytes, size) && result_size > REPLY_STORED_MAX) {
+    if (!on->is_read(on->state, operation_bytes, size) && result_size > REPLY_STORED_MIN) {
         ck_abort_msg("a write's result of %d bytes cannot be kept", (int)result_size); /* app.h */
     }
     return result;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/message.h"
+#include "common/base/trace_event.h"
 #include "test/support/random_message.h"
 
 #define VIEW_FIRST view_make(EPOCH_FIRST, 0)
@@ -69,6 +70,7 @@ START_TEST(replicas_alone_say_what_the_protocol_says)
         struct message *m = &drawn(type)->message;
         m->from = REPLICA_NONE;
         const bool anybody = type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
+                             type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
                              type == MESSAGE_PART || type == MESSAGE_PARTS_MISSING;
         ck_assert_msg(valid(m) == anybody, "%s", message_type_name(type));
     }
@@ -138,6 +140,90 @@ START_TEST(status_request_bounds)
     m->status_request.padding_size = STATUS_PADDING_MAX;
     ck_assert(valid(m));
     m->status_request.padding_size++;
+    ck_assert(!valid(m));
+}
+END_TEST
+
+START_TEST(log_level_bounds)
+{
+    struct message *m = &drawn(MESSAGE_LOG_LEVEL_REQUEST)->message;
+    char text[STATUS_TEXT_MAX + 1];
+    memset(text, 'x', sizeof text);
+    text[STATUS_TEXT_MAX - 1] = '\0';
+    m->log_level_request.levels = text;
+    ck_assert(valid(m));
+    text[STATUS_TEXT_MAX - 1] = 'x';
+    text[STATUS_TEXT_MAX] = '\0';
+    ck_assert(!valid(m));
+    m->log_level_request.levels = "";
+    ck_assert(valid(m));
+    m->log_level_request.levels = "info\n";
+    ck_assert(!valid(m));
+    m->log_level_request.levels = NULL;
+    ck_assert(!valid(m));
+
+    m = &drawn(MESSAGE_LOG_LEVEL_REPORT)->message;
+    m->log_level_report.levels = "";
+    ck_assert(!valid(m));
+    m->log_level_report.levels = "info";
+    ck_assert(valid(m));
+    m->log_level_report.outcome = (enum log_level_outcome)0;
+    ck_assert(!valid(m));
+    m->log_level_report.outcome = (enum log_level_outcome)(LOG_LEVELS_UNKNOWN + 1);
+    ck_assert(!valid(m));
+    m->log_level_report.outcome = LOG_LEVELS_TOLD;
+    m->log_level_report.replica_id = REPLICA_NONE;
+    ck_assert(!valid(m));
+}
+END_TEST
+
+START_TEST(trace_request_bounds)
+{
+    struct message *m = &drawn(MESSAGE_TRACE_REQUEST)->message;
+    m->trace_request.events_max = TRACE_EVENTS_MAX;
+    m->trace_request.lane = TRACE_LANE_COUNT - 1;
+    ck_assert(valid(m));
+    m->trace_request.events_max++;
+    ck_assert(!valid(m));
+    m->trace_request.events_max = 0;
+    m->trace_request.lane++;
+    ck_assert(!valid(m));
+}
+END_TEST
+
+START_TEST(trace_report_bounds)
+{
+    static uint8_t bytes[(TRACE_EVENTS_MAX + 1) * TRACE_EVENT_SIZE];
+    const struct trace_event event = {.kind = TRACE_STATE, .type = TRACE_BACKUP};
+    for (size_t i = 0; i <= TRACE_EVENTS_MAX; i++) {
+        memcpy(bytes + i * TRACE_EVENT_SIZE, &event, TRACE_EVENT_SIZE);
+    }
+    struct message *m = &drawn(MESSAGE_TRACE_REPORT)->message;
+    const struct trace_report report = {
+        .view_number = view_make(EPOCH_FIRST, 0),
+        .status = STATUS_NORMAL,
+        .oldest_event = 10,
+        .first_event = 20,
+        .next_event = 1000,
+        .event_count = TRACE_EVENTS_MAX,
+        .events = bytes,
+    };
+    m->trace_report = report;
+    ck_assert(valid(m));
+    m->trace_report.event_count++;
+    ck_assert(!valid(m));
+    m->trace_report = report;
+    m->trace_report.first_event = 9; /* gone already */
+    ck_assert(!valid(m));
+    m->trace_report.first_event = 1000 - TRACE_EVENTS_MAX;
+    ck_assert(valid(m));
+    m->trace_report.first_event++; /* the last one is not there yet */
+    ck_assert(!valid(m));
+    m->trace_report = report;
+    m->trace_report.events = NULL;
+    ck_assert(!valid(m));
+    m->trace_report = report;
+    bytes[5 * TRACE_EVENT_SIZE + offsetof(struct trace_event, type)] = TRACE_STATE_MAX + 1;
     ck_assert(!valid(m));
 }
 END_TEST
@@ -708,6 +794,9 @@ int main(void)
     tcase_add_test(tests, replicas_alone_say_what_the_protocol_says);
     tcase_add_test(tests, request_bounds);
     tcase_add_test(tests, status_request_bounds);
+    tcase_add_test(tests, log_level_bounds);
+    tcase_add_test(tests, trace_request_bounds);
+    tcase_add_test(tests, trace_report_bounds);
     tcase_add_test(tests, answers_to_clients_bounds);
     tcase_add_test(tests, status_bounds);
     tcase_add_test(tests, status_texts_are_printable_and_bounded);

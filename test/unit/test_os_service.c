@@ -73,6 +73,7 @@ START_TEST(absent_supervisor_is_no_reason_not_to_serve)
     too_long[0] = '/';
     too_long[sizeof too_long - 1] = '\0';
     unsetenv("NOTIFY_SOCKET");
+    ck_assert(!service_is_supervised());
     service_notify("READY=1");
     setenv("NOTIFY_SOCKET", "", 1);
     service_notify("READY=1");
@@ -160,6 +161,19 @@ START_TEST(second_signal_ends_the_process)
 }
 END_TEST
 
+START_TEST(wait_may_be_given_up)
+{
+    struct stop_signal stop;
+    int number = -1;
+    ck_assert_int_eq(stop_signal_init(&stop), 0);
+    ck_assert(!stop_signal_wait_for(&stop, 1, &number));
+    stop_signal_tell(&stop);
+    ck_assert(stop_signal_wait_for(&stop, 0, &number));
+    ck_assert_int_eq(number, 0);
+    stop_signal_destroy(&stop);
+}
+END_TEST
+
 static void *tell(void *argument)
 {
     stop_signal_tell(argument);
@@ -244,6 +258,7 @@ static Suite *service_suite(void)
     tcase_add_test(all, boot_id_stays_the_same);
     tcase_add_test(all, first_signal_ends_the_wait);
     tcase_add_test(all, second_signal_ends_the_process);
+    tcase_add_test(all, wait_may_be_given_up);
     tcase_add_test(all, own_threads_can_end_the_wait);
     tcase_add_test(all, clocks_go_forward);
     tcase_add_test(all, condition_wait_ends_at_its_deadline);

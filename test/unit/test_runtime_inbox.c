@@ -219,7 +219,7 @@ START_TEST(only_the_newest_completion_counts)
 }
 END_TEST
 
-/* One producer and one consumer at the same time. */
+/* PITFALLS TH-5: one producer and one consumer at the same time, each in places of its own. */
 
 enum { THREADED_ITEMS = 200 * 1000 };
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/lib/vr/client.h"
+#include "common/base/trace_event.h"
 #include "common/os/clock.h"
 #include "common/os/datagram_socket.h"
 #include "common/os/endpoint.h"
@@ -60,6 +61,14 @@ static uint16_t free_port(void)
     ck_assert_int_eq(datagram_socket_open(&sock, &address, 1), 0);
     const uint16_t port = sock.bound.port;
     datagram_socket_close(&sock);
+    static uint16_t taken[1024]; /* by this process: a port that was closed may be given again */
+    static size_t count;
+    for (size_t i = 0; i < count && i < 1024; i++) {
+        if (taken[i] == port) {
+            return free_port();
+        }
+    }
+    taken[count++ % 1024] = port;
     return port;
 }
 
@@ -558,7 +567,7 @@ START_TEST(data_directory_belongs_to_one_process)
 }
 END_TEST
 
-/* D10: a lost data directory is not silently made again. */
+/* PITFALLS RC-8, D10: a lost data directory is not silently made again. */
 START_TEST(init_refuses_a_replica_that_the_group_knows)
 {
     struct vr_server_error error = {.text = ""};
@@ -636,8 +645,8 @@ static struct message register_request(void)
     };
 }
 
-/* M3: nothing is done for who has not proven its address, and the answer is no longer than the
- * question. */
+/* PITFALLS UDP-6, M3: nothing is done for who has not proven its address, and the answer is no
+ * longer than the question. */
 START_TEST(request_without_token_is_challenged)
 {
     struct raw raw;
@@ -662,6 +671,80 @@ START_TEST(request_without_token_is_challenged)
     ck_assert(raw_receive(&raw, 500));
     ck_assert_int_eq((int)raw.answer.type, MESSAGE_REPLY);
     ck_assert_uint_eq(raw.answer.reply.session, 1);
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
+/* M3, M7: no level is changed, or even told, for an address that is not proven. */
+START_TEST(log_levels_need_a_token)
+{
+    struct raw raw;
+    struct log_levels before;
+    struct log_levels levels;
+    group_start(1);
+    (void)wait_until_executed(0, 0);
+    logger_levels(&before);
+    raw_open(&raw, CLUSTER_ID);
+    const struct net_address to = node_address(0);
+    const struct message request = {
+        .type = MESSAGE_LOG_LEVEL_REQUEST,
+        .log_level_request = {.nonce = 5, .levels = "error,storage=warning"},
+    };
+    raw_send(&raw, &to, 0, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_CHALLENGE);
+    logger_levels(&levels);
+    ck_assert_mem_eq(&levels, &before, sizeof before);
+
+    raw_send(&raw, &to, raw.answer.challenge.token, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_LOG_LEVEL_REPORT);
+    ck_assert_uint_eq(raw.answer.log_level_report.nonce, 5);
+    ck_assert_int_eq((int)raw.answer.log_level_report.outcome, LOG_LEVELS_CHANGED);
+    ck_assert_str_eq(raw.answer.log_level_report.levels, "error,storage=warning");
+    ck_assert(logger_enabled(LOG_LEVEL_WARNING, LOG_STORAGE));
+    ck_assert(!logger_enabled(LOG_LEVEL_WARNING, LOG_PROTOCOL));
+    raw_close(&raw);
+    group_stop();
+}
+END_TEST
+
+/* M3, M8: a page is long, so it goes only to who has proven its address. It holds what this start
+ * did: one replica becomes primary by itself. */
+START_TEST(trace_is_for_who_echoes_the_token)
+{
+    struct raw raw;
+    group_start(1);
+    raw_open(&raw, CLUSTER_ID);
+    const struct net_address to = node_address(0);
+    const struct message request = {
+        .type = MESSAGE_TRACE_REQUEST,
+        .trace_request = {.nonce = 78, .lane = TRACE_LANE_CHANGES, .events_max = TRACE_EVENTS_MAX},
+    };
+    wait_until_executed(0, 0);
+    raw_send(&raw, &to, 0, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_CHALLENGE);
+    ck_assert_uint_le(raw.answer_size, raw.sent_size);
+
+    raw_send(&raw, &to, raw.answer.challenge.token, &request);
+    ck_assert(raw_receive(&raw, 500));
+    ck_assert_int_eq((int)raw.answer.type, MESSAGE_TRACE_REPORT);
+    const struct trace_report *report = &raw.answer.trace_report;
+    ck_assert_uint_eq(report->nonce, 78);
+    ck_assert_uint_eq(report->first_event, 0);
+    ck_assert_uint_eq(report->next_event, report->event_count);
+    bool started = false;
+    bool primary = false;
+    for (uint32_t i = 0; i < report->event_count; i++) {
+        struct trace_event event;
+        ck_assert(trace_event_decode(report->events + (size_t)i * TRACE_EVENT_SIZE, &event));
+        ck_assert_uint_le(event.time_ns, report->now_ns);
+        started = started || (event.kind == TRACE_STATE && event.type == TRACE_STARTED);
+        primary = primary || (event.kind == TRACE_STATE && event.type == TRACE_PRIMARY);
+    }
+    ck_assert(started && primary);
     raw_close(&raw);
     group_stop();
 }
@@ -725,7 +808,8 @@ START_TEST(status_is_never_longer_than_the_question)
 }
 END_TEST
 
-/* M5: what replicas say to each other is not believed from anybody else, on either socket. */
+/* PITFALLS RC-11, VC-19, M5: what replicas say to each other is not believed from anybody else, on
+ * either socket. */
 START_TEST(strangers_cannot_speak_as_replicas)
 {
     struct raw raw;
@@ -772,7 +856,9 @@ static Suite *server_suite(void)
     tcase_add_test(refusing, init_refuses_addresses_of_another_cluster);
     tcase_add_test(refusing, bad_options_are_refused_with_a_reason);
     tcase_add_test(refusing, request_without_token_is_challenged);
+    tcase_add_test(refusing, trace_is_for_who_echoes_the_token);
     tcase_add_test(refusing, other_clusters_are_told_so);
+    tcase_add_test(refusing, log_levels_need_a_token);
     tcase_add_test(refusing, status_is_never_longer_than_the_question);
     tcase_add_test(refusing, strangers_cannot_speak_as_replicas);
     suite_add_tcase(suite, refusing);

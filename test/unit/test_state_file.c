@@ -600,6 +600,7 @@ END_TEST
 
 /* --- directories --- */
 
+/* PITFALLS RC-8. */
 START_TEST(init_refuses_an_existing_directory)
 {
     static struct fixture f;
@@ -638,6 +639,47 @@ START_TEST(a_directory_in_use_is_refused)
     ck_assert_ptr_nonnull(strstr(f.error.text, "in use"));
     state_file_close(&f.file);
     ck_assert_int_eq(state_file_open(&second, &f.ops, DIRECTORY, &state, &f.error), 0);
+    sim_disk_free(&f.disk);
+}
+END_TEST
+
+static int must_not_write(void *disk, int file, uint64_t offset, const void *bytes, size_t size)
+{
+    (void)disk, (void)file, (void)offset, (void)bytes, (void)size;
+    ck_abort_msg("it writes");
+    return -EIO;
+}
+
+static int must_not_lock(void *disk, const char *path)
+{
+    (void)disk, (void)path;
+    ck_abort_msg("it locks");
+    return -EIO;
+}
+
+/* --check: also while a replica runs from the directory, which does not notice. */
+START_TEST(peeking_reads_and_changes_nothing)
+{
+    static struct fixture f;
+    struct durable_state seen;
+    fixture_init(&f, 1);
+    struct durable_state state = fixture_open(&f);
+    state = later_state(&state, 3);
+    fixture_store(&f, &state);
+    struct file_ops reading = f.ops;
+    reading.write = must_not_write;
+    reading.lock_directory = must_not_lock;
+    ck_assert_int_eq(state_file_peek(&reading, DIRECTORY, &seen, &f.error), 0);
+    ck_assert(states_equal(&seen, &state));
+    state = later_state(&state, 4);
+    fixture_store(&f, &state); /* whoever runs from it goes on */
+    state_file_close(&f.file);
+
+    reading.lock_directory = f.ops.lock_directory;
+    ck_assert_int_eq(state_file_peek(&reading, "data/none", &seen, &f.error), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(f.error.text, "no data directory"));
+    ck_assert_int_eq(state_file_peek(&reading, "data", &seen, &f.error), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(f.error.text, "no file `state`"));
     sim_disk_free(&f.disk);
 }
 END_TEST
@@ -880,6 +922,7 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, init_refuses_an_existing_directory);
     tcase_add_test(tests, a_missing_directory_is_never_recreated);
     tcase_add_test(tests, a_directory_in_use_is_refused);
+    tcase_add_test(tests, peeking_reads_and_changes_nothing);
     tcase_add_test(tests, a_name_too_long_is_refused);
     tcase_add_test(tests, the_operating_system_does_it_too);
     tcase_add_test(tests, enospc_from_the_operating_system_is_reported);

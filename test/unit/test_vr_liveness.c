@@ -80,6 +80,27 @@ START_TEST(TM_3_a_stall_is_forgiven_once)
 }
 END_TEST
 
+/* TH-4, TM-3: after a stall of its own a replica blames nobody: a backup does not suspect the
+ * primary, and the primary does not give up its view. The time that passes afterwards counts as
+ * ever. */
+START_TEST(TM_3_a_late_tick_blames_nobody)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = (primary + 1) % 3;
+    core_run(&f, 100);
+    core_hold(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    f.now_ns += 500 * CORE_MS;
+    core_tick(&f, backup);
+    core_tick(&f, primary);
+    ck_assert(!core_see(&f, backup)->suspecting);
+    ck_assert(!core_see(&f, primary)->suspecting);
+    ck_assert(is_serving(f.nodes[primary].replica));
+    core_run(&f, 2 * f.defaults.view_change_ns / CORE_MS);
+    ck_assert(core_see(&f, backup)->suspecting);
+    ck_assert(!is_serving(f.nodes[primary].replica));
+}
+END_TEST
+
 /* N10: a Prepare that was lost while its backup was still entering the view is sent again as soon
  * as the backup's first PrepareOk shows that it lacks something. */
 START_TEST(N10_an_ack_that_lacks_entries_arms_the_resend)
@@ -150,6 +171,25 @@ START_TEST(V9_a_view_that_never_was_silences_nobody_for_ever)
 }
 END_TEST
 
+/* V9: a primary that has heard of a later view counts no acks, its own neither. */
+START_TEST(V9_the_own_log_write_is_no_ack_either)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = (primary + 1) % 3;
+    core_run(&f, 100);
+    core_isolate(&f, (primary + 2) % 3);
+    f.nodes[primary].hold_log = true;
+    core_request(&f, primary, "x");
+    core_settle(&f);
+    core_inject(&f, primary, backup,
+                (struct message){.type = MESSAGE_GET_VIEW,
+                                 .get_view = {.view_number = view(core_view(&f, primary) + 5)}});
+    core_log_done(&f, primary);
+    ck_assert(core_see(&f, primary)->acting_primary);
+    ck_assert_uint_eq(core_see(&f, primary)->commit_number, 0);
+}
+END_TEST
+
 /* E1: what is adopted is durable, so a leap that no group can have made is not believed, nor a view
  * after which a vote would leave the epoch. */
 START_TEST(E1_leaps_of_the_view_are_refused)
@@ -200,6 +240,36 @@ START_TEST(RC_10_a_new_incarnation_takes_its_do_view_change_back)
     const uint32_t started = core_run_until_primary_above(&f, v, 20 * 1000);
     ck_assert_uint_eq(started, next);
     ck_assert_uint_eq(core_view(&f, next), v + 1);
+}
+END_TEST
+
+/* RC-10, V4: two DoViewChanges and one that a dead process said are no quorum of three. */
+START_TEST(RC_10_a_do_view_change_ends_with_its_process)
+{
+    core_free(&f);
+    core_init(&f, 5);
+    const uint32_t primary = core_form(&f);
+    core_run(&f, 100);
+    const uint64_t v = core_view(&f, primary);
+    const uint32_t next = (uint32_t)((v + 1) % 5);
+    const uint32_t restarts = (uint32_t)((v + 2) % 5);
+    struct message dvc = {
+        .type = MESSAGE_DO_VIEW_CHANGE,
+        .do_view_change = {.view_number = view(v + 1), .log = core_descriptor(&f, next)},
+    };
+    core_hold(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    core_inject(&f, next, restarts, dvc); /* takes it there (V3) */
+    core_run(&f, 1);
+    ck_assert_uint_eq(core_view(&f, next), v + 1);
+    core_crash(&f, restarts);
+    core_start(&f, restarts);
+    core_inject(&f, next, restarts,
+                (struct message){.type = MESSAGE_RECOVERY,
+                                 .recovery = {.nonce = 1, .view_number = view(v)}});
+    core_inject(&f, next, (uint32_t)((v + 3) % 5), dvc);
+    ck_assert_uint_eq(core_see(&f, next)->views_started, 0);
+    core_inject(&f, next, (uint32_t)((v + 4) % 5), dvc);
+    ck_assert_uint_eq(core_see(&f, next)->views_started, 1);
 }
 END_TEST
 
@@ -397,11 +467,14 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, V1_slow_state_files_delay_a_view_and_do_not_prevent_it);
     tcase_add_test(tcase, TM_3_a_stall_is_forgiven_once);
+    tcase_add_test(tcase, TM_3_a_late_tick_blames_nobody);
     tcase_add_test(tcase, N10_an_ack_that_lacks_entries_arms_the_resend);
     tcase_add_test(tcase, UDP_7_a_replayed_heartbeat_is_not_heard);
     tcase_add_test(tcase, V9_a_view_that_never_was_silences_nobody_for_ever);
+    tcase_add_test(tcase, V9_the_own_log_write_is_no_ack_either);
     tcase_add_test(tcase, E1_leaps_of_the_view_are_refused);
     tcase_add_test(tcase, RC_10_a_new_incarnation_takes_its_do_view_change_back);
+    tcase_add_test(tcase, RC_10_a_do_view_change_ends_with_its_process);
     tcase_add_test(tcase, V6_a_second_source_serves_the_choice);
     tcase_add_test(tcase, G5_a_target_that_nobody_has_ends);
     tcase_add_test(tcase, N7_a_diverged_replica_rests);

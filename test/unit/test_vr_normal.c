@@ -357,8 +357,9 @@ START_TEST(nc_8_timestamps_rise_over_views)
 }
 END_TEST
 
-/* PITFALLS NC-10, N10: a backup that does not ack gets a bounded number of resends. */
-START_TEST(nc_10_resends_to_a_silent_backup_are_bounded)
+/* PITFALLS NC-10, N10: a backup that answers heartbeats and acks nothing gets a bounded number of
+ * resends: two Prepares at a time, and less and less often. */
+START_TEST(nc_10_resends_are_bounded)
 {
     const uint32_t primary = core_form(&f);
     const int silent = (int)next(primary);
@@ -376,8 +377,101 @@ START_TEST(nc_10_resends_to_a_silent_backup_are_bounded)
     core_run(&f, 1000);
     const uint64_t resent = core_see(&f, primary)->prepares_resent - before;
     ck_assert_uint_gt(resent, 0);
-    ck_assert_uint_le(resent, 400); /* two a tick, backing off: far below one a heartbeat each */
+    ck_assert_uint_le(resent, 60); /* all that is missing would be eleven at a time */
     ck_assert_uint_eq(commit_of(primary), 400);
+}
+END_TEST
+
+/* PITFALLS NC-10, N10: and one that says nothing at all for T gets none. */
+START_TEST(nc_10_silent_backup_gets_no_resends)
+{
+    const uint32_t primary = core_form(&f);
+    core_request(&f, primary, "x");
+    core_settle(&f);
+    core_isolate(&f, next(primary));
+    for (uint32_t i = 0; i < 50; i++) {
+        core_request(&f, primary, "y");
+    }
+    core_settle(&f);
+    core_run(&f, f.defaults.view_change_ns / CORE_MS + 1);
+    const uint64_t before = core_see(&f, primary)->prepares_resent;
+    ck_assert_uint_gt(before, 0);
+    core_run(&f, 1000);
+    ck_assert_uint_eq(core_see(&f, primary)->prepares_resent, before);
+    ck_assert_uint_eq(commit_of(primary), 51);
+}
+END_TEST
+
+/* PITFALLS CT-6, N6: nothing is executed before it is committed, and only the acting primary's
+ * entries are marked with somebody to answer. */
+START_TEST(ct_6_only_the_primary_answers_and_not_too_early)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = next(primary);
+    core_hold(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
+    core_request(&f, primary, "x");
+    core_settle(&f);
+    ck_assert_uint_eq(f.nodes[primary].execute_to, 0);
+    core_no_rules(&f);
+    core_settle(&f);
+    core_run(&f, 30);
+    ck_assert_uint_eq(f.nodes[primary].execute_to, 1);
+    ck_assert_uint_eq(f.nodes[backup].execute_to, 1);
+    struct vr_execution execution;
+    vr_execution(f.nodes[primary].replica, 1, &execution);
+    ck_assert(execution.reply);
+    vr_execution(f.nodes[backup].replica, 1, &execution);
+    ck_assert(!execution.reply);
+    core_request_again(&f, backup, 1, "x"); /* which answers NotPrimary and remembers nobody */
+    vr_execution(f.nodes[backup].replica, 1, &execution);
+    ck_assert(!execution.reply);
+}
+END_TEST
+
+/* PITFALLS NC-9, N1: what came out of a log is not proposed again: a new primary's log is what it
+ * was, and a request in it that its client repeats is known. */
+START_TEST(nc_9_entries_are_not_proposed_again)
+{
+    const uint32_t A = core_form(&f);
+    const uint64_t v = core_view(&f, A);
+    const uint32_t B = next(A);
+    core_drop(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
+    for (uint64_t number = 1; number <= 3; number++) {
+        core_request_again(&f, A, number, "x");
+    }
+    core_settle(&f);
+    core_crash(&f, A);
+    ck_assert_uint_eq(core_run_until_primary_above(&f, v, 3000), B);
+    ck_assert_uint_eq(core_see(&f, B)->op_number, 3);
+    ck_assert_uint_eq(commit_of(B), 0);
+    core_request_again(&f, B, 3, "x");
+    core_settle(&f);
+    ck_assert_uint_eq(core_see(&f, B)->op_number, 3);
+    core_no_rules(&f);
+    core_run(&f, 500);
+    ck_assert_uint_eq(core_see(&f, B)->op_number, 3);
+    ck_assert_uint_eq(core_see(&f, B)->executed_op, 3);
+}
+END_TEST
+
+/* N9: the executor is handed as many entries as it may trail, and the next ones as it gets on. */
+START_TEST(n9_executor_is_handed_a_bounded_number)
+{
+    f.defaults.execute_lag_max = 4;
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = next(primary);
+    f.nodes[backup].hold_execution = true;
+    for (uint32_t i = 0; i < 10; i++) {
+        core_request(&f, primary, "x");
+        core_settle(&f);
+    }
+    core_run(&f, 30);
+    ck_assert_uint_eq(commit_of(backup), 10); /* appending, acking, learning go on */
+    ck_assert_uint_eq(f.nodes[backup].execute_to, 4);
+    core_executed(&f, backup);
+    ck_assert_uint_eq(f.nodes[backup].execute_to, 8);
+    core_executed(&f, backup);
+    ck_assert_uint_eq(f.nodes[backup].execute_to, 10);
 }
 END_TEST
 
@@ -539,7 +633,11 @@ int main(void)
     tcase_add_test(tests, n4_ack_names_what_is_durable);
     tcase_add_test(tests, nc_7_requests_share_prepares_within_the_budget);
     tcase_add_test(tests, nc_8_timestamps_rise_over_views);
-    tcase_add_test(tests, nc_10_resends_to_a_silent_backup_are_bounded);
+    tcase_add_test(tests, ct_6_only_the_primary_answers_and_not_too_early);
+    tcase_add_test(tests, nc_9_entries_are_not_proposed_again);
+    tcase_add_test(tests, n9_executor_is_handed_a_bounded_number);
+    tcase_add_test(tests, nc_10_resends_are_bounded);
+    tcase_add_test(tests, nc_10_silent_backup_gets_no_resends);
     tcase_add_test(tests, n10_lost_prepare_is_sent_again);
     tcase_add_test(tests, n6_heartbeat_repairs_a_laggard);
     tcase_add_test(tests, n7_divergence_leaves_service);

@@ -397,6 +397,73 @@ START_TEST(d7_equal_start_view_is_not_followed)
 }
 END_TEST
 
+/* A's own log is slow, so "x" commits by the acks of B and C. B forgets it and comes back while
+ * none of A's Prepares and Commits reach it; then A, whose log is slow still, must do without C. */
+static uint64_t commit_by_two_backups_and_restart_one(uint32_t A)
+{
+    const uint64_t v = core_view(&f, A);
+    const uint32_t B = primary_of(v + 1);
+    f.nodes[A].hold_log = true;
+    core_request(&f, A, "x");
+    core_settle(&f);
+    ck_assert_uint_eq(commit_of(A), 1); /* and answered */
+    core_isolate(&f, primary_of(v + 2));
+    core_drop(&f, MESSAGE_PREPARE, (int)A, (int)B);
+    core_drop(&f, MESSAGE_COMMIT, (int)A, (int)B);
+    restart(B);
+    return v;
+}
+
+/* PITFALLS RC-13, D6, N3, N5: what B had acked is more than what is durable at A; B comes back with
+ * all of it or not at all. One crash, and no more than one replica out of reach at a time. */
+START_TEST(rc_13_answer_names_the_whole_log)
+{
+    const uint32_t A = core_form(&f);
+    const uint64_t v = commit_by_two_backups_and_restart_one(A);
+    const uint32_t B = primary_of(v + 1);
+    for (uint32_t i = 0; i < 100 && status_of(B) != STATUS_NORMAL; i++) {
+        core_run(&f, 1);
+    }
+    ck_assert_uint_eq(core_last_normal_view(&f, B), v);
+    ck_assert(core_holds(&f, B, 1, "x"));
+    ck_assert_uint_ne(core_run_until_primary_above(&f, v, 5000), REPLICAS_MAX);
+    core_run(&f, 100);
+    ck_assert(core_holds(&f, core_primary(&f), 1, "x"));
+    core_request(&f, core_primary(&f), "y");
+    core_no_rules(&f);
+    f.nodes[A].hold_log = false;
+    if (f.nodes[A].log_waits) {
+        core_log_done(&f, A);
+    }
+    ck_assert(core_run_until_normal(&f, 10000));
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert(!core_see(&f, i)->diverged);
+        ck_assert(core_holds(&f, i, 1, "x"));
+    }
+}
+END_TEST
+
+/* The same for StartView, with which the primary answers GetView: it describes its log as it is now
+ * (V8), not what of it is durable. */
+START_TEST(v8_start_view_names_the_whole_log)
+{
+    const uint32_t A = core_form(&f);
+    const uint32_t B = primary_of(core_view(&f, A) + 1);
+    f.nodes[A].hold_log = true;
+    core_request(&f, A, "x");
+    core_settle(&f);
+    core_run(&f, 30); /* the bounded rate of StartViews */
+    core_hold(&f, MESSAGE_START_VIEW, CORE_ANY, CORE_ANY);
+    core_inject(&f, A, B,
+                (struct message){.type = MESSAGE_GET_VIEW,
+                                 .get_view = {.view_number = core_see(&f, A)->view_number}});
+    const struct message *start = core_oldest(&f, MESSAGE_START_VIEW, (int)A, (int)B);
+    ck_assert_ptr_nonnull(start);
+    ck_assert_uint_eq(start->start_view.log.op_number, 1);
+    ck_assert_uint_eq(start->start_view.log.commit_number, 1);
+}
+END_TEST
+
 /* PITFALLS RC-7: one recovers while the others change the view: they finish without it, and it
  * follows. */
 START_TEST(rc_7_recovery_during_a_view_change)
@@ -495,7 +562,8 @@ START_TEST(rc_10_messages_of_an_earlier_start_are_dropped)
 }
 END_TEST
 
-/* D10: the identity first met is bound, durably, before it is trusted; another one is refused. */
+/* PITFALLS RC-8, D10: the identity first met is bound, durably, before it is trusted; another one
+ * is refused. */
 START_TEST(d10_another_data_directory_is_refused)
 {
     const uint32_t A = core_form(&f);
@@ -513,6 +581,58 @@ START_TEST(d10_another_data_directory_is_refused)
     ck_assert_uint_gt(core_see(&f, A)->dropped[DROP_IDENTITY], 0);
     ck_assert(core_see(&f, A)->acting_primary);
     ck_assert_uint_eq(f.nodes[A].disk.identities[B], 1000 + B);
+}
+END_TEST
+
+/* PITFALLS RC-8, D10, V6: B has bound the old data directory of A, and what it says to that one in
+ * view 0, which it never came to be normal in, does not start view 0 a second time, from nothing.
+ */
+START_TEST(d10_do_view_change_is_for_one_data_directory)
+{
+    const uint32_t A = 0; /* leads view 0 */
+    const uint32_t B = 1;
+    const uint32_t C = 2;
+    core_drop(&f, MESSAGE_START_VIEW, (int)A, (int)B);
+    for (uint32_t i = 0; i < 3; i++) {
+        core_start(&f, i);
+    }
+    core_run(&f, 100);
+    ck_assert(core_see(&f, A)->acting_primary);
+    core_request(&f, A, "x");
+    core_settle(&f);
+    ck_assert_uint_eq(commit_of(A), 1);
+    ck_assert_int_eq((int)status_of(B), STATUS_VIEW_CHANGE);
+    ck_assert_uint_eq(f.nodes[B].disk.identities[A], f.nodes[A].identity);
+
+    core_crash(&f, A);
+    core_isolate(&f, C);
+    f.nodes[A].identity = 4711; /* made again, empty */
+    f.nodes[A].started_before = false;
+    f.nodes[A].incarnation += 1;
+    f.nodes[A].disk = (struct vr_durable_state){.view_number = view_make(EPOCH_FIRST, 0)};
+    f.nodes[A].disk.identities[A] = 4711;
+    core_start(&f, A);
+    core_run(&f, 1000);
+    ck_assert_uint_eq(core_see(&f, A)->views_started, 0);
+    ck_assert_uint_gt(core_see(&f, A)->dropped[DROP_IDENTITY], 0);
+}
+END_TEST
+
+/* The same for one who knew nobody when it spoke: what it said then may arrive much later, and
+ * counts only once it names the one it speaks to. */
+START_TEST(d10_do_view_change_to_nobody_does_not_count)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        f.nodes[i].hold_state = i == 1; /* B binds nobody durably */
+        core_start(&f, i);
+    }
+    core_isolate(&f, 2);
+    core_run(&f, 60);
+    ck_assert_uint_eq(core_see(&f, 0)->views_started, 0);
+    core_state_done(&f, 1);
+    f.nodes[1].hold_state = false;
+    core_run(&f, 60);
+    ck_assert_uint_eq(core_see(&f, 0)->views_started, 1);
 }
 END_TEST
 
@@ -534,12 +654,16 @@ int main(void)
     tcase_add_test(tests, d6_log_valid_stays_false_until_the_recovery_ends);
     tcase_add_test(tests, d6_recovery_ends_when_log_and_state_file_are_durable);
     tcase_add_test(tests, d7_equal_start_view_is_not_followed);
+    tcase_add_test(tests, rc_13_answer_names_the_whole_log);
+    tcase_add_test(tests, v8_start_view_names_the_whole_log);
     tcase_add_test(tests, rc_7_recovery_during_a_view_change);
     tcase_add_test(tests, rc_7_majority_that_forgot_is_stuck_and_says_so);
     tcase_add_test(tests, d6_both_backups_at_once_recover_from_the_primary);
     tcase_add_test(tests, rc_9_no_second_entry_in_the_same_view);
     tcase_add_test(tests, rc_10_messages_of_an_earlier_start_are_dropped);
     tcase_add_test(tests, d10_another_data_directory_is_refused);
+    tcase_add_test(tests, d10_do_view_change_is_for_one_data_directory);
+    tcase_add_test(tests, d10_do_view_change_to_nobody_does_not_count);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -197,7 +197,8 @@ START_TEST(st_4_sync_in_the_own_view_only_appends)
 END_TEST
 
 /* G6 [mc]: the log is cut at the first op that differs, never below it: what both logs share stays
- * held through the install, for it may be committed. */
+ * held through the install, for it may be committed. PITFALLS ST-2: cut and append are one write.
+ */
 START_TEST(g6_log_is_cut_at_the_first_difference)
 {
     const uint32_t A = core_form(&f);
@@ -229,6 +230,51 @@ START_TEST(g6_log_is_cut_at_the_first_difference)
     const struct message *dvc = core_oldest(&f, MESSAGE_DO_VIEW_CHANGE, (int)A, CORE_ANY);
     ck_assert_ptr_nonnull(dvc);
     ck_assert_uint_ge(dvc->do_view_change.log.op_number, 3);
+}
+END_TEST
+
+/* G6 [mc]: and it is cut there even if this replica does not know that what is shared is committed,
+ * nor does the target: 1..3 may have been acked by it, and a quorum may rest on that ack. A cut
+ * down to the commit-number would deny it while the write is under way. */
+START_TEST(g6_shared_entries_are_claimed_through_the_install)
+{
+    const uint32_t A = core_form(&f);
+    const uint64_t v = core_view(&f, A);
+    const uint32_t B = primary_of(v + 1);
+    const uint32_t C = primary_of(v + 2);
+    core_drop(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY); /* nobody learns of a commit */
+    request_some(A, 3, "shared");
+    core_isolate(&f, A);
+    core_request(&f, A, "dead");
+    core_request(&f, A, "dead");
+    core_inject(&f, B, A, vote(v + 1));
+    core_inject(&f, B, C, vote(v + 1));
+    core_run(&f, 5);
+    ck_assert(core_see(&f, B)->acting_primary);
+    request_some(B, 1, "alive");
+
+    core_no_rules(&f);
+    core_discard(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    core_drop(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
+    f.nodes[A].hold_log = true;
+    core_inject(&f, A, B,
+                (struct message){.type = MESSAGE_START_VIEW,
+                                 .start_view = {.view_number = core_see(&f, B)->view_number,
+                                                .log = core_descriptor(&f, B)}});
+    core_settle(&f);
+    ck_assert(f.nodes[A].log_waits);
+    ck_assert_uint_eq(commit_of(A), 0);
+    ck_assert(core_holds(&f, A, 3, "shared"));
+    ck_assert(core_holds(&f, A, 4, "alive"));
+    core_hold(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    core_inject(&f, A, B, vote(v + 2));
+    core_inject(&f, A, C, vote(v + 2));
+    core_run(&f, 2);
+    const struct message *dvc = core_oldest(&f, MESSAGE_DO_VIEW_CHANGE, (int)A, CORE_ANY);
+    ck_assert_ptr_nonnull(dvc);
+    ck_assert_uint_eq(view_within_epoch(dvc->do_view_change.view_number), v + 2);
+    ck_assert_uint_eq(view_within_epoch(dvc->do_view_change.log.last_normal_view), v);
+    ck_assert_uint_eq(dvc->do_view_change.log.op_number, 3);
 }
 END_TEST
 
@@ -302,6 +348,101 @@ START_TEST(st_5_source_without_the_range_says_so)
     answer = core_oldest(&f, MESSAGE_CATCHUP_RESPONSE, (int)primary, (int)empty);
     ck_assert_ptr_nonnull(answer);
     ck_assert_uint_eq(answer->catchup_response.entry_count, 2);
+}
+END_TEST
+
+static void step_peer_message(struct replica *r, uint32_t from, struct message m,
+                              struct vr_outputs *outputs)
+{
+    m.from = from + 1;
+    m.incarnation = f.nodes[from].incarnation;
+    m.identity = f.nodes[from].identity;
+    m.configuration_hash = configuration_hash(&f.configuration);
+    vr_step(r,
+            &(struct vr_event){.kind = VR_EVENT_MESSAGE,
+                               .time = {f.now_ns, f.now_ns},
+                               .message = {.message = &m, .received_ns = f.now_ns}},
+            outputs);
+}
+
+static uint32_t count_sends(const struct vr_outputs *outputs, enum message_type type)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < outputs->count; i++) {
+        count += outputs->items[i].kind == VR_OUT_SEND_PEERS &&
+                         outputs->items[i].send.message.type == type
+                     ? 1u
+                     : 0u;
+    }
+    return count;
+}
+
+/* G2: however many wait to be served, a heartbeat and Prepares wait for four answers at the most,
+ * and go before those of their own flush; whoever drives the core is asked to come back at once
+ * until all are served, and what does not fit the queue is dropped. */
+START_TEST(g2_serving_is_in_small_bites_and_comes_last)
+{
+    static struct vr_outputs outputs;
+    const uint32_t primary = core_form(&f);
+    const uint64_t v = core_view(&f, primary);
+    request_some(primary, 8, "x");
+    struct replica *r = f.nodes[primary].replica;
+    const struct message ask = {
+        .type = MESSAGE_CATCHUP_REQUEST,
+        .catchup_request = {.nonce = 5,
+                            .last_normal_view = core_see(&f, primary)->view_number,
+                            .from_op = 1,
+                            .to_op = 8},
+    };
+    const uint64_t before = core_see(&f, primary)->dropped[DROP_RATE];
+    for (uint32_t i = 0; i < CATCHUP_QUEUE_MAX + 1; i++) {
+        step_peer_message(r, primary_of(v + 1), ask, &outputs);
+        ck_assert_uint_eq(outputs.count, 0);
+    }
+    struct vr_snapshot seen;
+    vr_snapshot(r, &seen);
+    ck_assert_uint_eq(seen.dropped[DROP_RATE], before + 1);
+
+    uint32_t served = 0;
+    for (uint32_t flushes = 1; served < CATCHUP_QUEUE_MAX; flushes++) {
+        ck_assert_uint_le(vr_deadline(r), f.now_ns);
+        f.now_ns += f.defaults.heartbeat_ns;
+        vr_step(r, &(struct vr_event){.kind = VR_EVENT_TICK, .time = {f.now_ns, f.now_ns}},
+                &outputs);
+        ck_assert_uint_eq(count_sends(&outputs, MESSAGE_COMMIT), 1);
+        struct message request = {
+            .type = MESSAGE_REQUEST,
+            .from = REPLICA_NONE,
+            .address = {.port = 1},
+            .request = {.client_id = {1, 1}, .session = 1, .kind = ENTRY_OPERATION},
+        };
+        request.request.request_number = 1000 + flushes;
+        vr_step(r,
+                &(struct vr_event){.kind = VR_EVENT_MESSAGE,
+                                   .time = {f.now_ns, f.now_ns},
+                                   .message = {.message = &request, .received_ns = f.now_ns}},
+                &outputs);
+        (void)vr_flush(r, (struct vr_time){f.now_ns, f.now_ns}, &outputs);
+        ck_assert_uint_eq(count_sends(&outputs, MESSAGE_PREPARE), 1);
+        const uint32_t answers = count_sends(&outputs, MESSAGE_CATCHUP_RESPONSE);
+        ck_assert_uint_gt(answers, 0);
+        ck_assert_uint_le(answers, 4);
+        bool answered = false;
+        for (uint32_t i = 0; i < outputs.count; i++) {
+            const bool is_answer = outputs.items[i].kind == VR_OUT_SEND_PEERS &&
+                                   outputs.items[i].send.message.type == MESSAGE_CATCHUP_RESPONSE;
+            ck_assert(is_answer || !answered); /* they are last */
+            answered = answered || is_answer;
+        }
+        served += answers;
+        vr_snapshot(r, &seen); /* a backup acks, or the primary would give up (V1) */
+        const struct message ok = {.type = MESSAGE_PREPARE_OK,
+                                   .prepare_ok = {.view_number = seen.view_number,
+                                                  .op_number = seen.op_number,
+                                                  .checksum = seen.head_checksum}};
+        step_peer_message(r, primary_of(v + 1), ok, &outputs);
+    }
+    ck_assert_uint_gt(vr_deadline(r), f.now_ns);
 }
 END_TEST
 
@@ -485,8 +626,10 @@ int main(void)
     tcase_add_test(tests, g7_staged_entries_end_with_their_sync);
     tcase_add_test(tests, st_4_sync_in_the_own_view_only_appends);
     tcase_add_test(tests, g6_log_is_cut_at_the_first_difference);
+    tcase_add_test(tests, g6_shared_entries_are_claimed_through_the_install);
     tcase_add_test(tests, g6_nothing_committed_is_cut);
     tcase_add_test(tests, st_5_source_without_the_range_says_so);
+    tcase_add_test(tests, g2_serving_is_in_small_bites_and_comes_last);
     tcase_add_test(tests, g2_uncommitted_entries_are_served_for_their_view_only);
     tcase_add_test(tests, st_6_sync_is_acked);
     tcase_add_test(tests, st_7_stash_ends_with_its_view);

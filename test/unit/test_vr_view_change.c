@@ -311,21 +311,29 @@ START_TEST(vc_5_commit_is_the_largest_of_all)
     const uint32_t leader = primary_of(v + 1);
     const uint32_t knows = primary_of(v + 2);
     const uint32_t longest = primary_of(v + 3);
-    core_request(&f, primary, "a");
-    core_settle(&f); /* committed at the primary; no backup knows */
+    core_hold(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
     core_hold(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
-    core_run(&f, 30);
-    ck_assert(core_deliver(&f, MESSAGE_COMMIT, (int)primary, (int)knows));
-    ck_assert_uint_eq(commit_of(knows), 1);
-    ck_assert_uint_eq(commit_of(longest), 0);
+    core_request(&f, primary, "a");
+    core_settle(&f);
     core_drop(&f, MESSAGE_PREPARE, (int)primary, (int)leader);
     core_drop(&f, MESSAGE_PREPARE, (int)primary, (int)knows);
     core_drop(&f, MESSAGE_PREPARE, (int)primary, (int)primary_of(v + 4));
-    core_drop(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
-    core_request(&f, primary, "b");
-    core_discard(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
+    core_request(&f, primary, "b"); /* its Prepare says that nothing is committed yet */
     core_settle(&f);
     ck_assert_uint_eq(op_of(longest), 2);
+    core_drop(&f, MESSAGE_PREPARE, CORE_ANY, CORE_ANY);
+    core_discard(&f, MESSAGE_PREPARE_OK, (int)longest, CORE_ANY);
+    while (core_deliver(&f, MESSAGE_PREPARE_OK, CORE_ANY, (int)primary)) {
+    }
+    ck_assert_uint_eq(commit_of(primary), 1);
+    core_discard(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
+    core_run(&f, 25);
+    while (core_deliver(&f, MESSAGE_COMMIT, (int)primary, (int)knows)) {
+    }
+    ck_assert_uint_eq(commit_of(knows), 1);
+    ck_assert_uint_eq(commit_of(longest), 0); /* the winner knows of nothing */
+    core_discard(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
+    core_discard(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY); /* nor do acks tell */
     core_crash(&f, primary);
     core_drop(&f, MESSAGE_COMMIT, CORE_ANY, CORE_ANY);
     ck_assert_uint_eq(core_run_until_primary_above(&f, v, 2000), leader);
@@ -499,21 +507,27 @@ END_TEST
  * once its view is durable. */
 START_TEST(vc_10_own_do_view_change_is_needed)
 {
-    const uint32_t primary = core_form(&f);
+    const uint32_t primary = form(5);
     const uint64_t v = core_view(&f, primary);
     const uint32_t leader = primary_of(v + 1);
-    core_crash(&f, primary);
+    core_drop(&f, CORE_ANY, CORE_ANY, (int)leader);
+    core_request(&f, primary, "x");
     core_settle(&f);
+    core_no_rules(&f);
+    core_hold(&f, CORE_ANY, CORE_ANY, CORE_ANY);
     f.nodes[leader].hold_state = true;
-    core_run(&f, 400);
-    const uint32_t other = primary_of(v + 2);
-    ck_assert_int_eq((int)status_of(leader), STATUS_VIEW_CHANGE);
-    core_inject(&f, leader, other,
-                do_view_change(core_view(&f, leader), core_descriptor(&f, other)));
-    core_inject(&f, leader, primary,
-                do_view_change(core_view(&f, leader), core_descriptor(&f, primary)));
-    ck_assert(!core_see(&f, leader)->acting_primary);
+    for (uint32_t i = 2; i < 5; i++) {
+        const uint32_t other = primary_of(v + i);
+        core_inject(&f, leader, other, do_view_change(v + 1, core_descriptor(&f, other)));
+    }
+    core_run(&f, 25);
+    ck_assert_uint_eq(core_view(&f, leader), v + 1);
     ck_assert_uint_eq(core_queued(&f, MESSAGE_DO_VIEW_CHANGE, (int)leader, CORE_ANY), 0);
+    /* Three of five have spoken, and nothing of V6 has begun. */
+    ck_assert_uint_eq(core_queued(&f, MESSAGE_CATCHUP_REQUEST, (int)leader, CORE_ANY), 0);
+    core_state_done(&f, leader);
+    core_run(&f, 1);
+    ck_assert_uint_gt(core_queued(&f, MESSAGE_CATCHUP_REQUEST, (int)leader, CORE_ANY), 0);
 }
 END_TEST
 
@@ -871,6 +885,8 @@ END_TEST
 /* V12: a primary that is too far behind is passed over at once when somebody else is not. */
 START_TEST(v12_primary_far_behind_is_passed_over)
 {
+    f.defaults.pipeline_max = 2;
+    f.defaults.request_queue_max = 2;
     f.defaults.view_sync_max = 4;
     const uint32_t primary = core_form(&f);
     const uint64_t v = core_view(&f, primary);
@@ -878,14 +894,54 @@ START_TEST(v12_primary_far_behind_is_passed_over)
     core_drop(&f, CORE_ANY, CORE_ANY, (int)behind);
     for (uint32_t i = 0; i < 20; i++) {
         core_request(&f, primary, "x");
+        core_settle(&f);
     }
-    core_settle(&f);
     ck_assert_uint_eq(op_of(behind), 0);
     core_crash(&f, primary);
     core_no_rules(&f);
     const uint64_t began = f.now_ns;
     ck_assert_uint_eq(core_run_until_primary_above(&f, v, 3000), primary_of(v + 2));
     ck_assert_uint_lt(f.now_ns - began, 3 * f.defaults.view_change_ns);
+}
+END_TEST
+
+/* V12: a primary that holds all of the best log lacks nothing, however old the view it was last
+ * normal in and however little it knows to be committed; counting from its commit-number alone it
+ * was passed over, view after view. */
+START_TEST(v12_primary_with_the_same_head_is_not_behind)
+{
+    f.defaults.pipeline_max = 2;
+    f.defaults.request_queue_max = 2;
+    f.defaults.view_sync_max = 4;
+    const uint32_t A = core_form(&f);
+    const uint64_t v = core_view(&f, A);
+    const uint32_t B = primary_of(v + 1);
+    const uint32_t C = primary_of(v + 2);
+    for (uint32_t i = 0; i < 20; i++) {
+        core_request(&f, A, "x");
+        core_settle(&f);
+    }
+    core_hold(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    core_inject(&f, C, A, vote(v + 3)); /* A leads v + 3, too */
+    core_inject(&f, C, B, vote(v + 3));
+    core_run(&f, 1);
+    struct message dvc = {
+        .type = MESSAGE_DO_VIEW_CHANGE,
+        .do_view_change = {.view_number = view_make(EPOCH_FIRST, v + 3),
+                           .log = core_descriptor(&f, A)},
+    };
+    ck_assert_uint_eq(dvc.do_view_change.log.op_number, 20);
+    dvc.do_view_change.log.commit_checksum = entry_chain_start(f.configuration.cluster_id);
+    dvc.do_view_change.log.commit_number = 0;
+    core_inject(&f, C, A, dvc);
+    dvc.do_view_change.log.last_normal_view = view_make(EPOCH_FIRST, v + 1);
+    core_inject(&f, C, B, dvc);
+    ck_assert_uint_eq(core_view(&f, C), v + 3);
+    ck_assert(!core_see(&f, C)->suspecting);
+    dvc.do_view_change.log.op_number += 1; /* while this would be far ahead of A */
+    dvc.do_view_change.log.head_checksum.low ^= 1;
+    core_inject(&f, C, B, dvc);
+    ck_assert(core_see(&f, C)->suspecting);
 }
 END_TEST
 
@@ -933,6 +989,7 @@ int main(void)
     tcase_add_test(tests, s1_view_is_durable_before_it_is_said);
     tcase_add_test(tests, v9_primary_that_learns_of_a_later_view_stops);
     tcase_add_test(tests, v12_primary_far_behind_is_passed_over);
+    tcase_add_test(tests, v12_primary_with_the_same_head_is_not_behind);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

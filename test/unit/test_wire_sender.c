@@ -347,7 +347,8 @@ END_TEST
 
 /* ---- The header ----------------------------------------------------------------------------- */
 
-/* M3: a client that has no token asks with as many bytes as it may be answered with. */
+/* PITFALLS UDP-6, M3: a client that has no token asks with as many bytes as it may be answered
+ * with. */
 START_TEST(token_less_datagrams_are_padded)
 {
     const struct wire_sender_options options = options_for_test();
@@ -838,7 +839,7 @@ END_TEST
 
 /* ---- Determinism ---------------------------------------------------------------------------- */
 
-/* The same calls give the same bytes, whatever lay in memory before. */
+/* PITFALLS TH-8: the same calls give the same bytes, whatever lay in memory before. */
 START_TEST(same_calls_same_bytes)
 {
     struct wire_sender_options options = options_for_test();

@@ -38,6 +38,11 @@
 extern "C" {
 #endif
 
+/* The shared library shows what is declared here and nothing else. */
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
+
 /* Bytes. A cluster may have been initialised with smaller limits. */
 enum {
     VR_KEY_SIZE_MAX = 1024,
@@ -100,10 +105,20 @@ void vr_result_free(struct vr_result *result);
 struct vr_client;
 struct vr_session;
 
+/* Called by the functions that block, in the thread that called them, every VR_WAITING_MS for as
+ * long as they wait. False cancels the request. It may call vr_client_info(), and nothing that
+ * blocks or uses the session. If it was called at all it is called once more when the wait is over,
+ * with the result, which is borrowed for the call; what it returns then does not matter. */
+typedef bool vr_waiting(void *context, const struct vr_result *ended);
+
+enum { VR_WAITING_MS = 50 };
+
 struct vr_client_options {
     uint32_t sessions_max;  /* open at the same time; 0: 256 */
     uint32_t datagram_size; /* bytes of the largest datagram to send, 512 to 61440; 0: what the
                                route to each replica carries */
+    vr_waiting *waiting;    /* NULL: none */
+    void *waiting_context;
 };
 
 /* Makes a client of the group that is found at `cluster`: host:port[:peerport],... as in
@@ -198,14 +213,22 @@ struct vr_client_info {
     uint32_t primary_id;
     char primary_address[80];       /* "" if not known */
     uint32_t replica_count;         /* 0: the configuration is not known yet */
+    uint32_t needed_count;          /* replicas that must run for the group to serve; 0: as above */
     uint64_t silent_ms;             /* how long a request has found nobody to answer; 0: not so */
+    uint32_t answering_count;       /* while silent: replicas that were heard from nevertheless */
     char waits_for[VR_MESSAGE_MAX]; /* while silent: who was asked, who answers, in words */
+    uint64_t busy_ms;               /* how long a primary has answered nothing but "busy"; 0: not */
+    char busy_reason[80];           /* while busy: why */
 };
 
 void vr_client_info(struct vr_client *client, struct vr_client_info *info);
 
 /* Asks all replicas who is primary, and waits until that is known; false: not within timeout_ms. */
 bool vr_client_find_primary(struct vr_client *client, uint32_t timeout_ms);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/completion.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/memory.h"
+#include "client/cli/words.h"
+
+/* What the arguments of a command may be, beyond nothing in particular. */
+static const struct grammar {
+    const char *command;
+    bool takes_key; /* its first argument is a key, or the beginning of one */
+    bool takes_command;
+    const char *const options[16];
+} grammars[] = {
+    {"get", true, false, {NULL}},
+    {"set", true, false, {NULL}},
+    {"del", true, false, {NULL}},
+    {"cas", true, false, {"--absent", NULL}},
+    {"incr", true, false, {NULL}},
+    {"scan", true, false, {NULL}},
+    {"help", false, true, {NULL}},
+    {"timing", false, true, {"on", "off", NULL}},
+    {"status", false, false, {"--json", "--watch", "--interval", NULL}},
+    {"flood",
+     false,
+     false,
+     {"--clients", "--duration", "--count", "--warmup", "--mix", "--key-count", "--value-size",
+      "--seed", "--verify", "--json", "--help", NULL}},
+};
+
+static const struct grammar *find_grammar(const struct word *command)
+{
+    for (size_t i = 0; i < sizeof grammars / sizeof grammars[0]; i++) {
+        if (word_is(command, grammars[i].command)) {
+            return &grammars[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- candidates ---- */
+
+/* Borrowed bytes. */
+struct candidates {
+    struct seen_key *items;
+    size_t count;
+};
+
+static void consider(struct candidates *candidates, const struct word *word, const void *bytes,
+                     size_t size)
+{
+    if (size < word->size || memcmp(bytes, word->bytes, word->size) != 0) {
+        return;
+    }
+    candidates->items =
+        must_realloc(candidates->items, (candidates->count + 1) * sizeof *candidates->items);
+    candidates->items[candidates->count++] =
+        (struct seen_key){.bytes = (uint8_t *)(uintptr_t)bytes, .size = size};
+}
+
+static void consider_texts(struct candidates *candidates, const struct word *word,
+                           const char *const *texts)
+{
+    for (size_t i = 0; texts[i] != NULL; i++) {
+        consider(candidates, word, texts[i], strlen(texts[i]));
+    }
+}
+
+/* All that can stand where the last word stands. */
+static void gather(const struct words *words, const char *const *commands,
+                   const struct seen_keys *seen, struct candidates *candidates)
+{
+    const struct word *word = &words->items[words->count - 1];
+    if (words->count == 1) {
+        consider_texts(candidates, word, commands);
+        return;
+    }
+    const struct grammar *grammar = find_grammar(&words->items[0]);
+    if (grammar == NULL) {
+        return;
+    }
+    if (!word->quoted && !(grammar->takes_key && words->count == 2)) {
+        consider_texts(candidates, word, grammar->options);
+    }
+    if (grammar->takes_command && words->count == 2) {
+        consider_texts(candidates, word, commands);
+    }
+    for (size_t i = 0; i < seen->count && grammar->takes_key && words->count == 2; i++) {
+        consider(candidates, word, seen->keys[i].bytes, seen->keys[i].size);
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct seen_key *left = a;
+    const struct seen_key *right = b;
+    const size_t size = left->size < right->size ? left->size : right->size;
+    const int order = memcmp(left->bytes, right->bytes, size);
+    return order != 0 ? order : (left->size > right->size) - (left->size < right->size);
+}
+
+/* How many bytes all begin with, cut to whole UTF-8 characters. */
+static size_t common_size(const struct candidates *candidates)
+{
+    /* In order, whatever the first and the last share, those between them share, too. */
+    const struct seen_key *first = &candidates->items[0];
+    const struct seen_key *last = &candidates->items[candidates->count - 1];
+    size_t size = 0;
+    while (size < first->size && size < last->size && first->bytes[size] == last->bytes[size]) {
+        size++;
+    }
+    while (size > 0 && size < first->size && (first->bytes[size] & 0xc0) == 0x80) {
+        size--;
+    }
+    return size;
+}
+
+/* As word_escape(), but the word goes on: a quote stays open. */
+static char *escape_begun(const uint8_t *bytes, size_t size)
+{
+    char *text = word_escape(bytes, size);
+    const size_t length = strlen(text);
+    if (text[0] == '"' && length > 1) {
+        text[length - 1] = '\0';
+    }
+    return text;
+}
+
+void completion_find(const char *line, size_t size, const char *const *commands,
+                     const struct seen_keys *seen, struct completion *completion)
+{
+    memset(completion, 0, sizeof *completion);
+    struct words words;
+    if (!words_parse_begun(line, size, &words)) {
+        words_free(&words);
+        return;
+    }
+    const struct word *word = &words.items[words.count - 1];
+    struct candidates candidates = {0};
+    gather(&words, commands, seen, &candidates);
+    if (candidates.count > 0) {
+        qsort(candidates.items, candidates.count, sizeof *candidates.items, compare);
+        completion->begin = word->begin;
+        completion->complete = candidates.count == 1;
+        const size_t common = common_size(&candidates);
+        completion->insertion = completion->complete
+                                    ? word_escape(candidates.items[0].bytes, common)
+                                    : escape_begun(candidates.items[0].bytes, common);
+        if (common == 0) {
+            completion->insertion[0] = '\0'; /* not an open quote */
+        }
+        completion->candidates = must_calloc(candidates.count, sizeof(char *));
+        completion->count = candidates.count;
+        for (size_t i = 0; i < candidates.count; i++) {
+            completion->candidates[i] =
+                word_escape(candidates.items[i].bytes, candidates.items[i].size);
+        }
+    }
+    free(candidates.items);
+    words_free(&words);
+}
+
+void completion_free(struct completion *completion)
+{
+    for (size_t i = 0; i < completion->count; i++) {
+        free(completion->candidates[i]);
+    }
+    free(completion->candidates);
+    free(completion->insertion);
+    memset(completion, 0, sizeof *completion);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* adder_server.c - a replicated application of one's own: one number, and operations that add to
+ * it.
+ *
+ *     cc -o adder_server adder_server.c $(pkg-config --cflags --libs vr)
+ *     ./adder_server init  DIR REPLICA CLUSTER CLUSTER_ID     once for each replica
+ *     ./adder_server start DIR                                until SIGTERM
+ *
+ * An operation is a decimal number, its result the sum in decimals; an empty operation only reads.
+ * Anything else gets the result "?", the same on every replica. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vr/server.h>
+
+/* All of the state. Every replica executes the same operations in the same order on it. */
+struct adder {
+    uint64_t sum;
+};
+
+enum { OPERATION_MAX = 20 };
+
+static size_t adder_execute(void *state, const struct app_context *context,
+                            const uint8_t *operation, size_t operation_size, uint8_t *result)
+{
+    struct adder *adder = state;
+    char text[OPERATION_MAX + 1] = "";
+    char *end = text;
+    (void)context; /* op-number and time would be the same on every replica, too */
+    if (operation_size <= OPERATION_MAX) {
+        memcpy(text, operation, operation_size);
+        const uint64_t number = strtoull(text, &end, 10);
+        if (end == text + operation_size) {
+            adder->sum += number;
+            return (size_t)snprintf((char *)result, VR_RESULT_SIZE_MAX, "%llu",
+                                    (unsigned long long)adder->sum);
+        }
+    }
+    result[0] = '?';
+    return 1;
+}
+
+static bool adder_is_read(void *state, const uint8_t *operation, size_t operation_size)
+{
+    (void)state;
+    (void)operation;
+    return operation_size == 0;
+}
+
+/* Equal states have equal digests: replicas compare them and notice if one goes its own way. */
+static struct checksum adder_digest(void *state)
+{
+    const struct adder *adder = state;
+    return (struct checksum){.low = adder->sum};
+}
+
+int main(int argc, char **argv)
+{
+    struct adder adder = {0};
+    const struct app app = {&adder, adder_execute, adder_is_read, adder_digest};
+    struct vr_server_error error = {.text = ""};
+    enum vr_server_exit result = VR_SERVER_USAGE;
+    if (argc == 6 && strcmp(argv[1], "init") == 0) {
+        const struct vr_server_init_options options = {
+            .data_directory = argv[2],
+            .cluster = argv[4],
+            .replica_id = (uint32_t)strtoul(argv[3], NULL, 10),
+            .cluster_id = strtoull(argv[5], NULL, 16),
+            .parameters = cluster_parameters_default(),
+        };
+        result = vr_server_init(&options, &error);
+    } else if (argc == 3 && strcmp(argv[1], "start") == 0) {
+        const struct vr_server_options options = {
+            .data_directory = argv[2],
+            .durability = DURABILITY_MEMORY,
+        };
+        result = vr_server_run(&options, &app, &error);
+    }
+    if (result != VR_SERVER_OK) {
+        fprintf(stderr, "adder_server: %s\n", error.text);
+    }
+    return (int)result;
+}
