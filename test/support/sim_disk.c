@@ -248,15 +248,14 @@ static void nodes_collect(struct sim_disk *disk)
 
 static uint32_t node_take(struct sim_disk *disk)
 {
+    uint32_t i = 0;
     nodes_collect(disk);
-    for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
-        if (!disk->nodes[i].used) {
-            disk->nodes[i].used = true;
-            return i;
-        }
+    while (i < SIM_DISK_NODES_MAX && disk->nodes[i].used) {
+        i++;
     }
-    INVARIANT(!"there are nodes enough");
-    return 0;
+    INVARIANT(i < SIM_DISK_NODES_MAX);
+    disk->nodes[i].used = true;
+    return i;
 }
 
 /* Bytes of all files that can be seen. */
