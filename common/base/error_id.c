@@ -37,6 +37,11 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_STOPPED_UNWRITABLE] = {"VR1209", LOG_STORAGE, E,
                                   "stopped, because the state file cannot be written"},
     [ERROR_ONLY_COPY_GONE] = {"VR1210", LOG_STORAGE, W, "the only copy of the log is gone"},
+    [ERROR_LOG_UNWRITABLE] = {"VR1211", LOG_STORAGE, E, "the log cannot be written"},
+    [ERROR_LOG_DAMAGED] = {"VR1212", LOG_STORAGE, W, "the log is damaged"},
+    [ERROR_LOG_TORN] = {"VR1213", LOG_STORAGE, W, "the end of the log was torn"},
+    [ERROR_LOG_VOID] = {"VR1214", LOG_STORAGE, W, "the log may lack what was acknowledged"},
+    [ERROR_LOG_ROOM] = {"VR1215", LOG_STORAGE, W, "the disk has no room for more of the log"},
 
     [ERROR_BIND] = {"VR1301", LOG_NETWORK, E, "an address cannot be bound"},
     [ERROR_FOREIGN_CLUSTER] = {"VR1302", LOG_NETWORK, W, "datagrams of another cluster arrive"},

@@ -29,6 +29,7 @@
 #include "server/runtime/receiver.h"
 #include "server/runtime/server_check.h"
 #include "server/runtime/server_error.h"
+#include "server/runtime/server_log.h"
 #include "server/runtime/status.h"
 #include "server/runtime/supervisor.h"
 #include "server/runtime/timer.h"
@@ -62,7 +63,8 @@ struct vr_server {
     struct timer timer;
     struct execution execution;
     struct state_writer state_writer;
-    struct log_store_memory log_store;
+    struct server_log log;
+    uint8_t boot_id[BOOT_ID_SIZE]; /* where there is none, no two boots look alike: all zero */
     struct status_source status;
     struct event_ring events;
     struct trace_source trace;
@@ -93,6 +95,29 @@ static void on_state_failed(void *context, int error, const char *text)
     (void)error; /* the text says it */
     log_problem(ERROR_STATE_UNWRITABLE,
                 "%s. This replica stops: what it cannot remember it must not promise", text);
+    atomic_store(&server->failed, true);
+    if (server->options.failed != NULL) {
+        server->options.failed(server->options.context);
+    }
+}
+
+static void on_log_durable(void *context, uint64_t generation, uint64_t op_number)
+{
+    struct vr_server *server = context;
+    inbox_post_log_durable(&server->inbox, generation, op_number);
+    core_run(&server->core);
+}
+
+/* D4: what is on the disk is not known any more, so that the next start must not believe it. */
+static void on_log_failed(void *context, const char *text)
+{
+    struct vr_server *server = context;
+    log_problem(
+        ERROR_LOG_UNWRITABLE,
+        "%s. This replica stops; what it acknowledged is with the others, and it fetches that "
+        "from them when it starts again",
+        text);
+    state_writer_lose_log(&server->state_writer);
     atomic_store(&server->failed, true);
     if (server->options.failed != NULL) {
         server->options.failed(server->options.context);
@@ -135,17 +160,22 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
     return VR_SERVER_OK;
 }
 
+static enum vr_server_exit open_log(struct vr_server *server, struct vr_server_error *error)
+{
+    (void)service_boot_id(server->boot_id);
+    return server_log_open(&server->log, &server->file_ops, server->options.data_directory,
+                           &server->state, server->options.durability, server->boot_id,
+                           server->log_memory, server->staging_memory, server->log_memory_size,
+                           error);
+}
+
 /* S1, D3: durable before the first message. */
 static enum vr_server_exit store_start(struct vr_server *server, struct vr_server_error *error)
 {
     struct storage_error why;
-    uint8_t boot_id[BOOT_ID_SIZE] = {0};
-    (void)service_boot_id(boot_id); /* where there is none, no two boots look alike: all zero */
-    int status = durable_state_start(&server->state, server->options.durability, boot_id,
-                                     &server->start, &why);
-    if (status == 0) {
-        status = state_file_store(&server->state_file, &server->state, &why);
-    }
+    server->start = durable_state_start(&server->state, server->options.durability, server->boot_id,
+                                        server->log.counts);
+    const int status = state_file_store(&server->state_file, &server->state, &why);
     return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
 }
 
@@ -281,6 +311,7 @@ static struct vr_options replica_options(const struct vr_server *server)
     options.log_memory = server->log_memory;
     options.staging_memory = server->staging_memory;
     options.log_memory_size = server->log_memory_size;
+    server_log_describe(&server->log, &options);
     return options;
 }
 
@@ -394,8 +425,8 @@ static void wire_recorder(struct vr_server *server, struct recorder *recorder)
     recorder->self = server->self;
 }
 
-/* Fills in who knows whom; nothing here can fail. */
-static void wire_parts(struct vr_server *server, const struct app *app)
+/* Fills in who knows whom. Returns 0 or -ENOMEM. */
+static int wire_parts(struct vr_server *server, const struct app *app)
 {
     struct core *core = &server->core;
     core->inbox = &server->inbox;
@@ -410,10 +441,10 @@ static void wire_parts(struct vr_server *server, const struct app *app)
     wire_recorder(server, &server->execution.recorder);
     core->wake_timer = on_wake_timer;
     core->wake_context = server;
-    core->log_store = log_store_memory_init(
-        &server->log_store, &(struct log_store_client){.context = core,
-                                                       .entry = core_log_entry,
-                                                       .durable = core_log_durable});
+    server->log.writer.durability = server->options.durability;
+    server->log.writer.durable = on_log_durable;
+    server->log.writer.failure = on_log_failed;
+    server->log.writer.context = server;
 
     server->timer.core = core;
     server->timer.peers = &server->receivers[LANE_PEERS];
@@ -443,12 +474,19 @@ static void wire_parts(struct vr_server *server, const struct app *app)
         .sockets = {&server->sockets[LANE_PEERS], &server->sockets[LANE_CLIENTS]},
         .started_ns = server->started_ns,
         .view_change_ns = server->options.view_change_ns,
-        .disk_bytes = STATE_FILE_SIZE,
+        .log = &server->log,
         .durability = server->options.durability,
     };
     server->trace.replica_id = server->state.replica_id;
     server->trace.ring = &server->events;
     server->trace.health = &server->health;
+    return server_log_wire(&server->log,
+                           &(struct log_store_client){.context = core,
+                                                      .entry = core_log_entry,
+                                                      .chain = core_log_chain,
+                                                      .commit = core_log_commit,
+                                                      .durable = core_log_durable},
+                           &core->log_store);
 }
 
 /* Threads. */
@@ -461,6 +499,9 @@ static void stop_threads(struct vr_server *server)
     receiver_join(&server->receivers[LANE_PEERS]);
     receiver_join(&server->receivers[LANE_CLIENTS]);
     execution_stop(&server->execution, STOP_EXECUTE_MS * NANOSECONDS_PER_MILLISECOND);
+    if (server_log_stop(&server->log) != 0) {
+        atomic_store(&server->failed, true);
+    }
     if (state_writer_stop(&server->state_writer) != 0) {
         atomic_store(&server->failed, true);
     }
@@ -477,6 +518,9 @@ static int start_threads(struct vr_server *server)
     int error = execution_start(&server->execution);
     if (error == 0) {
         error = state_writer_start(&server->state_writer);
+    }
+    if (error == 0) {
+        error = server_log_start(&server->log);
     }
     if (error == 0) {
         error = timer_start(&server->timer);
@@ -534,7 +578,8 @@ static void say_banner(const struct vr_server *server)
              configuration->parameters.reply_stored_max, server->log_memory_size / (1024 * 1024),
              server->options.heartbeat_ns / NANOSECONDS_PER_MILLISECOND,
              server->options.view_change_ns / NANOSECONDS_PER_MILLISECOND);
-    if (server->start == VR_START_RECOVER && configuration->member_count == 1) {
+    if (server->options.durability == DURABILITY_MEMORY && server->start == VR_START_RECOVER &&
+        configuration->member_count == 1) {
         log_problem(ERROR_ONLY_COPY_GONE,
                     "the only copy of this group's log was in memory, and is gone with the process "
                     "that held it: destroy the group and initialise it anew");
@@ -574,15 +619,23 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     if (result != VR_SERVER_OK) {
         goto close_sockets;
     }
-    result = store_start(server, error);
+    result = open_log(server, error);
     if (result != VR_SERVER_OK) {
         goto release_memory;
     }
+    result = store_start(server, error);
+    if (result != VR_SERVER_OK) {
+        goto close_log;
+    }
     if (make_parts(server) != 0) {
         result = no_memory(error);
-        goto release_memory;
+        goto close_log;
     }
-    wire_parts(server, app);
+    if (wire_parts(server, app) != 0) {
+        destroy_parts(server);
+        result = no_memory(error);
+        goto close_log;
+    }
     say_banner(server);
     if (start_threads(server) != 0) {
         result = server_error_set(error, VR_SERVER_INTERNAL, ERROR_THREADS,
@@ -594,7 +647,10 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     return VR_SERVER_OK;
 
 destroy_parts:
+    server_log_unwire(&server->log);
     destroy_parts(server);
+close_log:
+    server_log_close(&server->log);
 release_memory:
     release_memory(server);
 close_sockets:
@@ -620,7 +676,9 @@ enum vr_server_exit vr_server_stop(struct vr_server *server)
     }
     const bool failed = atomic_load(&server->failed);
     core_destroy(&server->core);
+    server_log_unwire(&server->log);
     destroy_parts(server);
+    server_log_close(&server->log);
     release_memory(server);
     close_sockets(server);
     state_file_close(&server->state_file);
@@ -657,10 +715,9 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
         }
         result = vr_server_stop(server);
         if (result != VR_SERVER_OK) {
-            (void)server_error_set(
-                error, result, ERROR_STOPPED_UNWRITABLE,
-                "this replica could not write its state file and has stopped; the "
-                "log above says why");
+            (void)server_error_set(error, result, ERROR_STOPPED_UNWRITABLE,
+                                   "this replica could not write to its disk and has stopped; the "
+                                   "lines above say why");
         } else {
             log_info(LOG_RUNTIME, "stopped");
         }

@@ -22,7 +22,10 @@ static void *run(void *argument)
     mutex_lock(&writer->mutex);
     while (error == 0 && wait_for_work(writer)) {
         const uint64_t number = writer->pending_number;
-        writer->state.vr = writer->pending;
+        if (number > 0) {
+            writer->state.vr = writer->pending;
+        }
+        writer->state.vr.log_valid = writer->state.vr.log_valid && !writer->log_lost;
         writer->waiting = false;
         mutex_unlock(&writer->mutex);
 
@@ -59,6 +62,15 @@ void state_writer_submit(struct state_writer *writer, uint64_t number,
     INVARIANT(number > writer->pending_number);
     writer->pending = *state;
     writer->pending_number = number;
+    writer->waiting = true;
+    condition_signal(&writer->changed);
+    mutex_unlock(&writer->mutex);
+}
+
+void state_writer_lose_log(struct state_writer *writer)
+{
+    mutex_lock(&writer->mutex);
+    writer->log_lost = true;
     writer->waiting = true;
     condition_signal(&writer->changed);
     mutex_unlock(&writer->mutex);

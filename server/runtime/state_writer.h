@@ -19,6 +19,7 @@ struct state_writer {
     struct vr_durable_state pending; /* guarded by mutex, as is all up to `stopping` */
     uint64_t pending_number;
     bool waiting;
+    bool log_lost;
     bool stopping;
     bool running;
     pthread_t thread;
@@ -39,6 +40,9 @@ int state_writer_start(struct state_writer *writer);
 
 void state_writer_submit(struct state_writer *writer, uint64_t number,
                          const struct vr_durable_state *state);
+
+/* D4: the log has failed. From now on the file says that it does not count. Any thread. */
+void state_writer_lose_log(struct state_writer *writer);
 
 /* Writes what waits, then joins. Returns 0 if everything submitted is durable. */
 int state_writer_stop(struct state_writer *writer);

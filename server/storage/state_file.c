@@ -200,18 +200,6 @@ static struct slot_scan image_scan(const uint8_t *image, struct durable_state *s
     return scan;
 }
 
-static int path_join(char *path, const char *directory, const char *name,
-                     struct storage_error *error)
-{
-    const int size = snprintf(path, STATE_PATH_MAX, "%s/%s", directory, name);
-    if (size < 0 || size >= STATE_PATH_MAX) {
-        return storage_error_set(error, -ENAMETOOLONG,
-                                 "the name of the data directory is longer than %d bytes",
-                                 STATE_PATH_MAX - 16);
-    }
-    return 0;
-}
-
 static int refuse_scan(const struct slot_scan *scan, const char *directory,
                        struct storage_error *error)
 {
@@ -293,7 +281,7 @@ static int pair_rewrite(struct state_file *file, uint32_t best, struct storage_e
 static int parent_directory(const char *directory, char *parent)
 {
     size_t size = strlen(directory);
-    if (size == 0 || size >= STATE_PATH_MAX) {
+    if (size == 0 || size >= STORAGE_PATH_MAX) {
         return size == 0 ? -ENOENT : -ENAMETOOLONG;
     }
     memcpy(parent, directory, size + 1);
@@ -318,11 +306,11 @@ static int parent_directory(const char *directory, char *parent)
 static int create_in(const struct file_ops *ops, const char *directory, const uint8_t *image,
                      struct storage_error *error)
 {
-    char path[STATE_PATH_MAX];
-    char path_new[STATE_PATH_MAX];
-    int status = path_join(path, directory, state_name, error);
+    char path[STORAGE_PATH_MAX];
+    char path_new[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, state_name, error);
     if (status == 0) {
-        status = path_join(path_new, directory, state_new_name, error);
+        status = storage_path(path_new, directory, state_new_name, error);
     }
     if (status != 0) {
         return status;
@@ -350,7 +338,7 @@ int state_file_create(const struct file_ops *ops, const char *directory,
                       const struct durable_state *state, struct storage_error *error)
 {
     INVARIANT(durable_state_reject(state) == NULL);
-    char parent[STATE_PATH_MAX];
+    char parent[STORAGE_PATH_MAX];
     int status = parent_directory(directory, parent);
     if (status != 0) {
         return storage_error_system(error, status, "create the data directory", directory);
@@ -414,16 +402,17 @@ static int open_failed(int status, const char *directory, struct storage_error *
     return storage_error_system(error, status, "open the state file in", directory);
 }
 
-int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
-                    struct durable_state *state, struct storage_error *error)
+/* Locks, opens and reads. Returns the index of the slot that was read, or a negative errno. */
+static int open_and_read(struct state_file *file, const struct file_ops *ops, const char *directory,
+                         struct durable_state *state, struct storage_error *error)
 {
-    char path[STATE_PATH_MAX];
-    int status = path_join(path, directory, state_name, error);
+    char path[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, state_name, error);
     if (status != 0) {
         return status;
     }
     *file = (struct state_file){.ops = ops};
-    memcpy(file->directory, directory, strlen(directory) + 1); /* path_join() found it short */
+    memcpy(file->directory, directory, strlen(directory) + 1); /* storage_path() found it short */
     file->lock = ops->lock_directory(ops->disk, directory);
     if (file->lock < 0) {
         return lock_failed(file->lock, directory, error);
@@ -435,10 +424,7 @@ int state_file_open(struct state_file *file, const struct file_ops *ops, const c
     }
     status = image_read(file, state, error);
     if (status >= 0) {
-        status = pair_rewrite(file, (uint32_t)status, error);
-    }
-    if (status == 0) {
-        return 0;
+        return status;
     }
     ops->close(ops->disk, file->file);
 unlock:
@@ -446,16 +432,30 @@ unlock:
     return status;
 }
 
+int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
+                    struct durable_state *state, struct storage_error *error)
+{
+    int status = open_and_read(file, ops, directory, state, error);
+    if (status < 0) {
+        return status;
+    }
+    status = pair_rewrite(file, (uint32_t)status, error);
+    if (status != 0) {
+        state_file_close(file);
+    }
+    return status;
+}
+
 int state_file_peek(const struct file_ops *ops, const char *directory, struct durable_state *state,
                     struct storage_error *error)
 {
-    char path[STATE_PATH_MAX];
-    int status = path_join(path, directory, state_name, error);
+    char path[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, state_name, error);
     if (status != 0) {
         return status;
     }
     struct state_file file = {.ops = ops};
-    memcpy(file.directory, directory, strlen(directory) + 1); /* path_join() found it short */
+    memcpy(file.directory, directory, strlen(directory) + 1); /* storage_path() found it short */
     file.file = ops->open(ops->disk, path, false);
     if (file.file == -ENOENT) { /* or is the directory missing? Nobody can be using that. */
         const int lock = ops->lock_directory(ops->disk, directory);

@@ -54,6 +54,7 @@ static void cut_log(struct replica *r, uint64_t op_number)
     r->log_generation++; /* S4 */
     r->written_op = r->written_op < op_number ? r->written_op : op_number;
     r->durable_op = r->durable_op < op_number ? r->durable_op : op_number;
+    r->held_op = r->held_op < op_number ? r->held_op : op_number;
     r->log_full = false;
     r->full_at_op = UINT64_MAX;
 }

@@ -59,6 +59,12 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"state_writes", c->state_writes}, {"writes_lost", c->writes_lost},
           {"wall_jumps", c->wall_jumps}, {"log_full", c->log_full}, {"groups_lost", c->groups_lost},
           {"disks_lost", c->disks_lost});
+    PRINT(out, "disks", {"machine_crashes", c->machine_crashes}, {"power_cuts", c->power_cuts},
+          {"mass_kills", c->mass_kills}, {"failures", c->disk_failures},
+          {"failed_starts", c->failed_starts}, {"writes", c->log_writes}, {"syncs", c->log_syncs},
+          {"resumed", c->logs_resumed}, {"torn", c->logs_torn}, {"faulty", c->logs_faulty},
+          {"broken", c->logs_broken}, {"repaired", c->logs_repaired},
+          {"switches_unfinished", c->switches_unfinished}, {"rotted", c->rotted});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

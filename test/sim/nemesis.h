@@ -10,6 +10,8 @@ struct sim;
 
 enum nemesis_move {
     NEMESIS_CRASH,
+    NEMESIS_POWER_CUT,
+    NEMESIS_DISK_FAIL,
     NEMESIS_PARTITION,
     NEMESIS_PARTITION_END,
     NEMESIS_HOLD,
@@ -32,6 +34,9 @@ struct sim_nemesis {
 /* Schedules the first fault of each class. */
 void sim_nemesis_start(struct sim *sim);
 void sim_nemesis_event(struct sim *sim, const struct sim_event *event);
+
+/* A replica begins to replace the end of its log on the disk. */
+void sim_nemesis_switch(struct sim *sim, uint32_t index);
 
 /* A replica that is down comes back, be it with another disk (D10). */
 void sim_nemesis_restart(struct sim *sim, uint32_t index);

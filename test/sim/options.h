@@ -7,6 +7,7 @@
 #define VR_SIM_OPTIONS_H
 
 #include "common/base/prng.h"
+#include "common/base/types.h"
 #include "test/sim/schedule.h"
 
 #include <stdio.h>
@@ -67,6 +68,15 @@ struct sim_options {
     uint64_t state_latency_ns; /* mean of a state-file write */
     uint64_t log_latency_ns;   /* mean of a log write; 0: durable at once */
     uint64_t execute_delay_ns; /* mean of what one batch of execution takes */
+
+    /* Disks. */
+    enum durability durability;
+    uint64_t segment_size;
+    uint32_t log_queue_size;    /* bytes of one of its halves */
+    uint64_t power_cut_mean_ns; /* between two moments in which everybody stops at once */
+    uint32_t machine_crash_ppm; /* of all crashes; the others only kill the process */
+    uint64_t disk_fail_mean_ns; /* between two failures of some disk's write or sync */
+    uint32_t rot_ppm;           /* of restarts that find a record of the log damaged */
 
     /* The clients. */
     uint32_t proxy_count;

@@ -212,12 +212,15 @@ static void happen(struct sim *sim, const struct sim_event *event)
     case SIM_EVENT_TIMER:
     case SIM_EVENT_STATE_DURABLE:
     case SIM_EVENT_LOG_DURABLE:
+    case SIM_EVENT_LOG_WRITE:
+    case SIM_EVENT_LOG_SYNC:
     case SIM_EVENT_EXECUTE:
         sim_host_event(&sim->hosts[event->node], event);
         break;
     case SIM_EVENT_CRASH:
         if (event->life == sim->hosts[event->node].life && !sim->healing) {
-            sim_host_crash(&sim->hosts[event->node], false);
+            sim_host_crash(&sim->hosts[event->node],
+                           sim->hosts[event->node].crash_machine ? SIM_END_POWER : SIM_END_KILLED);
         }
         break;
     case SIM_EVENT_RESTART:

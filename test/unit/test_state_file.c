@@ -486,7 +486,7 @@ START_TEST(a_short_file_is_damage_of_what_it_lacks)
     const struct durable_state new = later_state(&old, 1); /* sequence 2: the first pair */
     fixture_store(&f, &new);
     sim_disk_process_killed(&f.disk);
-    for (uint32_t i = 0; i < f.disk.node_count; i++) {
+    for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
         struct sim_disk_node *node = &f.disk.nodes[i];
         if (node->now.size == STATE_FILE_SIZE) {
             node->now.size = STATE_SLOT_SIZE;
@@ -687,7 +687,7 @@ END_TEST
 START_TEST(a_name_too_long_is_refused)
 {
     static struct fixture f;
-    static char name[STATE_PATH_MAX + 10];
+    static char name[STORAGE_PATH_MAX + 10];
     fixture_init(&f, 1);
     memset(name, 'a', sizeof name - 1);
     struct durable_state state;
@@ -758,45 +758,92 @@ END_TEST
 
 /* --- how a start begins --- */
 
-/* D3: init's log_valid lasts for one start; every later one is D6. */
+static const uint8_t this_boot[BOOT_ID_SIZE] = {7};
+static const uint8_t other_boot[BOOT_ID_SIZE] = {8};
+static const uint8_t unknown_boot[BOOT_ID_SIZE];
+
+/* D3: init's log_valid lasts for one start in mode memory; every later one is D6. */
 START_TEST(only_the_first_start_finds_its_log_intact)
 {
     struct durable_state state = fresh_state();
-    struct storage_error error;
-    enum vr_start start;
-    const uint8_t boot_id[BOOT_ID_SIZE] = {7};
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, boot_id, &start, &error), 0);
-    ck_assert_int_eq(start, VR_START_INITIAL);
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, false),
+                     VR_START_INITIAL);
     ck_assert(!state.vr.log_valid);
     ck_assert(!state.clean_shutdown);
     ck_assert_uint_eq(state.incarnation, 1);
-    ck_assert_mem_eq(state.boot_id, boot_id, sizeof boot_id);
+    ck_assert_mem_eq(state.boot_id, this_boot, sizeof this_boot);
 
     state.clean_shutdown = true; /* even a clean stop leaves no log behind */
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, boot_id, &start, &error), 0);
-    ck_assert_int_eq(start, VR_START_RECOVER);
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, false),
+                     VR_START_RECOVER);
     ck_assert_uint_eq(state.incarnation, 2);
 
     state.vr.log_valid = true; /* as the write that ends a recovery may say (D6) */
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, boot_id, &start, &error), 0);
-    ck_assert_int_eq(start, VR_START_RECOVER);
+    ck_assert(!durable_state_trusts_log(&state, this_boot));
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, false),
+                     VR_START_RECOVER);
     ck_assert(!state.vr.log_valid);
 }
 END_TEST
 
-START_TEST(a_mode_without_a_disk_log_is_refused)
+/* D1, D2, D5: whose word about the log counts after which end. */
+START_TEST(a_log_counts_as_its_mode_and_its_end_say)
+{
+    static const struct {
+        enum durability durability; /* of the run before */
+        bool log_valid;
+        bool clean;
+        const uint8_t *boot; /* of the start */
+        bool counts;
+    } cases[] = {
+        {DURABILITY_SYNC, true, false, this_boot, true},
+        {DURABILITY_SYNC, true, false, other_boot, true}, /* power may go at any time */
+        {DURABILITY_SYNC, false, true, this_boot, false},
+        {DURABILITY_ASYNC, true, false, this_boot, true},   /* a killed process loses nothing */
+        {DURABILITY_ASYNC, true, false, other_boot, false}, /* M-async-resume */
+        {DURABILITY_ASYNC, true, true, other_boot, true},
+        {DURABILITY_ASYNC, false, true, this_boot, false},
+        {DURABILITY_MEMORY, true, true, this_boot, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct durable_state state = fresh_state();
+        state.incarnation = 3;
+        state.durability = cases[i].durability;
+        state.vr.log_valid = cases[i].log_valid;
+        state.clean_shutdown = cases[i].clean;
+        memcpy(state.boot_id, this_boot, sizeof this_boot);
+        ck_assert_msg(durable_state_trusts_log(&state, cases[i].boot) == cases[i].counts,
+                      "case %zu", i);
+    }
+    struct durable_state state = fresh_state();
+    state.incarnation = 3;
+    state.durability = DURABILITY_ASYNC;
+    state.clean_shutdown = false;
+    /* Where no boot id is known no two boots look alike. */
+    ck_assert(!durable_state_trusts_log(&state, unknown_boot));
+}
+END_TEST
+
+START_TEST(a_start_uses_up_what_the_end_before_it_said)
 {
     struct durable_state state = fresh_state();
-    const struct durable_state before = state;
-    struct storage_error error;
-    enum vr_start start;
-    const uint8_t boot_id[BOOT_ID_SIZE] = {7};
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_SYNC, boot_id, &start, &error),
-                     -ENOTSUP);
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_ASYNC, boot_id, &start, &error),
-                     -ENOTSUP);
-    ck_assert_ptr_nonnull(strstr(error.text, "--durability memory"));
-    ck_assert(states_equal(&state, &before));
+    ck_assert(durable_state_trusts_log(&state, this_boot));
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_ASYNC, this_boot, true),
+                     VR_START_INITIAL);
+    ck_assert(state.vr.log_valid);
+    ck_assert(!state.clean_shutdown);
+    ck_assert_int_eq(state.durability, DURABILITY_ASYNC);
+
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_SYNC, this_boot, true),
+                     VR_START_RESUME); /* D11 */
+    ck_assert(state.vr.log_valid);
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_SYNC, this_boot, false),
+                     VR_START_RECOVER); /* what was read does not bear it out (D6) */
+    ck_assert(!state.vr.log_valid);
+    state.vr.log_valid = true;
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, true),
+                     VR_START_RECOVER); /* D11: -> memory sets log_valid false */
+    ck_assert(!state.vr.log_valid);
 }
 END_TEST
 
@@ -835,15 +882,14 @@ START_TEST(memory_is_durable_at_once)
     const struct log_store_client client = {.context = &completion, .durable = note_completion};
     const struct log_store store = log_store_memory_init(&memory, &client);
     const struct log_write append = {.generation = 3, .cut_to = 4, .first_op = 5, .last_op = 9};
-    ck_assert_int_eq(store.write(store.state, &append), 0);
+    store.write(store.state, &append);
     ck_assert_uint_eq(completion.generation, 3);
     ck_assert_uint_eq(completion.op_number, 9);
     const struct log_write cut = {.generation = 4, .cut_to = 4, .first_op = 5, .last_op = 4};
-    ck_assert_int_eq(store.write(store.state, &cut), 0);
+    store.write(store.state, &cut);
     ck_assert_uint_eq(completion.generation, 4);
     ck_assert_uint_eq(completion.op_number, 4);
     ck_assert_uint_eq(completion.count, 2);
-    ck_assert_int_eq(store.close(store.state), 0);
 }
 END_TEST
 
@@ -881,7 +927,8 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, the_operating_system_does_it_too);
     tcase_add_test(tests, enospc_from_the_operating_system_is_reported);
     tcase_add_test(tests, only_the_first_start_finds_its_log_intact);
-    tcase_add_test(tests, a_mode_without_a_disk_log_is_refused);
+    tcase_add_test(tests, a_log_counts_as_its_mode_and_its_end_say);
+    tcase_add_test(tests, a_start_uses_up_what_the_end_before_it_said);
     tcase_add_test(tests, memory_is_durable_at_once);
     if (forks) { /* an abort ends the process it happens in */
         tcase_add_test_raise_signal(tests, a_view_that_goes_back_is_never_written, SIGABRT);

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A replica's log on its disk, as server/runtime has it: a queue, a writer behind it, syncs. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/invariant.h"
+#include "test/sim/host_parts.h"
+#include "test/sim/sim.h"
+#include "test/sim/trace.h"
+
+#define DIRECTORY "data"
+
+enum {
+    FLUSH_MS = 50, /* async: as server/runtime/log_writer.h has it */
+    ARMED_CALLS_MAX = 12,
+};
+
+static bool on_disk(const struct sim_host *host)
+{
+    return host->sim->options.durability != DURABILITY_MEMORY;
+}
+
+void host_disk_make(struct sim_host *host)
+{
+    if (host->platter == NULL) {
+        host->platter = sim_allocate(sizeof *host->platter);
+        memset(host->platter, 0, sizeof *host->platter);
+    }
+    sim_disk_free(host->platter);
+    sim_disk_init(host->platter, prng_next(&host->sim->machine_prng));
+    host->ops = sim_disk_ops(host->platter);
+    INVARIANT(host->ops.create_directory(host->platter, DIRECTORY) == 0);
+    INVARIANT(host->ops.sync_directory(host->platter, ".") == 0);
+    host->lost = false;
+    host->rotten = false;
+    host->disk_armed = false;
+}
+
+/* ---- what a disk can do ---- */
+
+void sim_host_arm_disk(struct sim_host *host, struct prng *prng, enum sim_end end, int status)
+{
+    const uint64_t far = prng_chance(prng, 1, 2) ? ARMED_CALLS_MAX : 3;
+    const uint64_t call = host->platter->calls + prng_between(prng, 1, far);
+    host->disk_armed = true;
+    host->crash_machine = end == SIM_END_POWER;
+    if (status == 0) {
+        host->platter->power_cut_at = call;
+    } else {
+        host->platter->fail_at = call;
+        host->platter->fail_status = status;
+    }
+}
+
+void sim_host_disarm_disk(struct sim_host *host)
+{
+    host->disk_armed = false;
+    if (host->platter != NULL) {
+        host->platter->power_cut_at = 0;
+        host->platter->fail_at = 0;
+    }
+}
+
+/* A call of the disk did not return 0: the end of the process or of the machine, or a failure that
+ * the server reports, makes durable where it can, and ends by (D4). */
+static void end_of_storage(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    host->disk_armed = false;
+    if (host->platter->power_off) {
+        sim->counts.crashes_inside++;
+        sim_host_crash(host, host->crash_machine ? SIM_END_POWER : SIM_END_KILLED);
+        return;
+    }
+    sim->counts.disk_failures++;
+    trace_node(sim, host->index, "its disk fails");
+    /* The state file still can be written, or not: in mode sync nothing rests on that. */
+    const bool said =
+        sim->options.durability != DURABILITY_SYNC || prng_chance(&sim->machine_prng, 3, 4);
+    sim_host_crash(host, SIM_END_KILLED);
+    if (said) {
+        host->disk.vr.log_valid = false;
+        host->lost = true;
+    }
+}
+
+/* ---- what the queue reads of the core ---- */
+
+const uint8_t *host_log_entry(void *context, uint64_t op_number, size_t *size)
+{
+    return vr_log_bytes(((const struct sim_host *)context)->replica, op_number, size);
+}
+
+struct checksum host_log_chain(void *context, uint64_t op_number)
+{
+    return vr_log_checksum_at(((const struct sim_host *)context)->replica, op_number);
+}
+
+uint64_t host_log_commit(void *context)
+{
+    return vr_commit_number(((const struct sim_host *)context)->replica);
+}
+
+/* ---- reports ---- */
+
+static void arm_write(struct sim_host *host)
+{
+    if (!host->log_write_scheduled && host->half == NULL) {
+        struct sim *sim = host->sim;
+        host->log_write_scheduled = true;
+        host_schedule(host, SIM_EVENT_LOG_WRITE,
+                      host_now_ns(host) + prng_below(&sim->machine_prng, 100 * SIM_US), 0);
+    }
+}
+
+/* What was taken is as durable as the mode requires: the core hears of it, and copies more. */
+static void report(struct sim_host *host)
+{
+    const struct log_report said = host->half->report;
+    log_queue_release(&host->queue, host->half);
+    host->half = NULL;
+    struct vr_event event = {
+        .kind = VR_EVENT_LOG_DURABLE,
+        .log_durable = {.generation = said.generation, .op_number = said.op_number},
+    };
+    if (said.any && !host_step_log_durable(host, &event)) {
+        return;
+    }
+    log_queue_copy(&host->queue);
+    arm_write(host);
+    if (said.any) {
+        host_end_drain(host);
+    }
+}
+
+void host_log_write(struct sim_host *host, const struct log_write *write)
+{
+    const bool cuts = write->cut_to < host->queue.copied.op_number;
+    log_queue_write(&host->queue, write);
+    arm_write(host);
+    if (cuts) {
+        sim_nemesis_switch(host->sim, host->index);
+    }
+}
+
+/* ---- the writer ---- */
+
+static uint64_t sync_latency(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    const uint64_t latency = sim_exponential(&sim->machine_prng, sim->options.log_latency_ns);
+    return sim->healing ? latency % (2 * SIM_MS) : latency;
+}
+
+void host_on_log_write(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    struct storage_error error;
+    host->log_write_scheduled = false;
+    INVARIANT(host->half == NULL);
+    host->half = log_queue_take(&host->queue);
+    if (host->half == NULL) {
+        return;
+    }
+    sim->counts.log_writes++;
+    if (log_queue_append(host->half, &host->wal, NULL, NULL, &error) != 0) {
+        end_of_storage(host);
+        return;
+    }
+    if (sim->options.durability == DURABILITY_SYNC) {
+        host_schedule(host, SIM_EVENT_LOG_SYNC, host_now_ns(host) + sync_latency(host), 0);
+        return;
+    }
+    if (!host->log_sync_scheduled) {
+        host->log_sync_scheduled = true;
+        host_schedule(host, SIM_EVENT_LOG_SYNC, host_now_ns(host) + FLUSH_MS * SIM_MS, 0);
+    }
+    report(host);
+}
+
+void host_on_log_sync(struct sim_host *host)
+{
+    struct storage_error error;
+    host->log_sync_scheduled = false;
+    host->sim->counts.log_syncs++;
+    if (wal_sync(&host->wal, &error) != 0) {
+        end_of_storage(host);
+        return;
+    }
+    if (host->half != NULL && host->sim->options.durability == DURABILITY_SYNC) {
+        report(host);
+    }
+}
+
+/* A clean end: all of it goes to the disk. */
+bool host_log_finish(struct sim_host *host)
+{
+    struct storage_error error;
+    int status = 0;
+    if (!on_disk(host)) {
+        return true;
+    }
+    if (host->half != NULL) { /* written, and waiting for its sync */
+        log_queue_release(&host->queue, host->half);
+        host->half = NULL;
+    }
+    for (bool more = true; status == 0 && more;) {
+        log_queue_copy(&host->queue);
+        struct log_queue_half *half = log_queue_take(&host->queue);
+        more = half != NULL || !log_queue_is_complete(&host->queue);
+        if (half != NULL) {
+            status = log_queue_append(half, &host->wal, NULL, NULL, &error);
+            log_queue_release(&host->queue, half);
+        }
+    }
+    status = status == 0 ? wal_sync(&host->wal, &error) : status;
+    if (status != 0) {
+        end_of_storage(host);
+        return false;
+    }
+    return true;
+}
+
+/* ---- start and end ---- */
+
+static void boot_id(const struct sim_host *host, uint8_t id[BOOT_ID_SIZE])
+{
+    memset(id, 0, BOOT_ID_SIZE);
+    memcpy(id, &host->boot, sizeof host->boot);
+    id[BOOT_ID_SIZE - 1] = 1;
+}
+
+static int read_log(struct sim_host *host, bool trusted)
+{
+    const struct sim *sim = host->sim;
+    const size_t size = sim->options.log_memory_size;
+    const uint64_t cluster_id = sim->configuration.cluster_id;
+    const struct checksum chain = entry_chain_start(cluster_id);
+    const struct wal_options options = {
+        .directory = DIRECTORY,
+        .owner = {cluster_id, sim->configuration.members[host->index].replica_id},
+        .segment_size = sim->options.segment_size,
+        .sector_size = SIM_DISK_SECTOR_SIZE,
+        .refuse_truncated = trusted,
+    };
+    struct vr_log staging;
+    struct storage_error error;
+    vr_log_init(&host->log, sim_memory_room(&host->log_memory, size), size, cluster_id, 0, chain);
+    vr_log_init(&staging, sim_memory_room(&host->staging_memory, size), size, cluster_id, 0, chain);
+    int status =
+        wal_read(&host->wal, &host->ops, &options, &host->log, &staging, &host->found, &error);
+    if (status != 0) {
+        sim_fail(host->sim, "replica %u cannot read its log: %s", host->index, error.text);
+        return status;
+    }
+    status = wal_start(&host->wal, host->disk.incarnation + 1, &error);
+    if (status != 0) {
+        wal_close(&host->wal);
+    }
+    return status;
+}
+
+static void count_found(struct sim_host *host, bool counts)
+{
+    struct sim_counts *c = &host->sim->counts;
+    const struct wal_found *found = &host->found;
+    c->logs_torn += found->torn_bytes > 0 ? 1 : 0;
+    c->logs_resumed += counts ? 1 : 0;
+    c->logs_faulty += counts && found->condition == WAL_FAULTY ? 1 : 0;
+    c->logs_broken += found->condition == WAL_BROKEN ? 1 : 0;
+    c->switches_unfinished += found->unfinished_replacement ? 1 : 0;
+    if (found->condition != WAL_INTACT) {
+        trace_node(host->sim, host->index, "its log is %s: held %" PRIu64 " of %" PRIu64,
+                   found->condition == WAL_FAULTY ? "faulty" : "broken", found->held_op,
+                   found->head.op_number);
+    }
+}
+
+/* False: the disk failed, or ended the process, before the start was one. */
+bool host_log_open(struct sim_host *host, enum vr_start *start)
+{
+    struct sim *sim = host->sim;
+    uint8_t id[BOOT_ID_SIZE];
+    boot_id(host, id);
+    const bool trusted = durable_state_trusts_log(&host->disk, id);
+    bool counts = false;
+    if (on_disk(host)) {
+        if (read_log(host, trusted) != 0) {
+            return false;
+        }
+        const struct log_store_client client = {
+            .context = host,
+            .entry = host_log_entry,
+            .chain = host_log_chain,
+            .commit = host_log_commit,
+        };
+        const int status = log_queue_init(&host->queue, &client, LOG_QUEUE_SIZE_MIN, &host->found);
+        INVARIANT(status == 0);
+        host->queue.capacity = sim->options.log_queue_size / 64 * 64;
+        host->log_open = true;
+        host->half = NULL;
+        host->log_write_scheduled = false;
+        host->log_sync_scheduled = false;
+        counts = trusted && host->found.condition != WAL_BROKEN &&
+                 (host->found.segment_count > 0 || host->disk.incarnation == 0);
+        count_found(host, counts);
+    }
+    *start = durable_state_start(&host->disk, sim->options.durability, id, counts);
+    host->lost = *start == VR_START_RECOVER;
+    return true;
+}
+
+void host_log_close(struct sim_host *host, enum sim_end end)
+{
+    if (host->log_open) {
+        log_queue_destroy(&host->queue);
+        wal_close(&host->wal);
+        host->log_open = false;
+        host->half = NULL;
+    }
+    host->lost = host->lost || sim_host_would_forget(host, end);
+    host->disk_armed = false;
+    if (end == SIM_END_POWER) {
+        host->boot++;
+        sim_disk_power_cut(host->platter);
+        host->sim->counts.machine_crashes++;
+    } else {
+        sim_disk_process_killed(host->platter);
+    }
+}
+
+bool sim_host_would_forget(const struct sim_host *host, enum sim_end end)
+{
+    switch (host->sim->options.durability) {
+    case DURABILITY_SYNC:
+        return false;
+    case DURABILITY_ASYNC:
+        return end == SIM_END_POWER && !host->disk.clean_shutdown;
+    default:
+        return true;
+    }
+}
+
+void host_log_describe(const struct sim_host *host, struct vr_options *options)
+{
+    if (!on_disk(host) || options->start == VR_START_INITIAL) {
+        return;
+    }
+    options->log = &host->log;
+    options->commit_number = host->found.commit_number;
+    if (options->start == VR_START_RESUME && host->found.condition == WAL_FAULTY) {
+        options->had = (struct vr_log_end){host->found.head.op_number, host->found.head.checksum};
+    }
+}
+
+/* ---- rot ---- */
+
+struct rot_places {
+    uint64_t count;
+    uint64_t last_segment;
+    uint64_t last_offset;
+    uint64_t chosen; /* 0: the last one */
+    uint64_t segment;
+    uint64_t offset;
+    uint32_t body_size;
+};
+
+static void note_place(void *context, uint64_t segment, uint64_t offset, enum wal_verdict verdict,
+                       const struct wal_record *record)
+{
+    struct rot_places *places = context;
+    if (verdict != WAL_VALID) {
+        return;
+    }
+    places->count++;
+    places->last_segment = segment;
+    places->last_offset = offset;
+    if (places->count == places->chosen || places->chosen == 0) {
+        places->segment = segment;
+        places->offset = offset;
+        places->body_size = record->body_size;
+    }
+}
+
+static bool find_places(struct sim_host *host, struct rot_places *places)
+{
+    struct wal wal;
+    struct wal_found found;
+    struct storage_error error;
+    const struct sim *sim = host->sim;
+    const struct wal_options options = {
+        .directory = DIRECTORY,
+        .owner = {sim->configuration.cluster_id,
+                  sim->configuration.members[host->index].replica_id},
+        .segment_size = sim->options.segment_size,
+        .sector_size = SIM_DISK_SECTOR_SIZE,
+        .visit = note_place,
+        .context = places,
+    };
+    places->count = 0;
+    if (wal_read(&wal, &host->ops, &options, NULL, NULL, &found, &error) != 0) {
+        return false;
+    }
+    wal_close(&wal);
+    return found.condition == WAL_INTACT && !found.unfinished_replacement && places->count > 0;
+}
+
+bool sim_host_rot(struct sim_host *host, struct prng *prng)
+{
+    struct rot_places places = {.chosen = 0};
+    char name[WAL_NAME_SIZE];
+    char path[sizeof DIRECTORY + 1 + WAL_NAME_SIZE];
+    if (!on_disk(host) || !find_places(host, &places)) {
+        return false;
+    }
+    const bool last = prng_chance(prng, 1, 3);
+    if (!last) {
+        places.chosen = prng_between(prng, 1, places.count);
+        (void)find_places(host, &places);
+    }
+    const bool is_last =
+        places.segment == places.last_segment && places.offset == places.last_offset;
+    if (is_last && places.body_size == 0) {
+        return false;
+    }
+    const bool header = !is_last && prng_chance(prng, 1, 2);
+    const uint64_t within = header || places.body_size == 0
+                                ? prng_below(prng, WAL_RECORD_HEADER_SIZE)
+                                : WAL_RECORD_HEADER_SIZE + prng_below(prng, places.body_size);
+    wal_segment_name(places.segment, name);
+    (void)snprintf(path, sizeof path, "%s/%s", DIRECTORY, name);
+    sim_disk_rot(host->platter, path, places.offset + within, 1);
+    host->rotten = true;
+    host->sim->counts.rotted++;
+    trace_node(host->sim, host->index, "its log rots in segment %" PRIu64 " at %" PRIu64,
+               places.segment, places.offset + within);
+    return true;
+}
