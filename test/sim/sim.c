@@ -322,6 +322,22 @@ static bool is_lost(const struct sim *sim)
     return sim->exceeded && remembering < configuration_quorum(&sim->configuration) && said;
 }
 
+/* D5: a replica knows that it had an entry and has lost it, and those who could say that it was not
+ * committed are recovering themselves, and may not speak: more than f are impaired at once. Nothing
+ * may be guessed then. */
+static bool is_undecided(const struct sim *sim)
+{
+    uint32_t faulty = 0;
+    uint32_t recovering = 0;
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        const struct sim_host *host = &sim->hosts[i];
+        faulty += host->running && host->snapshot.lost_to > 0 ? 1 : 0;
+        recovering += host->running && host->snapshot.status == STATUS_RECOVERING ? 1 : 0;
+    }
+    return faulty > 0 && recovering > 0 &&
+           faulty + recovering > configuration_faults_max(&sim->configuration);
+}
+
 static void heal(struct sim *sim)
 {
     struct sim_report why = {.text = ""};
@@ -341,6 +357,10 @@ static void heal(struct sim *sim)
         sim->counts.groups_lost++;
         return;
     }
+    if (is_undecided(sim)) {
+        sim->counts.groups_undecided++;
+        return;
+    }
     sim_fail(sim, "%s", why.text);
 }
 
@@ -357,8 +377,8 @@ static void stay(struct sim *sim)
 {
     struct sim_observed core[SIM_REPLICAS_MAX];
     struct sim_report why;
-    if (sim->failed || sim->counts.groups_lost > 0 || sim->options.seed % 4 != 0 ||
-        is_too_slow(&sim->options)) {
+    if (sim->failed || sim->counts.groups_lost > 0 || sim->counts.groups_undecided > 0 ||
+        sim->options.seed % 4 != 0 || is_too_slow(&sim->options)) {
         return;
     }
     run_until(sim, sim->schedule.now_ns + sim->options.hold_max_ns + 2 * SIM_S);
