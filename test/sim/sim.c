@@ -322,20 +322,29 @@ static bool is_lost(const struct sim *sim)
     return sim->exceeded && remembering < configuration_quorum(&sim->configuration) && said;
 }
 
-/* D5: a replica knows that it had an entry and has lost it, and those who could say that it was not
- * committed are recovering themselves, and may not speak: more than f are impaired at once. Nothing
- * may be guessed then. */
+/* True if this one cannot tell whether it ever acked an entry that `faulty` has lost: it recovers,
+ * or its log is of an earlier view and reaches as far. */
+static bool cannot_tell(const struct sim_host *host, const struct sim_host *faulty)
+{
+    return host->running && (host->snapshot.status == STATUS_RECOVERING ||
+                             (host->snapshot.last_normal_view < faulty->snapshot.last_normal_view &&
+                              host->snapshot.op_number >= faulty->snapshot.lost_from));
+}
+
+/* D5: a replica knows that it had an entry and has lost it, and nobody can say that it was not
+ * committed: more than f are impaired at once. Nothing may be guessed then. */
 static bool is_undecided(const struct sim *sim)
 {
-    uint32_t faulty = 0;
-    uint32_t recovering = 0;
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
-        const struct sim_host *host = &sim->hosts[i];
-        faulty += host->running && host->snapshot.lost_to > 0 ? 1 : 0;
-        recovering += host->running && host->snapshot.status == STATUS_RECOVERING ? 1 : 0;
+        const struct sim_host *faulty = &sim->hosts[i];
+        for (uint32_t j = 0; j < sim->options.replica_count; j++) {
+            if (faulty->running && faulty->snapshot.lost_to > 0 &&
+                cannot_tell(&sim->hosts[j], faulty)) {
+                return true;
+            }
+        }
     }
-    return faulty > 0 && recovering > 0 &&
-           faulty + recovering > configuration_faults_max(&sim->configuration);
+    return false;
 }
 
 static void heal(struct sim *sim)
