@@ -58,7 +58,7 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"clean_stops", c->clean_stops}, {"recoveries", c->recoveries}, {"pauses", c->pauses},
           {"state_writes", c->state_writes}, {"writes_lost", c->writes_lost},
           {"wall_jumps", c->wall_jumps}, {"log_full", c->log_full}, {"groups_lost", c->groups_lost},
-          {"disks_lost", c->disks_lost});
+          {"groups_undecided", c->groups_undecided}, {"disks_lost", c->disks_lost});
     PRINT(out, "disks", {"machine_crashes", c->machine_crashes}, {"power_cuts", c->power_cuts},
           {"mass_kills", c->mass_kills}, {"failures", c->disk_failures},
           {"failed_starts", c->failed_starts}, {"writes", c->log_writes}, {"syncs", c->log_syncs},

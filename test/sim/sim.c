@@ -322,6 +322,31 @@ static bool is_lost(const struct sim *sim)
     return sim->exceeded && remembering < configuration_quorum(&sim->configuration) && said;
 }
 
+/* True if this one cannot tell whether it ever acked an entry that `faulty` has lost: it recovers,
+ * or its log is of an earlier view and reaches as far. */
+static bool cannot_tell(const struct sim_host *host, const struct sim_host *faulty)
+{
+    return host->running && (host->snapshot.status == STATUS_RECOVERING ||
+                             (host->snapshot.last_normal_view < faulty->snapshot.last_normal_view &&
+                              host->snapshot.op_number >= faulty->snapshot.lost_from));
+}
+
+/* D5: a replica knows that it had an entry and has lost it, and nobody can say that it was not
+ * committed: more than f are impaired at once. Nothing may be guessed then. */
+static bool is_undecided(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        const struct sim_host *faulty = &sim->hosts[i];
+        for (uint32_t j = 0; j < sim->options.replica_count; j++) {
+            if (faulty->running && faulty->snapshot.lost_to > 0 &&
+                cannot_tell(&sim->hosts[j], faulty)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void heal(struct sim *sim)
 {
     struct sim_report why = {.text = ""};
@@ -341,6 +366,10 @@ static void heal(struct sim *sim)
         sim->counts.groups_lost++;
         return;
     }
+    if (is_undecided(sim)) {
+        sim->counts.groups_undecided++;
+        return;
+    }
     sim_fail(sim, "%s", why.text);
 }
 
@@ -357,8 +386,8 @@ static void stay(struct sim *sim)
 {
     struct sim_observed core[SIM_REPLICAS_MAX];
     struct sim_report why;
-    if (sim->failed || sim->counts.groups_lost > 0 || sim->options.seed % 4 != 0 ||
-        is_too_slow(&sim->options)) {
+    if (sim->failed || sim->counts.groups_lost > 0 || sim->counts.groups_undecided > 0 ||
+        sim->options.seed % 4 != 0 || is_too_slow(&sim->options)) {
         return;
     }
     run_until(sim, sim->schedule.now_ns + sim->options.hold_max_ns + 2 * SIM_S);

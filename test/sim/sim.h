@@ -76,6 +76,7 @@ struct sim_counts {
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;
+    uint64_t groups_undecided; /* D5 */
     uint64_t disks_lost;
     uint64_t dropped[DROP_REASON_COUNT]; /* by cores */
     uint64_t wire_dropped[WIRE_DROP_COUNT];
