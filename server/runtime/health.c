@@ -111,10 +111,9 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
     (void)snprintf(
         text, HEALTH_NOTE_MAX,
         "%" PRIu32 " of %" PRIu32
-        " replicas have lost their memory: too few remember for the group to know what "
-        "it had, so it cannot go on by itself. Destroy it and initialise a new one if its mode is "
-        "memory; what single replicas still hold goes with it. If not, keep the data directories: "
-        "logs are left there",
+        " replicas have lost their memory: too few remember for the group to know what it had. "
+        "Destroy it and initialise a new one if its mode is memory; if not, keep the data "
+        "directories: logs are left there",
         recovering_count(now, health->self), now->member_count);
 }
 
