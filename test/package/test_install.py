@@ -23,9 +23,10 @@ def version():
 
 
 def declared():
-    """The functions of the public header; the two types of callbacks are none."""
-    names = re.findall(r"\b(vr_[a-z_]+)\(", (ROOT / "client/lib/vr/client.h").read_text())
-    return sorted(set(names) - {"vr_callback", "vr_kv_pair"})
+    """The functions of the public header; types of callbacks are none."""
+    header = (ROOT / "client/lib/vr/client.h").read_text()
+    callbacks = re.findall(r"typedef [a-z ]+\b(vr_[a-z_]+)\(", header)
+    return sorted(set(re.findall(r"\b(vr_[a-z_]+)\(", header)) - set(callbacks))
 
 
 def symbols(*command):
