@@ -14,7 +14,7 @@
 #include "client/lib/channel.h"
 
 enum {
-    TRACE_FOLLOW_PAGES = 4, /* pages of one lane of one replica in one round of following */
+    TRACE_FOLLOW_PAGES = 2, /* pages of one lane of one replica in one round of following */
     TRACE_BEHIND_MS = 1000, /* so long after a loss nothing is said of what is missing */
 };
 
