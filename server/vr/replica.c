@@ -72,6 +72,7 @@ static void take_log(struct replica *r)
         r->written_generation = 0;
         r->settled_generation = 0;
     }
+    r->commit_known = options->commit_known;
     commit_up_to(r, options->commit_number);
 }
 

@@ -123,6 +123,7 @@ struct replica {
     uint64_t last_normal_view; /* always the durable one (S1) */
     bool acting_primary;       /* P1: volatile */
     uint64_t commit_number;
+    uint64_t commit_known; /* D5: so said its disk, which may have lost entries up to there */
     uint64_t executed_op;
     uint64_t handed_op; /* given to the executor */
     bool stopped;

@@ -181,9 +181,11 @@ static struct message do_view_change(const struct replica *r)
         dvc->log.head_checksum = r->had.checksum;
         dvc->faulty_from = r->held_op + 1;
         dvc->held_checksum = vr_log_checksum(&r->log, r->held_op);
-        if (dvc->log.commit_number > r->held_op) {
-            dvc->log.commit_number = r->held_op;
-            dvc->log.commit_checksum = dvc->held_checksum;
+        const uint64_t known =
+            r->commit_known > r->commit_number ? r->commit_known : r->commit_number;
+        if (known > r->held_op) {
+            dvc->log.commit_number = known < r->had.op_number ? known : r->had.op_number;
+            dvc->log.commit_checksum = (struct checksum){0}; /* lost with the entry */
         }
     }
     return m;
@@ -221,6 +223,16 @@ void send_do_view_change(struct replica *r)
         record(r, r->self, &m.do_view_change);
     }
     try_start_view(r);
+}
+
+/* How far a log is known to be committed, and is held (D5: the disk of who said so may have lost
+ * the rest of it). */
+static struct vr_log_end committed_and_held(const struct peer *peer)
+{
+    const struct log_descriptor *log = &peer->do_view_change;
+    return log->commit_number <= peer->held.op_number
+               ? (struct vr_log_end){log->commit_number, log->commit_checksum}
+               : peer->held;
 }
 
 /* ---- V12: a primary that is far behind what it would have to adopt ---- */
@@ -267,16 +279,16 @@ static uint32_t best_log(const struct replica *r)
 }
 
 /* At most how many entries of the best log this one lacks. Of another view's log no more is known
- * to be shared than what is committed; check_options() sees to it that what is not yet does not
- * look like a long way. */
-static uint64_t entries_behind(const struct log_descriptor *log, const struct log_descriptor *best)
+ * to be shared than what is committed, but where it ends in the same way; check_options() sees to
+ * it that what is not yet does not look like a long way. */
+static uint64_t entries_behind(const struct peer *peer, const struct log_descriptor *best)
 {
-    if (log->op_number == best->op_number &&
-        checksum_equal(log->head_checksum, best->head_checksum)) {
-        return 0; /* the same log, whatever view it was last normal in */
-    }
-    const uint64_t from =
-        log->last_normal_view == best->last_normal_view ? log->op_number : log->commit_number;
+    const struct log_descriptor *log = &peer->do_view_change;
+    const bool same = log->op_number == best->op_number &&
+                      checksum_equal(log->head_checksum, best->head_checksum);
+    const uint64_t from = same || log->last_normal_view == best->last_normal_view
+                              ? peer->held.op_number
+                              : committed_and_held(peer).op_number;
     return best->op_number > from ? best->op_number - from : 0;
 }
 
@@ -288,13 +300,13 @@ static void judge_primary(struct replica *r)
         return;
     }
     const struct log_descriptor *top = &r->peers[best].do_view_change;
-    if (entries_behind(&r->peers[primary].do_view_change, top) <= r->options.view_sync_max) {
+    if (entries_behind(&r->peers[primary], top) <= r->options.view_sync_max) {
         return;
     }
     for (uint32_t i = 0; i < r->member_count; i++) {
         if (i != primary && r->peers[i].do_view_change_present &&
             r->options.configuration.members[i].role == MEMBER_ACTIVE &&
-            entries_behind(&r->peers[i].do_view_change, top) <= r->options.view_sync_max) {
+            entries_behind(&r->peers[i], top) <= r->options.view_sync_max) {
             suspect(r);
             return;
         }
@@ -361,7 +373,7 @@ static struct vr_log_end holds_of_best(const struct replica *r, uint32_t best, u
     if (log->last_normal_view == r->peers[best].do_view_change.last_normal_view) {
         return peer->held;
     }
-    return (struct vr_log_end){log->commit_number, log->commit_checksum};
+    return committed_and_held(peer);
 }
 
 /* Who holds most of it. */
@@ -403,25 +415,38 @@ static bool surely_uncommitted(const struct replica *r, uint32_t best, uint64_t 
     return without + r->quorum > r->member_count;
 }
 
-/* V6: the log of the largest (last_normal_view, op_number), the largest commit_number of all.
- * False: it has to wait for more DoViewChanges, for entries of it may be committed that none of
- * those who spoke still holds (D5). */
+/* V6: the largest commit_number of all, whether anybody still holds that entry or not (D5). */
+static uint64_t committed_of_all(const struct replica *r)
+{
+    uint64_t committed = r->commit_known;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const uint64_t said = r->peers[i].do_view_change.commit_number;
+        if (r->peers[i].do_view_change_present && said > committed) {
+            committed = said;
+        }
+    }
+    return committed;
+}
+
+/* V6: the log of the largest (last_normal_view, op_number), the largest commit_number of all whose
+ * entry somebody holds. False: it has to wait for more DoViewChanges, for entries of it are or may
+ * be committed that none of those who spoke still holds (D5). */
 static bool choose_log(const struct replica *r, uint32_t best, struct log_descriptor *chosen)
 {
     const struct vr_log_end held = holds_of_best(r, best, holder_of(r, best));
     *chosen = r->peers[best].do_view_change;
+    chosen->commit_number = 0;
     for (uint32_t i = 0; i < r->member_count; i++) {
-        const struct log_descriptor *log = &r->peers[i].do_view_change;
-        if (r->peers[i].do_view_change_present && log->commit_number > chosen->commit_number) {
-            chosen->commit_number = log->commit_number;
-            chosen->commit_checksum = log->commit_checksum;
+        const struct vr_log_end committed = committed_and_held(&r->peers[i]);
+        if (r->peers[i].do_view_change_present && committed.op_number >= chosen->commit_number) {
+            chosen->commit_number = committed.op_number;
+            chosen->commit_checksum = committed.checksum;
         }
     }
     if (held.op_number >= chosen->op_number) {
         return true;
     }
-    if (chosen->commit_number > held.op_number ||
-        !surely_uncommitted(r, best, held.op_number + 1)) {
+    if (committed_of_all(r) > held.op_number || !surely_uncommitted(r, best, held.op_number + 1)) {
         return false;
     }
     chosen->op_number = held.op_number;
@@ -460,7 +485,7 @@ void try_start_view(struct replica *r)
     if (!choose_log(r, best, &chosen)) {
         return;
     }
-    if (chosen.commit_number > chosen.op_number) {
+    if (committed_of_all(r) > chosen.op_number) {
         /* V6: cannot be, where all tell the truth. Starting this view would lose what somebody
          * says is committed. */
         drop(r, DROP_INVALID);

@@ -323,6 +323,8 @@ void core_resume(struct core_fixture *f, uint32_t index, uint64_t held_op)
         vr_log_cut(&log, held_op);
     }
     options.log = &log;
+    options.commit_known = node->commit_known;
+    options.commit_number = node->commit_known < held_op ? node->commit_known : held_op;
     start(f, index, &options);
 }
 

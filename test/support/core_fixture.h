@@ -69,7 +69,8 @@ struct core_node {
     uint64_t log_generation;
     uint64_t log_op;
 
-    struct vr_log kept; /* the log as it was at the last crash */
+    struct vr_log kept;    /* the log as it was at the last crash */
+    uint64_t commit_known; /* what core_resume() finds said to be committed; set by a test */
 
     bool hold_execution;
     uint64_t execute_to;

@@ -464,11 +464,12 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
                                                           m->do_view_change.view_number - 1));
         m->do_view_change.synced_op = any(prng);
         m->do_view_change.primary_identity = any(prng);
-        if (m->do_view_change.log.op_number > m->do_view_change.log.commit_number &&
-            prng_chance(prng, 1, 3)) {
-            m->do_view_change.faulty_from = number(prng, m->do_view_change.log.commit_number + 1,
-                                                   m->do_view_change.log.op_number);
+        if (m->do_view_change.log.op_number > 0 && prng_chance(prng, 1, 3)) {
+            m->do_view_change.faulty_from = number(prng, 1, m->do_view_change.log.op_number);
             m->do_view_change.held_checksum = checksum(prng);
+            if (m->do_view_change.log.commit_number >= m->do_view_change.faulty_from) {
+                m->do_view_change.log.commit_checksum = (struct checksum){0};
+            }
         }
         break;
     case MESSAGE_START_VIEW:

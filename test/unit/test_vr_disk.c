@@ -219,6 +219,117 @@ START_TEST(an_entry_of_an_earlier_view_is_not_left_out)
 }
 END_TEST
 
+/* Its own disk says that X is committed. Whoever else has spoken, and however many lost X: it is
+ * waited for, and said. */
+START_TEST(what_is_known_to_be_committed_is_never_left_out)
+{
+    const uint32_t primary = form_with(6);
+    const uint32_t knows = member_of(core_view(&f, primary) + 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        core_crash(&f, i);
+    }
+    core_discard(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    f.nodes[knows].commit_known = 6;
+    for (uint32_t i = 0; i < 3; i++) {
+        core_resume(&f, i, 5);
+    }
+    core_hold(&f, MESSAGE_DO_VIEW_CHANGE, (int)knows, CORE_ANY);
+    core_run(&f, 3000);
+    core_no_rules(&f);
+    const struct message *m = core_oldest(&f, MESSAGE_DO_VIEW_CHANGE, (int)knows, CORE_ANY);
+    ck_assert_ptr_nonnull(m);
+    ck_assert_uint_eq(m->do_view_change.log.commit_number, 6);
+    ck_assert_uint_eq(m->do_view_change.faulty_from, 6);
+    core_run(&f, 20000);
+    ck_assert_uint_eq(core_primary(&f), REPLICAS_MAX);
+    ck_assert_uint_eq(core_see(&f, knows)->lost_from, 6);
+}
+END_TEST
+
+/* Nor is a view joined that begins without it: there cannot be one. */
+START_TEST(a_view_without_what_is_committed_is_not_joined)
+{
+    const uint32_t primary = form_with(6);
+    const uint64_t v = core_view(&f, primary);
+    const uint32_t knows = member_of(v + 2);
+    const uint32_t other = member_of(v + 1);
+    const struct checksum at_5 = vr_log_checksum(&f.nodes[other].replica->log, 5);
+    core_crash(&f, knows);
+    core_isolate(&f, knows);
+    f.nodes[knows].commit_known = 6;
+    core_resume(&f, knows, 4);
+    const struct message m = {
+        .type = MESSAGE_START_VIEW,
+        .start_view =
+            {
+                .view_number = view_make(EPOCH_FIRST, v + 1),
+                .log =
+                    {
+                        .last_normal_view = view_make(EPOCH_FIRST, v + 1),
+                        .op_number = 5,
+                        .head_checksum = at_5,
+                        .commit_number = 5,
+                        .commit_checksum = at_5,
+                    },
+            },
+    };
+    core_inject(&f, knows, other, m);
+    ck_assert_uint_eq(core_see(&f, knows)->sync_target, 0);
+    ck_assert_uint_eq(core_see(&f, knows)->dropped[DROP_OLD_VIEW], 1);
+}
+END_TEST
+
+/* A group of one has nobody to ask: it says what is missing, and serves nothing. */
+START_TEST(a_group_of_one_waits_for_what_is_committed)
+{
+    core_free(&f);
+    core_init(&f, 1);
+    f.defaults.durability = DURABILITY_SYNC;
+    (void)form_with(5);
+    core_crash(&f, 0);
+    f.nodes[0].commit_known = 5;
+    core_resume(&f, 0, 4);
+    core_run(&f, 20000);
+    ck_assert_uint_eq(core_primary(&f), REPLICAS_MAX);
+    ck_assert_uint_eq(core_see(&f, 0)->lost_from, 5);
+    ck_assert_uint_eq(core_see(&f, 0)->lost_to, 5);
+}
+END_TEST
+
+/* The log that was chosen is all that is held, and the disk's goes on behind it: the disk has to
+ * be told before the state file says that this log is the view's (G6). */
+START_TEST(a_lost_end_that_is_left_out_is_cut_on_disk)
+{
+    (void)form_with(6);
+    for (uint32_t i = 0; i < 3; i++) {
+        core_crash(&f, i);
+    }
+    core_discard(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    for (uint32_t i = 0; i < 3; i++) {
+        core_resume(&f, i, 5);
+        f.nodes[i].hold_log = true;
+    }
+    core_run(&f, 3000);
+    uint32_t waiting = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_ne((int)core_see(&f, i)->status, STATUS_NORMAL);
+        waiting += f.nodes[i].log_waits ? 1 : 0;
+    }
+    ck_assert_uint_ge(waiting, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        f.nodes[i].hold_log = false;
+        if (f.nodes[i].log_waits) {
+            core_log_done(&f, i);
+        }
+    }
+    ck_assert(core_run_until_normal(&f, 10000));
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(op_of(i), 5);
+        ck_assert_uint_ge(f.nodes[i].log_generation, 2);
+    }
+}
+END_TEST
+
 /* What replaces the damaged end of a log reaches as far as that did: another crash denies nothing.
  */
 START_TEST(a_damaged_log_is_not_written_short)
@@ -254,6 +365,10 @@ int main(void)
     tcase_add_test(tests, an_entry_that_nobody_can_have_acked_is_left_out);
     tcase_add_test(tests, an_entry_torn_everywhere_is_left_out_when_all_have_spoken);
     tcase_add_test(tests, an_entry_of_an_earlier_view_is_not_left_out);
+    tcase_add_test(tests, what_is_known_to_be_committed_is_never_left_out);
+    tcase_add_test(tests, a_view_without_what_is_committed_is_not_joined);
+    tcase_add_test(tests, a_group_of_one_waits_for_what_is_committed);
+    tcase_add_test(tests, a_lost_end_that_is_left_out_is_cut_on_disk);
     tcase_add_test(tests, a_damaged_log_is_not_written_short);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
