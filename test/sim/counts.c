@@ -65,6 +65,10 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"resumed", c->logs_resumed}, {"torn", c->logs_torn}, {"faulty", c->logs_faulty},
           {"broken", c->logs_broken}, {"repaired", c->logs_repaired},
           {"switches_unfinished", c->switches_unfinished}, {"rotted", c->rotted});
+    PRINT(out, "damage", {"sectors", c->sectors_rotted}, {"segments_lost", c->segments_lost},
+          {"segments_cut", c->segments_cut}, {"refused", c->logs_refused},
+          {"state_copies", c->state_rotted}, {"reads_failed", c->read_failures},
+          {"all_full", c->disks_full}, {"mode_changes", c->mode_changes});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

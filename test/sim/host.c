@@ -98,11 +98,14 @@ static void on_state_durable(struct sim_host *host)
     struct sim *sim = host->sim;
     INVARIANT(host->state_write_count > 0);
     const struct sim_durable before = host->reported;
+    if (host_state_store(host, &host->state_writes[0].state) != 0) {
+        host_end_of_storage(host);
+        return;
+    }
     struct vr_event event = {
         .kind = VR_EVENT_STATE_DURABLE,
         .state_durable = {.number = host->state_writes[0].number},
     };
-    host->disk.vr = host->state_writes[0].state;
     host->reported =
         (struct sim_durable){host->disk.vr.view_number, host->disk.vr.last_normal_view};
     sim_expect(sim, sim_check_durable_progress(&before, &host->reported, &sim->report));
@@ -205,7 +208,7 @@ static void start_core(struct sim_host *host, enum vr_start start)
     options.log_memory = sim_memory_room(&host->log_memory, o->log_memory_size);
     options.staging_memory = sim_memory_room(&host->staging_memory, o->log_memory_size);
     options.log_memory_size = o->log_memory_size;
-    options.durability = o->durability;
+    options.durability = host->durability;
     host_log_describe(host, &options);
     host->replica =
         vr_init(sim_memory_room(&host->memory, vr_memory_size()), &options, host_local_time(host));
@@ -227,11 +230,13 @@ static void fail_start(struct sim_host *host)
                                                         .node = host->index});
 }
 
-void sim_host_start(struct sim_host *host)
+void sim_host_start(struct sim_host *host, enum durability durability)
 {
     struct sim *sim = host->sim;
     enum vr_start start;
     INVARIANT(!host->running);
+    host->durability = host->refused ? DURABILITY_MEMORY : durability;
+    host->refused = false;
     if (!host_log_open(host, &start)) {
         fail_start(host);
         return;
@@ -284,14 +289,7 @@ void sim_host_crash(struct sim_host *host, enum sim_end end)
         sim->counts.clean_stops++;
     }
     sim_host_count(host);
-    /* Of what was being written, any prefix made it; a clean end waits for all. */
-    const uint64_t some = prng_below(&sim->machine_prng, (uint64_t)host->state_write_count + 1);
-    const uint64_t kept = clean ? host->state_write_count : some;
-    if (kept > 0) {
-        host->disk.vr = host->state_writes[kept - 1].state;
-    }
-    sim->counts.writes_lost += host->state_write_count - kept;
-    host->disk.clean_shutdown = clean;
+    host_state_end(host, clean);
     sim->counts.crashes++;
     trace_node(sim, host->index,
                clean                  ? "stops"
@@ -311,7 +309,7 @@ void sim_host_crash(struct sim_host *host, enum sim_end end)
 
 bool sim_host_forgot(const struct sim_host *host)
 {
-    const bool memory = host->sim->options.durability == DURABILITY_MEMORY;
+    const bool memory = host->durability == DURABILITY_MEMORY;
     const bool armed = host->crash_after > 0 || host->crash_at_write;
     const enum sim_end end = host->crash_machine ? SIM_END_POWER : SIM_END_KILLED;
     return host->replaced || host->lost || host->rotten || host->disk_armed ||
@@ -374,20 +372,11 @@ void sim_host_count(struct sim_host *host)
     }
 }
 
-static void make_disk(struct sim_host *host)
-{
-    struct sim *sim = host->sim;
-    durable_state_init(&host->disk, &sim->configuration,
-                       sim->configuration.members[host->index].replica_id,
-                       prng_next(&sim->machine_prng) | 1);
-}
-
 void sim_host_lose_disk(struct sim_host *host)
 {
     INVARIANT(!host->running);
     host->replaced = true;
     trace_node(host->sim, host->index, "has lost its disk");
-    make_disk(host);
     host_disk_make(host);
 }
 
@@ -409,7 +398,7 @@ void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
     host->clock_offset_ns = prng_below(prng, 1000 * SIM_S);
     host->wall_offset_ns = (int64_t)prng_below(prng, SIM_S);
     host->replaced = false;
-    make_disk(host);
+    host->state_open = false;
     if (host->log_open) { /* of a run that was escaped from */
         log_queue_destroy(&host->queue);
         wal_close(&host->wal);

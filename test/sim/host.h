@@ -3,8 +3,8 @@
  *
  * Mode memory: a crash takes the log and all volatile state. Modes async and sync: the real
  * write-ahead log on a simulated disk; the end of a process takes what was not handed to the disk,
- * the end of a machine what was not synced. The state file keeps exactly what was reported durable,
- * and of what was being written any prefix. */
+ * the end of a machine what was not synced. The state file is the real one, on the same disk, in
+ * every mode. */
 #ifndef VR_SIM_HOST_H
 #define VR_SIM_HOST_H
 
@@ -61,11 +61,16 @@ struct sim_host {
     bool disk_armed;      /* a call of the disk, soon, is its last or fails */
     bool lost;            /* its next start recovers, or this one still does (D6) */
     bool rotten;          /* its log was damaged, and is not whole again */
+    bool refused;         /* it would not start from its log: the next start does without (D11) */
     uint64_t boot;        /* of the machine */
     bool replaced;        /* its data directory was lost and made anew: refused for ever (D10) */
 
-    /* The disk, and what is being written to it. */
-    struct durable_state disk;
+    /* The state file, and what is being written to it. */
+    enum durability durability; /* of the last start; of the first one to come */
+    struct durable_state disk;  /* what is known to be in it */
+    struct state_file state_file;
+    bool state_open;
+    bool log_void; /* whatever is written to it says that the log does not count (D4) */
     struct {
         uint64_t number;
         struct vr_durable_state state;
@@ -92,6 +97,7 @@ struct sim_host {
     struct vr_log log; /* as the start found it */
     struct log_queue queue;
     struct log_queue_half *half; /* being written or synced */
+    struct wal_head promised;    /* D5: how far it had a log, by its own word, when it ended */
     bool log_write_scheduled;
     bool log_sync_scheduled; /* async */
 
@@ -141,7 +147,8 @@ struct sim_host {
 void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index);
 void sim_host_free(struct sim_host *host);
 
-void sim_host_start(struct sim_host *host);
+/* In this mode (D11). */
+void sim_host_start(struct sim_host *host, enum durability durability);
 
 /* While it is down: an empty data directory in the place of its own, as `init` makes one. */
 void sim_host_lose_disk(struct sim_host *host);
@@ -164,9 +171,12 @@ bool sim_host_would_forget(const struct sim_host *host, enum sim_end end);
 void sim_host_arm_disk(struct sim_host *host, struct prng *prng, enum sim_end end, int status);
 void sim_host_disarm_disk(struct sim_host *host);
 
-/* While it is down: damages a record of its log, but for the last one's header, which would be a
- * torn tail (D5). False if there is none. */
+/* While it is down: damages its log or its state file (host_rot.c). False if there is nothing that
+ * may be damaged. */
 bool sim_host_rot(struct sim_host *host, struct prng *prng);
+
+/* The next start that reads cannot, at some place. */
+void sim_host_arm_read(struct sim_host *host, struct prng *prng);
 
 /* Down, about to be, recovering or a stranger: it has no memory of what it acked. */
 bool sim_host_forgot(const struct sim_host *host);

@@ -10,16 +10,14 @@
 #include "test/sim/sim.h"
 #include "test/sim/trace.h"
 
-#define DIRECTORY "data"
-
 enum {
     FLUSH_MS = 50, /* async: as server/runtime/log_writer.h has it */
     ARMED_CALLS_MAX = 12,
 };
 
-static bool on_disk(const struct sim_host *host)
+bool host_on_disk(const struct sim_host *host)
 {
-    return host->sim->options.durability != DURABILITY_MEMORY;
+    return host->durability != DURABILITY_MEMORY;
 }
 
 void host_disk_make(struct sim_host *host)
@@ -31,11 +29,13 @@ void host_disk_make(struct sim_host *host)
     sim_disk_free(host->platter);
     sim_disk_init(host->platter, prng_next(&host->sim->machine_prng));
     host->ops = sim_disk_ops(host->platter);
-    INVARIANT(host->ops.create_directory(host->platter, DIRECTORY) == 0);
-    INVARIANT(host->ops.sync_directory(host->platter, ".") == 0);
+    host->durability = host->durability;
+    host->promised = (struct wal_head){.op_number = 0};
     host->lost = false;
     host->rotten = false;
+    host->refused = false;
     host->disk_armed = false;
+    host_state_make(host);
 }
 
 /* ---- what a disk can do ---- */
@@ -60,30 +60,38 @@ void sim_host_disarm_disk(struct sim_host *host)
     if (host->platter != NULL) {
         host->platter->power_cut_at = 0;
         host->platter->fail_at = 0;
+        host->platter->read_fail_at = 0;
+        host->platter->room = 0;
     }
+}
+
+void sim_host_arm_read(struct sim_host *host, struct prng *prng)
+{
+    host->platter->read_fail_at = host->platter->reads + prng_between(prng, 1, 8);
 }
 
 /* A call of the disk did not return 0: the end of the process or of the machine, or a failure that
  * the server reports, makes durable where it can, and ends by (D4). */
-static void end_of_storage(struct sim_host *host)
+void host_end_of_storage(struct sim_host *host)
 {
     struct sim *sim = host->sim;
     host->disk_armed = false;
+    if (!host->platter->power_off) {
+        sim->counts.disk_failures++;
+        trace_node(sim, host->index, "its disk fails");
+        /* The state file still can be written, or not: nothing rests on that. */
+        if (host_on_disk(host) && prng_chance(&sim->nemesis.disk_prng, 3, 4)) {
+            host->log_void = true;
+            (void)host_state_store(host, &host->disk.vr);
+        }
+    }
     if (host->platter->power_off) {
         sim->counts.crashes_inside++;
         sim_host_crash(host, host->crash_machine ? SIM_END_POWER : SIM_END_KILLED);
         return;
     }
-    sim->counts.disk_failures++;
-    trace_node(sim, host->index, "its disk fails");
-    /* The state file still can be written, or not: in mode sync nothing rests on that. */
-    const bool said =
-        sim->options.durability != DURABILITY_SYNC || prng_chance(&sim->machine_prng, 3, 4);
     sim_host_crash(host, SIM_END_KILLED);
-    if (said) {
-        host->disk.vr.log_valid = false;
-        host->lost = true;
-    }
+    host->lost = host->lost || !host->disk.vr.log_valid;
 }
 
 /* ---- what the queue reads of the core ---- */
@@ -151,7 +159,12 @@ static uint64_t sync_latency(struct sim_host *host)
 {
     struct sim *sim = host->sim;
     const uint64_t latency = sim_exponential(&sim->machine_prng, sim->options.log_latency_ns);
-    return sim->healing ? latency % (2 * SIM_MS) : latency;
+    if (sim->healing) {
+        return latency % (2 * SIM_MS);
+    }
+    const bool stalls = sim->options.flush_stall_ppm > 0 &&
+                        prng_chance(&sim->nemesis.disk_prng, sim->options.flush_stall_ppm, 1000000);
+    return latency + (stalls ? prng_below(&sim->nemesis.disk_prng, SIM_S) : 0);
 }
 
 void host_on_log_write(struct sim_host *host)
@@ -166,16 +179,17 @@ void host_on_log_write(struct sim_host *host)
     }
     sim->counts.log_writes++;
     if (log_queue_append(host->half, &host->wal, NULL, NULL, &error) != 0) {
-        end_of_storage(host);
+        host_end_of_storage(host);
         return;
     }
-    if (sim->options.durability == DURABILITY_SYNC) {
+    if (host->durability == DURABILITY_SYNC) {
         host_schedule(host, SIM_EVENT_LOG_SYNC, host_now_ns(host) + sync_latency(host), 0);
         return;
     }
     if (!host->log_sync_scheduled) {
         host->log_sync_scheduled = true;
-        host_schedule(host, SIM_EVENT_LOG_SYNC, host_now_ns(host) + FLUSH_MS * SIM_MS, 0);
+        host_schedule(host, SIM_EVENT_LOG_SYNC,
+                      host_now_ns(host) + FLUSH_MS * SIM_MS + sync_latency(host), 0);
     }
     report(host);
 }
@@ -186,10 +200,10 @@ void host_on_log_sync(struct sim_host *host)
     host->log_sync_scheduled = false;
     host->sim->counts.log_syncs++;
     if (wal_sync(&host->wal, &error) != 0) {
-        end_of_storage(host);
+        host_end_of_storage(host);
         return;
     }
-    if (host->half != NULL && host->sim->options.durability == DURABILITY_SYNC) {
+    if (host->half != NULL && host->durability == DURABILITY_SYNC) {
         report(host);
     }
 }
@@ -199,7 +213,7 @@ bool host_log_finish(struct sim_host *host)
 {
     struct storage_error error;
     int status = 0;
-    if (!on_disk(host)) {
+    if (!host_on_disk(host)) {
         return true;
     }
     if (host->half != NULL) { /* written, and waiting for its sync */
@@ -217,7 +231,7 @@ bool host_log_finish(struct sim_host *host)
     }
     status = status == 0 ? wal_sync(&host->wal, &error) : status;
     if (status != 0) {
-        end_of_storage(host);
+        host_end_of_storage(host);
         return false;
     }
     return true;
@@ -232,14 +246,31 @@ static void boot_id(const struct sim_host *host, uint8_t id[BOOT_ID_SIZE])
     id[BOOT_ID_SIZE - 1] = 1;
 }
 
+/* A log that is refused is what its owner does without: it starts once in memory (D11). */
+static void judge_refusal(struct sim_host *host, int status, const char *text, uint64_t faults)
+{
+    struct sim *sim = host->sim;
+    if (host->platter->faults != faults) {
+        sim->counts.read_failures++;
+        return;
+    }
+    if (status == -EBADMSG && host->rotten) {
+        sim->counts.logs_refused++;
+        host->refused = true;
+        return;
+    }
+    sim_fail(sim, "replica %u cannot read its log: %s", host->index, text);
+}
+
 static int read_log(struct sim_host *host, bool trusted)
 {
     const struct sim *sim = host->sim;
+    const uint64_t faults = host->platter->faults;
     const size_t size = sim->options.log_memory_size;
     const uint64_t cluster_id = sim->configuration.cluster_id;
     const struct checksum chain = entry_chain_start(cluster_id);
     const struct wal_options options = {
-        .directory = DIRECTORY,
+        .directory = HOST_DIRECTORY,
         .owner = {cluster_id, sim->configuration.members[host->index].replica_id},
         .segment_size = sim->options.segment_size,
         .sector_size = SIM_DISK_SECTOR_SIZE,
@@ -252,7 +283,7 @@ static int read_log(struct sim_host *host, bool trusted)
     int status =
         wal_read(&host->wal, &host->ops, &options, &host->log, &staging, &host->found, &error);
     if (status != 0) {
-        sim_fail(host->sim, "replica %u cannot read its log: %s", host->index, error.text);
+        judge_refusal(host, status, error.text, faults);
         return status;
     }
     status = wal_start(&host->wal, host->disk.incarnation + 1, &error);
@@ -278,42 +309,88 @@ static void count_found(struct sim_host *host, bool counts)
     }
 }
 
+static void open_queue(struct sim_host *host)
+{
+    const struct log_store_client client = {
+        .context = host,
+        .entry = host_log_entry,
+        .chain = host_log_chain,
+        .commit = host_log_commit,
+    };
+    const int status = log_queue_init(&host->queue, &client, LOG_QUEUE_SIZE_MIN, &host->found);
+    INVARIANT(status == 0);
+    host->queue.capacity = host->sim->options.log_queue_size / 64 * 64;
+    host->log_open = true;
+    host->half = NULL;
+    host->log_write_scheduled = false;
+    host->log_sync_scheduled = false;
+}
+
+/* D5: who goes on with its log still claims all that it had reported durable. */
+static void check_promise(struct sim_host *host)
+{
+    const struct wal_found *found = &host->found;
+    const struct wal_head *promised = &host->promised;
+    if (found->head.op_number < promised->op_number) {
+        sim_fail(host->sim,
+                 "D5: replica %u denies ops %" PRIu64 " to %" PRIu64
+                 ", which it had reported durable",
+                 host->index, found->head.op_number + 1, promised->op_number);
+    } else if (promised->op_number <= found->held_op &&
+               !vr_log_matches(&host->log, promised->op_number, promised->checksum)) {
+        sim_fail(host->sim, "D5: replica %u has another entry at op %" PRIu64 " than it had",
+                 host->index, promised->op_number);
+    }
+}
+
 /* False: the disk failed, or ended the process, before the start was one. */
 bool host_log_open(struct sim_host *host, enum vr_start *start)
 {
-    struct sim *sim = host->sim;
     uint8_t id[BOOT_ID_SIZE];
-    boot_id(host, id);
-    const bool trusted = durable_state_trusts_log(&host->disk, id);
     bool counts = false;
-    if (on_disk(host)) {
+    boot_id(host, id);
+    host->found = (struct wal_found){.condition = WAL_INTACT};
+    if (host_state_open(host) != 0) {
+        return false;
+    }
+    struct durable_state state = host->disk;
+    if (host_on_disk(host)) {
+        const bool trusted = durable_state_trusts_log(&state, id);
         if (read_log(host, trusted) != 0) {
             return false;
         }
-        const struct log_store_client client = {
-            .context = host,
-            .entry = host_log_entry,
-            .chain = host_log_chain,
-            .commit = host_log_commit,
-        };
-        const int status = log_queue_init(&host->queue, &client, LOG_QUEUE_SIZE_MIN, &host->found);
-        INVARIANT(status == 0);
-        host->queue.capacity = sim->options.log_queue_size / 64 * 64;
-        host->log_open = true;
-        host->half = NULL;
-        host->log_write_scheduled = false;
-        host->log_sync_scheduled = false;
+        open_queue(host);
         counts = trusted && host->found.condition != WAL_BROKEN &&
-                 (host->found.segment_count > 0 || host->disk.incarnation == 0);
+                 (host->found.segment_count > 0 || state.incarnation == 0);
         count_found(host, counts);
     }
-    *start = durable_state_start(&host->disk, sim->options.durability, id, counts);
+    *start = durable_state_start(&state, host->durability, id, counts);
+    if (host_state_begin(host, &state) != 0) {
+        return false;
+    }
     host->lost = *start == VR_START_RECOVER;
-    return true;
+    if (*start == VR_START_RESUME) {
+        check_promise(host);
+    }
+    return !host->sim->failed;
+}
+
+/* What it may not deny when it comes back. */
+static void note_promise(struct sim_host *host)
+{
+    if (host->snapshot.lost_to > 0 && host->log_generation == 0) {
+        host->promised = host->found.head; /* nothing has taken the place of what was lost */
+    } else if (host->durable_op <= host->chain_op) {
+        host->promised = (struct wal_head){host->durable_op, host->chain[host->durable_op]};
+    }
 }
 
 void host_log_close(struct sim_host *host, enum sim_end end)
 {
+    if (host->running) {
+        note_promise(host);
+    }
+    host_state_close(host);
     if (host->log_open) {
         log_queue_destroy(&host->queue);
         wal_close(&host->wal);
@@ -333,7 +410,7 @@ void host_log_close(struct sim_host *host, enum sim_end end)
 
 bool sim_host_would_forget(const struct sim_host *host, enum sim_end end)
 {
-    switch (host->sim->options.durability) {
+    switch (host->durability) {
     case DURABILITY_SYNC:
         return false;
     case DURABILITY_ASYNC:
@@ -345,7 +422,7 @@ bool sim_host_would_forget(const struct sim_host *host, enum sim_end end)
 
 void host_log_describe(const struct sim_host *host, struct vr_options *options)
 {
-    if (!on_disk(host) || options->start == VR_START_INITIAL) {
+    if (!host_on_disk(host) || options->start == VR_START_INITIAL) {
         return;
     }
     options->log = &host->log;
@@ -353,88 +430,4 @@ void host_log_describe(const struct sim_host *host, struct vr_options *options)
     if (options->start == VR_START_RESUME && host->found.condition == WAL_FAULTY) {
         options->had = (struct vr_log_end){host->found.head.op_number, host->found.head.checksum};
     }
-}
-
-/* ---- rot ---- */
-
-struct rot_places {
-    uint64_t count;
-    uint64_t last_segment;
-    uint64_t last_offset;
-    uint64_t chosen; /* 0: the last one */
-    uint64_t segment;
-    uint64_t offset;
-    uint32_t body_size;
-};
-
-static void note_place(void *context, uint64_t segment, uint64_t offset, enum wal_verdict verdict,
-                       const struct wal_record *record)
-{
-    struct rot_places *places = context;
-    if (verdict != WAL_VALID) {
-        return;
-    }
-    places->count++;
-    places->last_segment = segment;
-    places->last_offset = offset;
-    if (places->count == places->chosen || places->chosen == 0) {
-        places->segment = segment;
-        places->offset = offset;
-        places->body_size = record->body_size;
-    }
-}
-
-static bool find_places(struct sim_host *host, struct rot_places *places)
-{
-    struct wal wal;
-    struct wal_found found;
-    struct storage_error error;
-    const struct sim *sim = host->sim;
-    const struct wal_options options = {
-        .directory = DIRECTORY,
-        .owner = {sim->configuration.cluster_id,
-                  sim->configuration.members[host->index].replica_id},
-        .segment_size = sim->options.segment_size,
-        .sector_size = SIM_DISK_SECTOR_SIZE,
-        .visit = note_place,
-        .context = places,
-    };
-    places->count = 0;
-    if (wal_read(&wal, &host->ops, &options, NULL, NULL, &found, &error) != 0) {
-        return false;
-    }
-    wal_close(&wal);
-    return found.condition == WAL_INTACT && !found.unfinished_replacement && places->count > 0;
-}
-
-bool sim_host_rot(struct sim_host *host, struct prng *prng)
-{
-    struct rot_places places = {.chosen = 0};
-    char name[WAL_NAME_SIZE];
-    char path[sizeof DIRECTORY + 1 + WAL_NAME_SIZE];
-    if (!on_disk(host) || !find_places(host, &places)) {
-        return false;
-    }
-    const bool last = prng_chance(prng, 1, 3);
-    if (!last) {
-        places.chosen = prng_between(prng, 1, places.count);
-        (void)find_places(host, &places);
-    }
-    const bool is_last =
-        places.segment == places.last_segment && places.offset == places.last_offset;
-    if (is_last && places.body_size == 0) {
-        return false;
-    }
-    const bool header = !is_last && prng_chance(prng, 1, 2);
-    const uint64_t within = header || places.body_size == 0
-                                ? prng_below(prng, WAL_RECORD_HEADER_SIZE)
-                                : WAL_RECORD_HEADER_SIZE + prng_below(prng, places.body_size);
-    wal_segment_name(places.segment, name);
-    (void)snprintf(path, sizeof path, "%s/%s", DIRECTORY, name);
-    sim_disk_rot(host->platter, path, places.offset + within, 1);
-    host->rotten = true;
-    host->sim->counts.rotted++;
-    trace_node(host->sim, host->index, "its log rots in segment %" PRIu64 " at %" PRIu64,
-               places.segment, places.offset + within);
-    return true;
 }

@@ -85,7 +85,7 @@ static void write_log(struct sim_host *host, const struct vr_output *output)
         .log_durable = {.generation = output->write_log.generation,
                         .op_number = output->write_log.last_op},
     };
-    if (sim->options.durability != DURABILITY_MEMORY) {
+    if (host_on_disk(host)) {
         host_log_write(host, &(struct log_write){.generation = output->write_log.generation,
                                                  .cut_to = output->write_log.cut_to,
                                                  .first_op = output->write_log.first_op,

@@ -228,6 +228,17 @@ static uint32_t forgotten_count(const struct sim *sim)
     return count;
 }
 
+/* How many would be without memory if everybody ended like this. */
+static uint32_t forgotten_if(const struct sim *sim, enum sim_end end)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        const struct sim_host *host = &sim->hosts[i];
+        count += sim_host_forgot(host) || sim_host_would_forget(host, end) ? 1 : 0;
+    }
+    return count;
+}
+
 static enum sim_end draw_end(struct sim *sim)
 {
     const bool machine =
@@ -254,13 +265,18 @@ static void restart_in(struct sim *sim, uint32_t index, uint64_t delay_ns)
                                                         .node = index});
 }
 
-/* Everybody at once: their power in mode sync, which loses nothing; else their processes. */
+/* Everybody at once: their power where that loses nothing, as in mode sync; else their processes.
+ */
 static void power_cut(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
-    const bool sync = sim->options.durability == DURABILITY_SYNC;
+    const uint32_t faults = configuration_faults_max(&sim->configuration);
+    const bool sync = forgotten_if(sim, SIM_END_POWER) <= faults;
     const bool too_much = !sync && sim->options.exceed_faults && prng_chance(prng, 1, 2);
     const bool power = too_much || (sync && prng_chance(prng, 3, 4));
+    if (!power && forgotten_if(sim, SIM_END_KILLED) > faults) {
+        return; /* some are in memory (D11) */
+    }
     sim->exceeded = sim->exceeded || too_much;
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         sim_host_disarm_disk(&sim->hosts[i]);
@@ -286,7 +302,7 @@ static void fail_disk(struct sim *sim)
         return;
     }
     sim_host_arm_disk(host, prng, SIM_END_KILLED, status);
-    if (sim->options.durability == DURABILITY_SYNC) {
+    if (host->durability == DURABILITY_SYNC) {
         /* Whoever went on after that has its machine taken, too (PS-3). */
         host->crash_machine = true;
         sim_schedule_add(&sim->schedule,
@@ -298,6 +314,28 @@ static void fail_disk(struct sim *sim)
     restart_in(sim, index, SIM_S + down);
 }
 
+/* No disk has room left for another segment; what is reserved, and the state file, still can be
+ * written (D4). */
+static void fill_disks(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        sim_disk_fill(sim->hosts[i].platter);
+    }
+    sim->counts.disks_full++;
+    trace_node(sim, 0, "all disks are full");
+    plan_in(sim, NEMESIS_DISK_FULL_END,
+            prng_below(&sim->nemesis.disk_prng, sim->options.disk_full_max_ns) + SIM_MS, 0);
+}
+
+static void empty_disks(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        sim->hosts[i].platter->room = 0;
+    }
+    trace_node(sim, 0, "the disks have room again");
+    plan(sim, &sim->nemesis.disk_prng, NEMESIS_DISK_FULL, sim->options.disk_full_mean_ns);
+}
+
 /* A switch of suffix is written in steps: the best moment for an end (ST-2). */
 void sim_nemesis_switch(struct sim *sim, uint32_t index)
 {
@@ -307,7 +345,7 @@ void sim_nemesis_switch(struct sim *sim, uint32_t index)
         host->crash_after > 0 || host->crash_at_write || !prng_chance(prng, 1, 3)) {
         return;
     }
-    const bool power = sim->options.durability == DURABILITY_SYNC && draw_end(sim) == SIM_END_POWER;
+    const bool power = host->durability == DURABILITY_SYNC && draw_end(sim) == SIM_END_POWER;
     const uint64_t latest = 200 * SIM_MS;
     sim_host_arm_disk(host, prng, power ? SIM_END_POWER : SIM_END_KILLED, 0);
     sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
@@ -335,13 +373,13 @@ static void crash(struct sim *sim)
         return;
     }
     if (!may_forget(sim, host, end)) {
-        if (sim->options.durability == DURABILITY_MEMORY) {
+        if (host->durability == DURABILITY_MEMORY) {
             return;
         }
         end = SIM_END_KILLED;
     }
     host->crash_machine = end == SIM_END_POWER;
-    if (inside && sim->options.durability != DURABILITY_MEMORY && prng_chance(prng, 1, 2)) {
+    if (inside && host->durability != DURABILITY_MEMORY && prng_chance(prng, 1, 2)) {
         sim_host_arm_disk(host, prng, end, 0);
         sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
                                                             .kind = SIM_EVENT_CRASH,
@@ -377,6 +415,27 @@ static bool is_known_to_all(const struct sim *sim, uint32_t index)
     return true;
 }
 
+/* D11: in which mode it starts. Memory is forgotten by its next start at the latest. */
+static enum durability draw_mode(struct sim *sim, const struct sim_host *host)
+{
+    struct prng *prng = &sim->nemesis.disk_prng;
+    const enum durability usual = sim->options.durability;
+    if (sim->healing || !prng_chance(prng, sim->options.mode_change_ppm, 1000000)) {
+        return usual;
+    }
+    const enum durability mode =
+        (enum durability)prng_between(prng, DURABILITY_MEMORY, DURABILITY_SYNC);
+    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
+    const bool may =
+        mode != DURABILITY_MEMORY || forgotten <= configuration_faults_max(&sim->configuration);
+    if (!may || mode == host->durability) {
+        return usual;
+    }
+    sim->counts.mode_changes++;
+    trace_node(sim, host->index, "starts in mode %s", durability_name(mode));
+    return mode;
+}
+
 void sim_nemesis_restart(struct sim *sim, uint32_t index)
 {
     struct sim_host *host = &sim->hosts[index];
@@ -395,9 +454,13 @@ void sim_nemesis_restart(struct sim *sim, uint32_t index)
     if (!sim->healing && started_before && !host->rotten && !sim_host_forgot(host) &&
         prng_chance(&sim->nemesis.machine_prng, sim->options.rot_ppm, 1000000) &&
         forgotten_count(sim) < configuration_faults_max(&sim->configuration)) {
-        (void)sim_host_rot(host, &sim->nemesis.machine_prng);
+        (void)sim_host_rot(host, &sim->nemesis.disk_prng);
     }
-    sim_host_start(host);
+    if (!sim->healing && started_before &&
+        prng_chance(&sim->nemesis.disk_prng, sim->options.read_fail_ppm, 1000000)) {
+        sim_host_arm_read(host, &sim->nemesis.disk_prng);
+    }
+    sim_host_start(host, draw_mode(sim, host));
 }
 
 static void pause_some(struct sim *sim)
@@ -444,6 +507,7 @@ void sim_nemesis_start(struct sim *sim)
     plan(sim, &n->machine_prng, NEMESIS_PAUSE, o->pause_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_POWER_CUT, o->power_cut_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_DISK_FAIL, o->disk_fail_mean_ns);
+    plan(sim, &n->disk_prng, NEMESIS_DISK_FULL, o->disk_full_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_HOLD, o->hold_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_BLACK_HOLE, o->black_hole_mean_ns);
@@ -470,6 +534,12 @@ void sim_nemesis_event(struct sim *sim, const struct sim_event *event)
     case NEMESIS_DISK_FAIL:
         fail_disk(sim);
         plan(sim, &n->machine_prng, NEMESIS_DISK_FAIL, o->disk_fail_mean_ns);
+        break;
+    case NEMESIS_DISK_FULL:
+        fill_disks(sim);
+        break;
+    case NEMESIS_DISK_FULL_END:
+        empty_disks(sim);
         break;
     case NEMESIS_PAUSE:
         pause_some(sim);
@@ -551,7 +621,7 @@ static bool none_lacks_entries(const struct sim *sim)
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         const struct sim_host *host = &sim->hosts[i];
         lacks = lacks || host->rotten || (host->running && host->snapshot.lost_to > 0) ||
-                (!host->running && sim->options.durability == DURABILITY_SYNC);
+                (!host->running && host->durability == DURABILITY_SYNC);
     }
     return !lacks;
 }

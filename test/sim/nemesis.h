@@ -12,6 +12,8 @@ enum nemesis_move {
     NEMESIS_CRASH,
     NEMESIS_POWER_CUT,
     NEMESIS_DISK_FAIL,
+    NEMESIS_DISK_FULL,
+    NEMESIS_DISK_FULL_END,
     NEMESIS_PARTITION,
     NEMESIS_PARTITION_END,
     NEMESIS_HOLD,
@@ -27,6 +29,7 @@ struct sim_nemesis {
     struct prng machine_prng; /* crashes, pauses */
     struct prng clock_prng;
     struct prng client_prng;
+    struct prng disk_prng;
     uint32_t silenced; /* replicas that healing leaves out, as a mask */
     bool disk_lost;    /* it happens once a run */
 };

@@ -140,6 +140,7 @@ static void seed_streams(struct sim *sim)
     prng_seed(&sim->nemesis.machine_prng, seed + 4);
     prng_seed(&sim->nemesis.clock_prng, seed + 5);
     prng_seed(&sim->nemesis.client_prng, seed + 6);
+    prng_seed(&sim->nemesis.disk_prng, seed + 8);
 }
 
 static void make_arena(struct sim_memory *memory, struct arena *arena, size_t body_size)

@@ -72,7 +72,15 @@ struct sim_counts {
     uint64_t logs_broken;
     uint64_t logs_repaired; /* faulty ones that became whole again */
     uint64_t switches_unfinished;
-    uint64_t rotted;
+    uint64_t rotted; /* replicas; of those, and beside them: */
+    uint64_t sectors_rotted;
+    uint64_t segments_lost;
+    uint64_t segments_cut;
+    uint64_t state_rotted;
+    uint64_t logs_refused;
+    uint64_t read_failures;
+    uint64_t disks_full;   /* times that all were */
+    uint64_t mode_changes; /* D11 */
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;

@@ -185,10 +185,12 @@ static enum call_fate call_begin(struct sim_disk *disk, int *status)
     disk->calls++;
     if (disk->calls == disk->power_cut_at) {
         disk->power_off = true;
+        disk->faults++;
         *status = -EIO;
         return CALL_LOSES_POWER;
     }
     if (disk->calls == disk->fail_at) {
+        disk->faults++;
         *status = disk->fail_status;
         return CALL_FAILS;
     }
@@ -270,10 +272,12 @@ static uint64_t bytes_taken(const struct sim_disk *disk)
     return taken;
 }
 
-static bool has_room(const struct sim_disk *disk, const struct sim_disk_node *node, uint64_t size)
+static bool has_room(struct sim_disk *disk, const struct sim_disk_node *node, uint64_t size)
 {
-    return disk->room == 0 || size <= node->now.size ||
-           bytes_taken(disk) + (size - node->now.size) <= disk->room;
+    const bool fits = disk->room == 0 || size <= node->now.size ||
+                      bytes_taken(disk) + (size - node->now.size) <= disk->room;
+    disk->faults += fits ? 0 : 1;
+    return fits;
 }
 
 static int node_create(struct sim_disk *disk, const char *path, bool is_directory)
@@ -351,8 +355,13 @@ static int sim_open(void *state, const char *path, bool create)
 
 static int64_t sim_read(void *state, int file, uint64_t offset, void *bytes, size_t size)
 {
-    const struct sim_disk_content *content = &handle_node(state, file)->now;
-    if (((const struct sim_disk *)state)->power_off) {
+    struct sim_disk *disk = state;
+    const struct sim_disk_content *content = &handle_node(disk, file)->now;
+    if (disk->power_off) {
+        return -EIO;
+    }
+    if (++disk->reads == disk->read_fail_at) {
+        disk->faults++;
         return -EIO;
     }
     if (offset >= content->size) {
@@ -519,6 +528,7 @@ void sim_disk_process_killed(struct sim_disk *disk)
     disk->power_off = false;
     disk->power_cut_at = 0;
     disk->fail_at = 0;
+    disk->read_fail_at = 0;
 }
 
 void sim_disk_power_cut(struct sim_disk *disk)
@@ -572,4 +582,28 @@ void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t
         bytes[i] ^= 0xff;
     }
     sim_disk_settle(disk, path);
+}
+
+void sim_disk_lose(struct sim_disk *disk, const char *path)
+{
+    INVARIANT(name_find(disk->names, path) != NULL);
+    name_remove(disk->names, path);
+    name_remove(disk->durable_names, path);
+}
+
+void sim_disk_cut(struct sim_disk *disk, const char *path, size_t size)
+{
+    const struct sim_disk_name *name = name_find(disk->names, path);
+    INVARIANT(name != NULL);
+    struct sim_disk_content *now = &disk->nodes[name->node].now;
+    INVARIANT(size <= now->size);
+    memset(now->bytes + size, 0, now->size - size);
+    now->size = size;
+    sim_disk_settle(disk, path);
+}
+
+void sim_disk_fill(struct sim_disk *disk)
+{
+    const uint64_t taken = bytes_taken(disk);
+    disk->room = taken > 0 ? taken : 1;
 }

@@ -12,7 +12,8 @@
  * and any of them can be made to fail once with an error of choice (`fail_at`, `fail_status`). A
  * sync that fails leaves what it should have written as Linux does: still seen by readers, taken
  * for clean, and not on the platter, so that syncing again succeeds and saves nothing (PITFALLS
- * PS-3). `room` bounds the bytes of all files together (ENOSPC).
+ * PS-3). Calls of read() are counted apart, in `reads`, and can be made to fail once, too. `room`
+ * bounds the bytes of all files together (ENOSPC). What was made to fail is counted in `faults`.
  *
  * Threads: one caller at a time. Memory: grows with what is written. */
 #ifndef VR_TEST_SIM_DISK_H
@@ -65,8 +66,11 @@ struct sim_disk {
     bool power_off;
     uint64_t fail_at; /* 0: never */
     int fail_status;  /* a negative errno */
+    uint64_t reads;
+    uint64_t read_fail_at; /* 0: never */
     uint64_t sync_count;
-    uint64_t room; /* bytes; 0: without bound */
+    uint64_t room;   /* bytes; 0: without bound */
+    uint64_t faults; /* errors returned that a disk without faults would not have */
     struct sim_disk_node nodes[SIM_DISK_NODES_MAX];
     struct sim_disk_name names[SIM_DISK_NAMES_MAX];
     struct sim_disk_name durable_names[SIM_DISK_NAMES_MAX];
@@ -86,6 +90,14 @@ void sim_disk_process_killed(struct sim_disk *disk);
 
 /* Bit rot: inverts `size` bytes of a file, both contents. The file must be that long. */
 void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t size);
+
+/* The file system has lost a file, or its end; both contents. The file must be there, and longer.
+ */
+void sim_disk_lose(struct sim_disk *disk, const char *path);
+void sim_disk_cut(struct sim_disk *disk, const char *path, size_t size);
+
+/* There is no room left, until `room` is set again. */
+void sim_disk_fill(struct sim_disk *disk);
 
 /* What a reader sees of a file now, to be changed at will together with the platter's; NULL if
  * there is no such file. */
