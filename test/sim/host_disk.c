@@ -29,7 +29,7 @@ void host_disk_make(struct sim_host *host)
     sim_disk_free(host->platter);
     sim_disk_init(host->platter, prng_next(&host->sim->machine_prng));
     host->ops = sim_disk_ops(host->platter);
-    host->durability = host->durability;
+    host->durability = host->sim->options.durability;
     host->promised = (struct wal_head){.op_number = 0};
     host->lost = false;
     host->rotten = false;
