@@ -65,6 +65,8 @@ struct vr_options {
      * pulling what turns out to be the same, and says nothing. */
     const struct vr_log *log; /* entries, in log_memory; durable; NULL: none */
     uint64_t commit_number;   /* known from an earlier run; at most the log's op_number */
+    uint64_t commit_known;    /* committed up to here by what its own disk says; >= commit_number;
+                                 entries up to here are never dropped */
     struct vr_log_end had;    /* D5: where the log ended, if it is damaged above its op_number; all
                                  zero: it is not */
 
