@@ -43,6 +43,8 @@ enum error_id {
     ERROR_LOG_TORN,
     ERROR_LOG_VOID,
     ERROR_LOG_ROOM,
+    ERROR_LOG_DISK_FULL,
+    ERROR_LOG_LOST,
     /* VR13..: the network */
     ERROR_BIND,
     ERROR_FOREIGN_CLUSTER,

@@ -42,6 +42,18 @@ static const char *condition_name(const struct wal_found *found)
     }
 }
 
+static const char *condition_words(const struct wal_found *found)
+{
+    switch (found->condition) {
+    case WAL_INTACT:
+        return found->damaged_count == 0 ? "intact" : "intact, though its files are damaged";
+    case WAL_FAULTY:
+        return "faulty: entries are lost, and known to be";
+    default:
+        return "broken: what was lost, and where it ended, cannot be told";
+    }
+}
+
 /* --- reading --- */
 
 static struct segment_summary *summary_of(struct inspection *in, uint64_t number)
@@ -84,7 +96,7 @@ static void note_record(void *context, uint64_t segment, uint64_t offset, enum w
 static int read_log(struct inspection *in, const struct file_ops *ops, struct storage_error *error)
 {
     struct wal wal;
-    const struct wal_options options = {
+    struct wal_options options = {
         .directory = in->directory,
         .owner = {in->state.configuration.cluster_id, in->state.replica_id},
         .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
@@ -92,6 +104,7 @@ static int read_log(struct inspection *in, const struct file_ops *ops, struct st
         .visit = note_record,
         .context = in,
     };
+    durable_state_expect(&in->state, &options);
     const int status = wal_read(&wal, ops, &options, NULL, NULL, &in->found, error);
     if (status == 0) {
         wal_close(&wal);
@@ -131,6 +144,12 @@ static void print_state(const struct inspection *in, FILE *out)
             s->incarnation, durability_name(s->durability),
             s->clean_shutdown ? "ended cleanly" : "not ended cleanly",
             s->vr.log_valid ? "yes" : "no: this replica fetches it from the others when it starts");
+    if (s->clean_shutdown && s->log_end.segment != 0) {
+        fprintf(out, "log ended        at op %" PRIu64 ", in segment %" PRIu64 "\n",
+                s->log_end.head.op_number, s->log_end.segment);
+    } else if (s->log_segment != 0) {
+        fprintf(out, "log reaches      to segment %" PRIu64 " at least\n", s->log_segment);
+    }
 }
 
 static void print_log(const struct inspection *in, FILE *out)
@@ -148,7 +167,7 @@ static void print_log(const struct inspection *in, FILE *out)
     fprintf(out,
             "entries          1 to %" PRIu64 " are whole; the log ended at %" PRIu64 "\n"
             "committed        up to %" PRIu64 " at least\n",
-            f->held_op, f->head.op_number, f->commit_number);
+            f->held_op, f->head.op_number, f->commit_known);
     if (f->torn_bytes > 0) {
         char name[WAL_NAME_SIZE];
         wal_segment_name(f->torn_segment, name);
@@ -160,6 +179,7 @@ static void print_log(const struct inspection *in, FILE *out)
     char damage[64];
     damage_text(in, damage, sizeof damage);
     fprintf(out, "damage           %s\n", damage[0] == '\0' ? "none" : damage);
+    fprintf(out, "judgement        %s\n", condition_words(f));
 }
 
 static json_t *state_json(const struct inspection *in)
@@ -167,16 +187,21 @@ static json_t *state_json(const struct inspection *in)
     const struct durable_state *s = &in->state;
     char cluster[24];
     (void)snprintf(cluster, sizeof cluster, "%" PRIx64, s->configuration.cluster_id);
+    const bool ended = s->clean_shutdown && s->log_end.segment != 0;
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:b, s:b}", "cluster_id", cluster, "replica_id",
-        (json_int_t)s->replica_id, "epoch", (json_int_t)s->configuration.epoch, "members",
-        (json_int_t)s->configuration.member_count, "view",
+        "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:b, s:b, s:I, s:o}", "cluster_id", cluster,
+        "replica_id", (json_int_t)s->replica_id, "epoch", (json_int_t)s->configuration.epoch,
+        "members", (json_int_t)s->configuration.member_count, "view",
         (json_int_t)view_within_epoch(s->vr.view_number), "last_normal_view",
         s->vr.last_normal_view == VIEW_NONE
             ? json_null()
             : json_integer((json_int_t)view_within_epoch(s->vr.last_normal_view)),
         "starts", (json_int_t)s->incarnation, "durability", durability_name(s->durability),
-        "clean_shutdown", (int)s->clean_shutdown, "log_valid", (int)s->vr.log_valid);
+        "clean_shutdown", (int)s->clean_shutdown, "log_valid", (int)s->vr.log_valid, "log_segment",
+        (json_int_t)s->log_segment, "log_end",
+        ended ? json_pack("{s:I, s:I}", "segment", (json_int_t)s->log_end.segment, "op",
+                          (json_int_t)s->log_end.head.op_number)
+              : json_null());
 }
 
 static json_t *segments_json(const struct inspection *in)
@@ -202,7 +227,7 @@ static json_t *log_json(const struct inspection *in)
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "condition",
                      condition_name(f), "bytes", (json_int_t)f->disk_bytes, "held_op",
                      (json_int_t)f->held_op, "head_op", (json_int_t)f->head.op_number, "commit",
-                     (json_int_t)f->commit_number, "torn_bytes", (json_int_t)f->torn_bytes,
+                     (json_int_t)f->commit_known, "torn_bytes", (json_int_t)f->torn_bytes,
                      "unfinished_replacement", (int)f->unfinished_replacement, "first_damage",
                      damage[0] == '\0' ? json_null() : json_string(damage), "segments",
                      segments_json(in));
@@ -219,6 +244,21 @@ static bool print_json(const struct inspection *in, FILE *out)
     fputc('\n', out);
     json_decref(all);
     return done;
+}
+
+/* What the next start makes of the damage. */
+static const char *what_follows(const struct inspection *in)
+{
+    if (in->found.condition == WAL_INTACT) {
+        return "nothing of what it says is lost";
+    }
+    if (in->state.configuration.member_count == 1) {
+        return "this group has no other copy, and does not start without it";
+    }
+    return in->found.condition == WAL_FAULTY
+               ? "this replica knows what it had, and fetches it from the others when it starts"
+               : "this replica cannot tell what it had, and recovers from the others when it "
+                 "starts";
 }
 
 enum vr_server_exit vr_server_inspect(const char *data_directory, bool json, FILE *out,
@@ -245,12 +285,11 @@ enum vr_server_exit vr_server_inspect(const char *data_directory, bool json, FIL
         print_state(&in, out);
         print_log(&in, out);
     }
-    if (result == VR_SERVER_OK && in.found.condition != WAL_INTACT) {
-        result = server_error_set(
-            error, VR_SERVER_IO, ERROR_LOG_DAMAGED,
-            "the log in %s is damaged; this replica knows what it had and fetches it from the "
-            "others when it starts, but look at this disk before trusting it again",
-            data_directory);
+    if (result == VR_SERVER_OK && in.found.damaged_count > 0) {
+        result = server_error_set(error, VR_SERVER_IO, ERROR_LOG_DAMAGED,
+                                  "the log in %s is damaged: %s; look at this disk before trusting "
+                                  "it again",
+                                  data_directory, what_follows(&in));
     }
     if (lock >= 0) {
         ops.close(ops.disk, lock);

@@ -12,22 +12,32 @@
 /* --- failing (D4) --- */
 
 /* Called with the mutex, which it lets go of meanwhile. */
-static void fail(struct log_writer *writer, const char *text)
+static void fail(struct log_writer *writer, const char *text, bool whole)
 {
     const bool first = !writer->failed;
+    const bool worse = writer->full && !whole;
     writer->failed = true;
+    writer->full = whole && (first || writer->full);
     condition_broadcast(&writer->changed);
     mutex_unlock(&writer->mutex);
-    if (first) {
-        writer->failure(writer->context, text);
+    if (first || worse) {
+        writer->failure(writer->context, text, whole);
     }
     mutex_lock(&writer->mutex);
 }
 
+/* Whoever writes the state file has said why. Called with the mutex. */
+static void fail_quietly(struct log_writer *writer)
+{
+    writer->full = !writer->failed || writer->full;
+    writer->failed = true;
+    condition_broadcast(&writer->changed);
+}
+
 /* --- writing --- */
 
-/* The segment's file is closed next: a sync of it must have ended, and none may begin. */
-static void on_segment_end(void *context)
+/* The segment's file may be closed next: a sync of it must have ended, well, and none may begin. */
+static int on_segment_end(void *context)
 {
     struct log_writer *writer = context;
     mutex_lock(&writer->mutex);
@@ -35,13 +45,34 @@ static void on_segment_end(void *context)
     while (writer->syncing) {
         condition_wait(&writer->changed, &writer->mutex);
     }
+    const bool failed = writer->failed;
     mutex_unlock(&writer->mutex);
+    return failed ? -EIO : 0; /* another sync would succeed, and save nothing (PS-3) */
 }
 
 static void note_sync(struct log_writer *writer, uint64_t began_ns)
 {
     writer->counters.syncs++;
     writer->counters.sync_ns += clock_monotonic_ns() - began_ns;
+}
+
+/* The state file is told of a segment that was begun while the segment's first records are on
+ * their way to the disk. */
+static void name_segment(struct log_writer *writer)
+{
+    if (writer->name_segment != NULL && writer->wal->segment.number > writer->named_segment) {
+        writer->name_segment(writer->context, writer->wal->segment.number);
+    }
+}
+
+static int wait_segment(struct log_writer *writer)
+{
+    const uint64_t segment = writer->wal->segment.number;
+    if (writer->wait_segment == NULL || segment <= writer->named_segment) {
+        return 0;
+    }
+    writer->named_segment = segment;
+    return writer->wait_segment(writer->context, segment);
 }
 
 /* Without the mutex: nothing here is anybody else's. */
@@ -58,6 +89,9 @@ static int write_half(struct log_writer *writer, const struct log_queue_half *ha
                     writer->wal->directory, strerror(-spare));
     } else if (spare == 0 && spare_before != 0) {
         log_info(LOG_STORAGE, "the disk of %s has room for the log again", writer->wal->directory);
+    }
+    if (status == 0) {
+        name_segment(writer);
     }
     if (status == 0 && writer->durability == DURABILITY_SYNC && half->used > 0) {
         status = wal_sync(writer->wal, error);
@@ -83,9 +117,12 @@ static void write_some(struct log_writer *writer, struct log_queue_half *half)
 {
     struct storage_error error;
     const uint64_t began_ns = clock_monotonic_ns();
+    wal_note_synced(writer->wal, writer->synced_sequence);
     mutex_unlock(&writer->mutex);
     const int status = write_half(writer, half, &error);
+    const int named = status == 0 ? wait_segment(writer) : 0;
     mutex_lock(&writer->mutex);
+    writer->flushed_sequence = writer->wal->flushed_sequence;
     writer->report = half->report.any ? half->report : writer->report;
     const struct log_report report = writer->report;
     note_unsynced(writer, half->used);
@@ -96,7 +133,9 @@ static void write_some(struct log_writer *writer, struct log_queue_half *half)
     log_queue_release(&writer->queue, half);
     condition_broadcast(&writer->changed);
     if (status != 0) {
-        fail(writer, error.text);
+        fail(writer, error.text, wal_is_full(writer->wal));
+    } else if (named != 0) {
+        fail_quietly(writer);
     } else if (!writer->failed) {
         mutex_unlock(&writer->mutex);
         /* Said again where there is nothing new, so that the core has more copied. */
@@ -148,6 +187,7 @@ static void sync_some(struct log_writer *writer)
 {
     const uint64_t began_ns = clock_monotonic_ns();
     const int file = wal_handle(writer->wal);
+    const uint64_t sequence = writer->flushed_sequence;
     writer->syncing = true;
     writer->unsynced = 0;
     mutex_unlock(&writer->mutex);
@@ -160,7 +200,9 @@ static void sync_some(struct log_writer *writer)
     if (status != 0) {
         struct storage_error error;
         (void)storage_error_system(&error, status, "sync the log in", writer->wal->directory);
-        fail(writer, error.text);
+        fail(writer, error.text, false);
+    } else {
+        writer->synced_sequence = sequence;
     }
 }
 
@@ -221,6 +263,9 @@ int log_writer_init(struct log_writer *writer, const struct log_store_client *cl
         mutex_init(&writer->mutex);
         condition_init(&writer->changed);
         writer->counters.disk_bytes = writer->wal->disk_bytes;
+        writer->named_segment = writer->wal->segment.number;
+        writer->flushed_sequence = writer->wal->flushed_sequence;
+        writer->synced_sequence = writer->wal->synced_sequence;
     }
     return status;
 }
@@ -278,12 +323,14 @@ int log_writer_stop(struct log_writer *writer)
         thread_join(writer->syncer);
     }
     writer->running = false;
-    if (writer->failed) {
+    if (writer->failed && !writer->full) {
         return -EIO;
     }
     const int status = wal_sync(writer->wal, &error);
     if (status != 0) {
-        log_problem(ERROR_LOG_UNWRITABLE, "%s", error.text);
+        mutex_lock(&writer->mutex);
+        fail(writer, error.text, false);
+        mutex_unlock(&writer->mutex);
     }
     return status;
 }

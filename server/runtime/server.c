@@ -89,16 +89,20 @@ static void on_state_durable(void *context, uint64_t number)
     core_run(&server->core);
 }
 
+static void stop_serving(struct vr_server *server)
+{
+    if (!atomic_exchange(&server->failed, true) && server->options.failed != NULL) {
+        server->options.failed(server->options.context);
+    }
+}
+
 static void on_state_failed(void *context, int error, const char *text)
 {
     struct vr_server *server = context;
     (void)error; /* the text says it */
     log_problem(ERROR_STATE_UNWRITABLE,
                 "%s. This replica stops: what it cannot remember it must not promise", text);
-    atomic_store(&server->failed, true);
-    if (server->options.failed != NULL) {
-        server->options.failed(server->options.context);
-    }
+    stop_serving(server);
 }
 
 static void on_log_durable(void *context, uint64_t generation, uint64_t op_number)
@@ -108,20 +112,38 @@ static void on_log_durable(void *context, uint64_t generation, uint64_t op_numbe
     core_run(&server->core);
 }
 
-/* D4: what is on the disk is not known any more, so that the next start must not believe it. */
-static void on_log_failed(void *context, const char *text)
+/* D4: where a write or sync failed, what is on the disk is not known any more, so that the next
+ * start must not believe it. A log that only has no room is whole: should all disks fill up at the
+ * same time, all of them go on from theirs. */
+static void on_log_failed(void *context, const char *text, bool whole)
 {
     struct vr_server *server = context;
-    log_problem(
-        ERROR_LOG_UNWRITABLE,
-        "%s. This replica stops; what it acknowledged is with the others, and it fetches that "
-        "from them when it starts again",
-        text);
-    state_writer_lose_log(&server->state_writer);
-    atomic_store(&server->failed, true);
-    if (server->options.failed != NULL) {
-        server->options.failed(server->options.context);
+    if (whole) {
+        log_problem(
+            ERROR_LOG_DISK_FULL,
+            "%s. This replica stops; its log is whole, and it goes on from there when it is "
+            "started again with room for more",
+            text);
+    } else {
+        log_problem(ERROR_LOG_UNWRITABLE,
+                    "%s. This replica stops; what is on the disk is not known any more, so it "
+                    "fetches its log from the others when it starts again",
+                    text);
+        state_writer_lose_log(&server->state_writer);
     }
+    stop_serving(server);
+}
+
+static void on_segment_begun(void *context, uint64_t segment)
+{
+    struct vr_server *server = context;
+    state_writer_name_segment(&server->state_writer, segment);
+}
+
+static int wait_for_segment(void *context, uint64_t segment)
+{
+    struct vr_server *server = context;
+    return state_writer_wait_segment(&server->state_writer, segment);
 }
 
 static void on_executed(void *context, uint64_t op_number, bool urgent)
@@ -160,13 +182,38 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
     return VR_SERVER_OK;
 }
 
+/* D6: a log that does not count is void before it is made to look whole; else a second crash would
+ * take it for that. */
+static enum vr_server_exit void_log(struct vr_server *server, struct vr_server_error *error)
+{
+    struct storage_error why;
+    if (!server->log.on_disk || server->log.counts || server->state.incarnation == 0 ||
+        !server->state.vr.log_valid) {
+        return VR_SERVER_OK;
+    }
+    server->state.vr.log_valid = false;
+    const int status = state_file_store(&server->state_file, &server->state, &why);
+    return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
+}
+
 static enum vr_server_exit open_log(struct vr_server *server, struct vr_server_error *error)
 {
     (void)service_boot_id(server->boot_id);
-    return server_log_open(&server->log, &server->file_ops, server->options.data_directory,
-                           &server->state, server->options.durability, server->boot_id,
-                           server->log_memory, server->staging_memory, server->log_memory_size,
-                           error);
+    enum vr_server_exit result =
+        server_log_open(&server->log, &server->file_ops, server->options.data_directory,
+                        &server->state, server->options.durability, server->boot_id,
+                        server->log_memory, server->staging_memory, server->log_memory_size, error);
+    if (result != VR_SERVER_OK) {
+        return result;
+    }
+    result = void_log(server, error);
+    if (result == VR_SERVER_OK) {
+        result = server_log_begin(&server->log, server->state.incarnation + 1, error);
+    }
+    if (result != VR_SERVER_OK) {
+        server_log_close(&server->log);
+    }
+    return result;
 }
 
 /* S1, D3: durable before the first message. */
@@ -175,6 +222,7 @@ static enum vr_server_exit store_start(struct vr_server *server, struct vr_serve
     struct storage_error why;
     server->start = durable_state_start(&server->state, server->options.durability, server->boot_id,
                                         server->log.counts);
+    server->state.log_segment = server_log_segment(&server->log);
     const int status = state_file_store(&server->state_file, &server->state, &why);
     return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
 }
@@ -444,6 +492,8 @@ static int wire_parts(struct vr_server *server, const struct app *app)
     server->log.writer.durability = server->options.durability;
     server->log.writer.durable = on_log_durable;
     server->log.writer.failure = on_log_failed;
+    server->log.writer.name_segment = on_segment_begun;
+    server->log.writer.wait_segment = wait_for_segment;
     server->log.writer.context = server;
 
     server->timer.core = core;
@@ -491,7 +541,8 @@ static int wire_parts(struct vr_server *server, const struct app *app)
 
 /* Threads. */
 
-static void stop_threads(struct vr_server *server)
+/* True if all that was promised is durable. */
+static bool stop_threads(struct vr_server *server)
 {
     receiver_stop(&server->receivers[LANE_PEERS]);
     receiver_stop(&server->receivers[LANE_CLIENTS]);
@@ -499,12 +550,12 @@ static void stop_threads(struct vr_server *server)
     receiver_join(&server->receivers[LANE_PEERS]);
     receiver_join(&server->receivers[LANE_CLIENTS]);
     execution_stop(&server->execution, STOP_EXECUTE_MS * NANOSECONDS_PER_MILLISECOND);
-    if (server_log_stop(&server->log) != 0) {
+    const bool log_kept = server_log_stop(&server->log) == 0;
+    const bool state_kept = state_writer_stop(&server->state_writer) == 0;
+    if (!log_kept || !state_kept) {
         atomic_store(&server->failed, true);
     }
-    if (state_writer_stop(&server->state_writer) != 0) {
-        atomic_store(&server->failed, true);
-    }
+    return log_kept && state_kept;
 }
 
 static int start_threads(struct vr_server *server)
@@ -537,7 +588,7 @@ static int start_threads(struct vr_server *server)
         if (started) {
             core_halt(&server->core);
         }
-        stop_threads(server);
+        (void)stop_threads(server); /* it reports what failed */
         core_destroy(&server->core);
     }
     return error;
@@ -547,8 +598,11 @@ static int start_threads(struct vr_server *server)
 static void store_clean_end(struct vr_server *server)
 {
     struct storage_error why;
-    server->state_writer.state.clean_shutdown = true;
-    if (state_file_store(&server->state_file, &server->state_writer.state, &why) != 0) {
+    struct durable_state *state = &server->state_writer.state;
+    state->clean_shutdown = true;
+    state->log_segment = server_log_segment(&server->log);
+    state->log_end = server_log_end(&server->log);
+    if (state_file_store(&server->state_file, state, &why) != 0) {
         log_problem(ERROR_STATE_UNWRITABLE, "%s", why.text);
         atomic_store(&server->failed, true);
     }
@@ -670,8 +724,7 @@ const struct net_address *vr_server_address(const struct vr_server *server)
 enum vr_server_exit vr_server_stop(struct vr_server *server)
 {
     core_halt(&server->core);
-    stop_threads(server);
-    if (!atomic_load(&server->failed)) {
+    if (stop_threads(server)) {
         store_clean_end(server);
     }
     const bool failed = atomic_load(&server->failed);

@@ -19,14 +19,23 @@ struct server_log {
     struct log_store_memory memory;
 };
 
-/* Reads what is there and makes it ready to be appended to; says what it found. `log_memory` and
- * `staging_memory` are the core's regions. `incarnation` is the start's. */
+/* Reads what is there, changes nothing, says what it found. `log_memory` and `staging_memory` are
+ * the core's regions. Refuses, with what can be done, where a group of one has lost what it
+ * promised. */
 enum vr_server_exit server_log_open(struct server_log *log, const struct file_ops *ops,
                                     const char *directory, const struct durable_state *state,
                                     enum durability durability, const uint8_t boot_id[BOOT_ID_SIZE],
                                     void *log_memory, void *staging_memory, size_t memory_size,
                                     struct vr_server_error *error);
+
+/* Makes it ready to be appended to by the start `incarnation`. Where it does not count, the state
+ * file says so by now: what this leaves looks whole (D6). */
+enum vr_server_exit server_log_begin(struct server_log *log, uint64_t incarnation,
+                                     struct vr_server_error *error);
 void server_log_close(struct server_log *log);
+
+/* The number of its last segment; 0: it is not on disk. */
+uint64_t server_log_segment(const struct server_log *log);
 
 /* What the core is told of it. */
 void server_log_describe(const struct server_log *log, struct vr_options *options);
@@ -37,9 +46,11 @@ int server_log_wire(struct server_log *log, const struct log_store_client *clien
                     struct log_store *store);
 void server_log_unwire(struct server_log *log);
 
-/* Threads, where there are any. stop() returns 0 if all that was written is durable. */
+/* Threads, where there are any. stop() returns 0 if all that was acknowledged is durable; then it
+ * ends at server_log_end(). */
 int server_log_start(struct server_log *log);
 int server_log_stop(struct server_log *log);
+struct wal_end server_log_end(const struct server_log *log);
 
 uint64_t server_log_disk_bytes(struct server_log *log);
 

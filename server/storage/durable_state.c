@@ -72,6 +72,12 @@ bool durable_state_trusts_log(const struct durable_state *state,
     }
 }
 
+void durable_state_expect(const struct durable_state *state, struct wal_options *options)
+{
+    options->named_segment = state->log_segment;
+    options->end = state->clean_shutdown ? state->log_end : (struct wal_end){.segment = 0};
+}
+
 enum vr_start durable_state_start(struct durable_state *state, enum durability durability,
                                   const uint8_t boot_id[BOOT_ID_SIZE], bool log_counts)
 {
@@ -80,6 +86,7 @@ enum vr_start durable_state_start(struct durable_state *state, enum durability d
     const bool counts = log_counts && durability != DURABILITY_MEMORY;
     state->vr.log_valid = counts;
     state->clean_shutdown = false;
+    memset(&state->log_end, 0, sizeof state->log_end);
     state->durability = durability;
     state->incarnation++;
     memcpy(state->boot_id, boot_id, BOOT_ID_SIZE);

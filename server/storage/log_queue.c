@@ -199,17 +199,22 @@ struct log_queue_half *log_queue_take(struct log_queue *queue)
 }
 
 int log_queue_append(const struct log_queue_half *half, struct wal *wal,
-                     void (*before_segment)(void *context), void *context,
+                     int (*before_segment)(void *context), void *context,
                      struct storage_error *error)
 {
     for (size_t at = 0; at < half->used;) {
         const struct item *item = (const struct item *)(const void *)(half->bytes + at);
         struct wal_record record = item->record;
         record.body = (const uint8_t *)(item + 1);
-        if (before_segment != NULL && wal_needs_segment(wal, record.body_size)) {
-            before_segment(context);
+        int status = 0;
+        if (before_segment != NULL && wal_may_end_segment(wal, &record)) {
+            status = before_segment(context);
         }
-        const int status = wal_append(wal, &record, error);
+        if (status != 0) {
+            return storage_error_set(error, status, "the log in %s failed meanwhile",
+                                     wal->directory);
+        }
+        status = wal_append(wal, &record, error);
         if (status != 0) {
             return status;
         }

@@ -81,9 +81,9 @@ bool log_queue_is_complete(const struct log_queue *queue);
 struct log_queue_half *log_queue_take(struct log_queue *queue);
 
 /* Consumer: appends a half's records to the log and flushes them. `before_segment` is called before
- * a segment ends (may be NULL). */
+ * a segment may end (may be NULL); unless it returns 0, nothing more is appended. */
 int log_queue_append(const struct log_queue_half *half, struct wal *wal,
-                     void (*before_segment)(void *context), void *context,
+                     int (*before_segment)(void *context), void *context,
                      struct storage_error *error);
 
 /* Consumer: gives the half back. */

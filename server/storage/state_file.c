@@ -42,7 +42,12 @@ static size_t content_encode(const struct durable_state *state, uint8_t *bytes)
     for (uint32_t i = 0; i < state->configuration.member_count; i++, at += 8) {
         bytes_put_u64(at, state->vr.identities[i]);
     }
-    return (size_t)(at - bytes);
+    bytes_put_u64(at, state->log_segment);
+    bytes_put_u64(at + 8, state->log_end.segment);
+    bytes_put_u64(at + 16, state->log_end.head.op_number);
+    bytes_put_u64(at + 24, state->log_end.head.checksum.low);
+    bytes_put_u64(at + 32, state->log_end.head.checksum.high);
+    return (size_t)(at - bytes) + STATE_CONTENT_LOG_SIZE;
 }
 
 static bool flag_decode(uint8_t byte, bool *flag)
@@ -51,8 +56,19 @@ static bool flag_decode(uint8_t byte, bool *flag)
     return byte <= 1;
 }
 
-static bool content_decode(const uint8_t *bytes, size_t size, struct durable_state *state)
+static void log_decode(const uint8_t *bytes, struct durable_state *state)
 {
+    state->log_segment = bytes_get_u64(bytes);
+    state->log_end.segment = bytes_get_u64(bytes + 8);
+    state->log_end.head.op_number = bytes_get_u64(bytes + 16);
+    state->log_end.head.checksum.low = bytes_get_u64(bytes + 24);
+    state->log_end.head.checksum.high = bytes_get_u64(bytes + 32);
+}
+
+static bool content_decode(const uint8_t *bytes, size_t size, uint32_t format,
+                           struct durable_state *state)
+{
+    const size_t log_size = format == 1 ? 0 : STATE_CONTENT_LOG_SIZE;
     memset(state, 0, sizeof *state);
     if (size < STATE_CONTENT_FIXED_SIZE) {
         return false;
@@ -79,12 +95,15 @@ static bool content_decode(const uint8_t *bytes, size_t size, struct durable_sta
         return false;
     }
     const uint32_t member_count = state->configuration.member_count;
-    if (rest - configuration_size != (size_t)member_count * 8) {
+    if (rest - configuration_size != (size_t)member_count * 8 + log_size) {
         return false;
     }
     at += configuration_size;
     for (uint32_t i = 0; i < member_count; i++, at += 8) {
         state->vr.identities[i] = bytes_get_u64(at);
+    }
+    if (log_size > 0) {
+        log_decode(at, state);
     }
     return durable_state_reject(state) == NULL;
 }
@@ -147,15 +166,17 @@ static enum slot_verdict slot_decode(const uint8_t *slot, uint32_t index,
     if (!checksum_equal(written, slot_checksum(slot))) {
         return SLOT_DAMAGED;
     }
-    if (bytes_get_u32(slot + 8) > STATE_FORMAT) {
+    const uint32_t format = bytes_get_u32(slot + 8);
+    if (format > STATE_FORMAT) {
         return SLOT_NEWER;
     }
     const size_t size = bytes_get_u32(slot + 24);
-    if (bytes_get_u32(slot + 8) != STATE_FORMAT || bytes_get_u32(slot + 12) != index ||
-        slot_sequence(slot) % 2 != index / 2 || size > STATE_SLOT_SIZE - STATE_SLOT_HEADER_SIZE) {
+    if (format == 0 || bytes_get_u32(slot + 12) != index || slot_sequence(slot) % 2 != index / 2 ||
+        size > STATE_SLOT_SIZE - STATE_SLOT_HEADER_SIZE) {
         return SLOT_DAMAGED;
     }
-    return content_decode(slot + STATE_SLOT_HEADER_SIZE, size, state) ? SLOT_VALID : SLOT_DAMAGED;
+    return content_decode(slot + STATE_SLOT_HEADER_SIZE, size, format, state) ? SLOT_VALID
+                                                                              : SLOT_DAMAGED;
 }
 
 /* --- reading --- */

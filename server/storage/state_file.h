@@ -37,16 +37,19 @@
 #include "server/storage/file_ops.h"
 #include "server/storage/storage_error.h"
 #include "server/storage/storage_path.h"
+#include "server/storage/wal.h"
 #include "server/vr/vr.h"
 
 enum {
-    STATE_FORMAT = 1,
+    STATE_FORMAT = 2, /* 1, which ends before the log's part, is read too */
     STATE_SLOT_SIZE = 4096,
     STATE_SLOTS = 4,
     STATE_FILE_SIZE = STATE_SLOTS * STATE_SLOT_SIZE,
     STATE_SLOT_HEADER_SIZE = 48,
     STATE_CONTENT_FIXED_SIZE = 84,
-    STATE_CONTENT_MAX = STATE_CONTENT_FIXED_SIZE + CONFIGURATION_ENCODED_MAX + REPLICAS_MAX * 8,
+    STATE_CONTENT_LOG_SIZE = 40,
+    STATE_CONTENT_MAX = STATE_CONTENT_FIXED_SIZE + CONFIGURATION_ENCODED_MAX + REPLICAS_MAX * 8 +
+                        STATE_CONTENT_LOG_SIZE,
     BOOT_ID_SIZE = 16,
 };
 _Static_assert(STATE_SLOT_HEADER_SIZE + STATE_CONTENT_MAX <= STATE_SLOT_SIZE,
@@ -65,6 +68,9 @@ struct durable_state {
         uint64_t op; /* 0: there is none */
         struct checksum checksum;
     } checkpoint;
+    uint64_t log_segment;   /* the last segment of the log that may hold what was acknowledged: that
+                               file is there, or the log is not whole; 0: not known */
+    struct wal_end log_end; /* with clean_shutdown: where the log ended */
     struct vr_durable_state vr; /* view_number, last_normal_view, log_valid, identities */
 };
 
@@ -80,6 +86,9 @@ const char *durable_state_reject(const struct durable_state *state);
  * all zero where that is not known. Asked before the log is read. */
 bool durable_state_trusts_log(const struct durable_state *state,
                               const uint8_t boot_id[BOOT_ID_SIZE]);
+
+/* What the state knows of the log's end goes into the options to read it with. */
+void durable_state_expect(const struct durable_state *state, struct wal_options *options);
 
 /* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and returns
  * how the core begins: incarnation + 1, clean_shutdown used up, log_valid false where the log does

@@ -18,12 +18,30 @@ static int fail(struct wal *wal, int status, const char *verb, struct storage_er
     return storage_error_system(error, status, verb, wal->directory);
 }
 
+/* Only what was to come has no place: what was written is as it was. */
+static int fail_full(struct wal *wal, int status, const char *verb, struct storage_error *error)
+{
+    wal->full = -status;
+    return storage_error_system(error, status, verb, wal->directory);
+}
+
+static bool is_want_of_room(int status)
+{
+    return status == -ENOSPC || status == -EDQUOT;
+}
+
 static int refuse_failed(const struct wal *wal, struct storage_error *error)
 {
     return storage_error_set(error, -wal->failed,
                              "the log in %s failed before (%s) and cannot be trusted: this replica "
                              "must stop",
                              wal->directory, strerror(wal->failed));
+}
+
+static int refuse_full(const struct wal *wal, struct storage_error *error)
+{
+    return storage_error_set(error, -wal->full, "the log in %s had no room before (%s)",
+                             wal->directory, strerror(wal->full));
 }
 
 static int segment_path(const struct wal *wal, uint64_t number, char path[STORAGE_PATH_MAX],
@@ -100,55 +118,76 @@ static int open_room(struct wal *wal, const char *path)
     return file;
 }
 
-/* The segment's name appears over a file that is complete, so whoever finds it finds a header. */
+/* A header, and the segment's name over a file that is complete: whoever finds it finds a header.
+ */
+static int name_segment(struct wal *wal, int file, const struct wal_segment_header *segment,
+                        const char *from, const char *to)
+{
+    uint8_t header[WAL_SEGMENT_HEADER_SIZE];
+    const struct file_ops *ops = wal->ops;
+    wal_segment_header_encode(segment, &wal->owner, header);
+    int status = ops->write(ops->disk, file, 0, header, sizeof header);
+    status = status == 0 ? ops->sync(ops->disk, file) : status;
+    status = status == 0 ? ops->rename(ops->disk, from, to) : status;
+    return status == 0 ? ops->sync_directory(ops->disk, wal->directory) : status;
+}
+
+/* The segment before it stays as it is, whatever becomes of this one. */
 static int begin_segment(struct wal *wal, uint64_t number, struct storage_error *error)
 {
     char spare[STORAGE_PATH_MAX];
     char path[STORAGE_PATH_MAX];
-    uint8_t header[WAL_SEGMENT_HEADER_SIZE];
-    const struct file_ops *ops = wal->ops;
     int status = storage_path(spare, wal->directory, spare_name, error);
     if (status != 0 || (status = segment_path(wal, number, path, error)) != 0) {
         return status;
     }
     const int file = open_room(wal, spare);
     if (file < 0) {
-        return fail(wal, file, "make a segment of the log in", error);
+        return fail_full(wal, file, "make a segment of the log in", error);
     }
-    wal->segment = (struct wal_segment_header){
+    const struct wal_segment_header segment = {
         .number = number,
         .size = wal->segment_size,
         .first_sequence = wal->sequence + 1,
+        .synced_sequence = wal->sequence,
         .head_op = wal->head.op_number,
         .head_checksum = wal->head.checksum,
     };
-    wal_segment_header_encode(&wal->segment, &wal->owner, header);
-    status = ops->write(ops->disk, file, 0, header, sizeof header);
-    status = status == 0 ? ops->sync(ops->disk, file) : status;
-    status = status == 0 ? ops->rename(ops->disk, spare, path) : status;
-    status = status == 0 ? ops->sync_directory(ops->disk, wal->directory) : status;
+    status = name_segment(wal, file, &segment, spare, path);
     if (status != 0) {
-        ops->close(ops->disk, file);
-        return fail(wal, status, "make a segment of the log in", error);
+        wal->ops->close(wal->ops->disk, file);
+        return is_want_of_room(status)
+                   ? fail_full(wal, status, "make a segment of the log in", error)
+                   : fail(wal, status, "make a segment of the log in", error);
     }
+    wal->segment = segment;
     wal->file = file;
     wal->offset = WAL_SEGMENT_HEADER_SIZE;
+    wal->has_spare = false;
     make_spare(wal);
     return 0;
 }
 
-bool wal_needs_segment(const struct wal *wal, uint32_t body_size)
+static bool fits_segment(const struct wal *wal, uint32_t body_size)
 {
-    return wal->offset + wal_record_size(body_size) > wal->segment.size;
+    return wal->offset + wal_record_size(body_size) <= wal->segment.size;
+}
+
+bool wal_may_end_segment(const struct wal *wal, const struct wal_record *record)
+{
+    /* A cut is synced before, which may move it to another sector, and out of the segment. */
+    return record->type != WAL_ENTRY || !fits_segment(wal, record->body_size);
 }
 
 static int next_segment(struct wal *wal, struct storage_error *error)
 {
+    const int file = wal->file;
     int status = wal_sync(wal, error); /* flushes */
     if (status == 0) {
-        wal->ops->close(wal->ops->disk, wal->file);
-        wal->file = -1;
         status = begin_segment(wal, wal->segment.number + 1, error);
+    }
+    if (status == 0) {
+        wal->ops->close(wal->ops->disk, file);
     }
     return status;
 }
@@ -198,12 +237,14 @@ static void follow(struct wal *wal, const struct wal_record *record)
 int wal_append(struct wal *wal, const struct wal_record *record, struct storage_error *error)
 {
     const size_t size = wal_record_size(record->body_size);
-    int status = wal->failed != 0 ? refuse_failed(wal, error) : 0;
+    int status = wal->failed != 0 ? refuse_failed(wal, error)
+                 : wal->full != 0 ? refuse_full(wal, error)
+                                  : 0;
     /* A cut stands alone: what is lost before or behind it could not be told from a cut itself. */
     if (status == 0 && record->type != WAL_ENTRY) {
         status = wal_sync(wal, error);
     }
-    if (status == 0 && wal_needs_segment(wal, record->body_size)) {
+    if (status == 0 && !fits_segment(wal, record->body_size)) {
         status = next_segment(wal, error);
     }
     if (status == 0 && wal->batch_size + size > WAL_BATCH_SIZE) {
@@ -216,6 +257,7 @@ int wal_append(struct wal *wal, const struct wal_record *record, struct storage_
     struct wal_record sealed = *record;
     sealed.sequence = ++wal->sequence;
     sealed.incarnation = wal->incarnation;
+    sealed.synced_sequence = wal->synced_sequence;
     follow(wal, record);
     wal_record_encode(&sealed, &wal->owner, wal->segment.number, wal->offset,
                       wal->batch + wal->batch_size);
@@ -235,7 +277,16 @@ int wal_flush(struct wal *wal, struct storage_error *error)
     const int status = wal->ops->write(wal->ops->disk, wal->file, wal->offset - wal->batch_size,
                                        wal->batch, wal->batch_size);
     wal->batch_size = 0;
-    return status == 0 ? 0 : fail(wal, status, "write the log in", error);
+    if (is_want_of_room(status)) {
+        /* Of this batch nothing was reported; what was written before still waits for its sync. */
+        wal->end_uncertain = true;
+        return fail_full(wal, status, "write the log in", error);
+    }
+    if (status != 0) {
+        return fail(wal, status, "write the log in", error);
+    }
+    wal->flushed_sequence = wal->sequence;
+    return 0;
 }
 
 /* What is durable is never written to again: a sector that is torn takes all of itself along. */
@@ -256,8 +307,28 @@ int wal_sync(struct wal *wal, struct storage_error *error)
     if (status != 0) {
         return fail(wal, status, "sync the log in", error);
     }
+    wal_note_synced(wal, wal->flushed_sequence);
     leave_sector(wal);
     return 0;
+}
+
+void wal_note_synced(struct wal *wal, uint64_t sequence)
+{
+    INVARIANT(sequence <= wal->flushed_sequence);
+    wal->synced_sequence = sequence > wal->synced_sequence ? sequence : wal->synced_sequence;
+}
+
+bool wal_is_full(const struct wal *wal)
+{
+    return wal->full != 0 && wal->failed == 0;
+}
+
+struct wal_end wal_end(const struct wal *wal)
+{
+    return (struct wal_end){
+        .segment = wal->end_uncertain ? 0 : wal->segment.number,
+        .head = wal->head,
+    };
 }
 
 int wal_handle(const struct wal *wal)
@@ -271,6 +342,7 @@ int wal_handle(const struct wal *wal)
 static int renew_in(struct wal *wal, int file, const char *from, const char *to)
 {
     const struct file_ops *ops = wal->ops;
+    wal->segment.synced_sequence = wal->sequence; /* once the name is there */
     wal_segment_header_encode(&wal->segment, &wal->owner, wal->image);
     int status = ops->write(ops->disk, file, 0, wal->image, wal->image_end);
     status = status == 0 ? ops->sync(ops->disk, file) : status;
@@ -295,7 +367,7 @@ static int renew_last(struct wal *wal, struct storage_error *error)
     wal->has_spare = false;
     const int file = make_file(wal, from, wal->segment.size);
     if (file < 0) {
-        return fail(wal, file, "make room to renew the log in", error);
+        return fail_full(wal, file, "make room to renew the log in", error);
     }
     status = renew_in(wal, file, from, to);
     if (status != 0) {
@@ -304,6 +376,8 @@ static int renew_last(struct wal *wal, struct storage_error *error)
     }
     wal->file = file;
     wal->offset = wal->image_end;
+    wal->flushed_sequence = wal->sequence;
+    wal->synced_sequence = wal->sequence;
     leave_sector(wal);
     make_spare(wal);
     return 0;

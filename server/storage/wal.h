@@ -8,8 +8,9 @@
  * What holds at any moment, however the machine or the process ends:
  *   - every segment but the last is durable, and complete;
  *   - a record that was reported durable is found again by wal_read(), or is damage that wal_read()
- *     tells from a torn tail: a header that is whole, or anything whole behind it, proves that
- * there was an entry (PITFALLS PS-1, PS-2);
+ *     tells from a torn tail (PITFALLS PS-1, PS-2): a header that is whole, anything whole behind
+ *     it, or the word of the state file or of a segment's header that it was durable. What nothing
+ *     vouches for is the last batch only, damaged to its very end;
  *   - nothing that was read counts before it was written anew and synced: what the page cache shows
  *     after a sync that failed, or never ran, may not be on the disk (PS-3). wal_start() writes the
  *     last segment into a fresh file and renames it over the old one, so that what is durable is
@@ -17,15 +18,17 @@
  *   - what is durable is not written to again: records after a sync begin in another sector, for a
  *     sector that is torn is lost as a whole;
  *   - room for at least one segment more is reserved (D4), so a full disk is noticed while there is
- *     time; wal_spare_error() says that it is gone.
+ *     time; wal_spare_error() says that it is gone. When it is used up the log ends, and is whole:
+ *     the next segment is made before anything is written to it.
  *
  * Compaction drops whole segments from the front; nothing does that yet.
  *
  * Threads:   one caller at a time; another thread may sync wal_handle() meanwhile, as long as no
- *            segment is begun (wal_needs_segment()).
+ *            segment is begun (wal_may_end_segment()).
  * Memory:    a batch buffer, and during wal_read() one segment.
- * Errors:    0 or a negative errno with a text. A failed write or sync is final: the log then
- * refuses for ever (D4). */
+ * Errors:    0 or a negative errno with a text, and the log then refuses for ever (D4). After a
+ *            failed write or sync nobody knows what is on the disk; where only room was wanting
+ *            (wal_is_full()) all that was written before is whole. */
 #ifndef VR_STORAGE_WAL_H
 #define VR_STORAGE_WAL_H
 
@@ -55,6 +58,8 @@ struct wal_found {
     uint64_t held_op;       /* entries up to here were read; of a BROKEN log: some log's prefix */
     struct wal_head head;   /* the log's end: what this replica had */
     uint64_t commit_number; /* the last one known, at most held_op */
+    uint64_t commit_known;  /* the last one known, whether or not its entries are held */
+    uint64_t last_segment;  /* its number; 0: there is none */
     uint64_t segment_count;
     uint64_t disk_bytes;
     uint64_t damaged_count;   /* places */
@@ -66,9 +71,17 @@ struct wal_found {
     bool unfinished_replacement; /* a switch of suffix was under way: it never happened */
 };
 
+/* Where a log ended. */
+struct wal_end {
+    uint64_t segment; /* the last one; 0: not known */
+    struct wal_head head;
+};
+
 struct wal_options {
     const char *directory;
     struct wal_owner owner;
+    uint64_t named_segment; /* a log that ends before it is not whole; 0: not known */
+    struct wal_end end;     /* where it ended, after a clean stop */
     uint64_t segment_size;
     uint64_t sector_size; /* what the disk writes in one piece, or a multiple of it */
     bool
@@ -100,6 +113,7 @@ struct wal {
     uint64_t sector_size;
     uint64_t disk_bytes;
     int failed; /* 0, or the errno of the write or sync that failed */
+    int full;   /* 0, or the errno for which nothing more can be written; what was is whole */
 
     /* The last segment. */
     struct wal_segment_header segment;
@@ -109,6 +123,9 @@ struct wal {
     uint64_t sequence;    /* of the newest record */
     struct wal_head head; /* of the log, as its finished records have it */
     struct wal_group group;
+    uint64_t flushed_sequence; /* of the newest record that was handed to the operating system, */
+    uint64_t synced_sequence;  /* and that is known to be durable */
+    bool end_uncertain;        /* a write was cut short: some records of it may be there */
 
     bool has_spare;
     int spare_status; /* why there is none */
@@ -148,8 +165,17 @@ int wal_sync(struct wal *wal, struct storage_error *error);
 /* For a sync by another thread: the last segment's file. */
 int wal_handle(const struct wal *wal);
 
-/* True if wal_append() of such a record would end the segment. */
-bool wal_needs_segment(const struct wal *wal, uint32_t body_size);
+/* Another thread's sync has made the records up to `sequence` durable. */
+void wal_note_synced(struct wal *wal, uint64_t sequence);
+
+/* True if wal_append() of such a record may end the segment, and close its file. */
+bool wal_may_end_segment(const struct wal *wal, const struct wal_record *record);
+
+/* True if it refuses for want of room: what was written is whole, and a start goes on from it. */
+bool wal_is_full(const struct wal *wal);
+
+/* After the last wal_sync(): what a start must find again. */
+struct wal_end wal_end(const struct wal *wal);
 
 /* 0, or why no room could be reserved ahead (D4); the log goes on while its last segment lasts. */
 int wal_spare_error(const struct wal *wal);

@@ -15,9 +15,8 @@ static const uint8_t segment_magic[8] = {'V', 'R', 'L', 'O', 'G', 0, 0, '\n'};
 
 enum {
     RECORD_MAGIC = 0x52525601, /* 0x01 "VRR" */
-    RECORD_CHECKSUM_OFFSET = 112,
-    SEGMENT_CHECKSUM_OFFSET = 72,
-    SEGMENT_FIELDS_SIZE = 88,
+    RECORD_CHECKSUM_OFFSET = 128,
+    SEGMENT_CHECKSUM_OFFSET = 80,
 };
 
 static const char name_prefix[] = "log.";
@@ -90,6 +89,7 @@ void wal_record_encode(const struct wal_record *record, const struct wal_owner *
     put_checksum(bytes + 72, record->checksum);
     put_checksum(bytes + 88, record->other);
     bytes_put_u64(bytes + 104, XXH3_64bits(record->body, record->body_size));
+    bytes_put_u64(bytes + 112, record->synced_sequence);
     put_checksum(bytes + RECORD_CHECKSUM_OFFSET,
                  header_checksum(bytes, RECORD_CHECKSUM_OFFSET, segment, offset));
     uint8_t *body = bytes + WAL_RECORD_HEADER_SIZE;
@@ -106,8 +106,8 @@ static bool fields_make_sense(const uint8_t *bytes, const struct wal_record *rec
     const bool entry = record->type == WAL_ENTRY;
     const bool replace = record->type == WAL_REPLACE;
     return (entry || replace || record->type == WAL_ABANDON) && is_zero(bytes + 5, 3) &&
-           record->sequence > 0 && entry == (record->body_size > 0) &&
-           record->body_size <= ENTRY_SIZE_MAX &&
+           is_zero(bytes + 120, 8) && record->synced_sequence < record->sequence &&
+           entry == (record->body_size > 0) && record->body_size <= ENTRY_SIZE_MAX &&
            (replace ? record->through_op >= record->op_number : record->through_op == 0);
 }
 
@@ -144,6 +144,7 @@ enum wal_verdict wal_record_decode(const uint8_t *bytes, size_t available,
         .incarnation = bytes_get_u64(bytes + 48),
         .commit_number = bytes_get_u64(bytes + 56),
         .through_op = bytes_get_u64(bytes + 64),
+        .synced_sequence = bytes_get_u64(bytes + 112),
         .checksum = get_checksum(bytes + 72),
         .other = get_checksum(bytes + 88),
         .body = bytes + WAL_RECORD_HEADER_SIZE,
@@ -174,6 +175,7 @@ void wal_segment_header_encode(const struct wal_segment_header *header,
     bytes_put_u64(bytes + 40, header->first_sequence);
     bytes_put_u64(bytes + 48, header->head_op);
     put_checksum(bytes + 56, header->head_checksum);
+    bytes_put_u64(bytes + 72, header->synced_sequence);
     put_checksum(bytes + SEGMENT_CHECKSUM_OFFSET,
                  header_checksum(bytes, SEGMENT_CHECKSUM_OFFSET, header->number, 0));
 }
@@ -201,8 +203,10 @@ enum wal_verdict wal_segment_header_decode(const uint8_t bytes[WAL_SEGMENT_HEADE
         .first_sequence = bytes_get_u64(bytes + 40),
         .head_op = bytes_get_u64(bytes + 48),
         .head_checksum = get_checksum(bytes + 56),
+        .synced_sequence = bytes_get_u64(bytes + 72),
     };
     const bool makes_sense = header->number == number && header->first_sequence > 0 &&
+                             header->synced_sequence >= header->first_sequence - 1 &&
                              header->size >= WAL_SEGMENT_HEADER_SIZE &&
                              header->size <= WAL_SEGMENT_SIZE_MAX &&
                              bytes_get_u32(bytes + 8) == WAL_FORMAT;

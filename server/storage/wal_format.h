@@ -21,7 +21,7 @@ enum {
     WAL_ALIGNMENT = 16,
     WAL_SECTOR_SIZE = 4096,
     WAL_SEGMENT_HEADER_SIZE = 4096, /* a page of its own: records never share a sector with it */
-    WAL_RECORD_HEADER_SIZE = 128,
+    WAL_RECORD_HEADER_SIZE = 144,
     WAL_RECORD_SIZE_MAX = WAL_RECORD_HEADER_SIZE +
                           (ENTRY_SIZE_MAX + WAL_ALIGNMENT - 1) / WAL_ALIGNMENT * WAL_ALIGNMENT,
     WAL_SEGMENT_SIZE_MIN = WAL_SEGMENT_HEADER_SIZE + WAL_RECORD_SIZE_MAX,
@@ -38,9 +38,10 @@ struct wal_owner {
 
 struct wal_segment_header {
     uint64_t number;
-    uint64_t size;           /* bytes of the file */
-    uint64_t first_sequence; /* of the first record in it: nothing before is missing */
-    uint64_t head_op;        /* of the log when the segment was begun: for tools, and to drop it */
+    uint64_t size;            /* bytes of the file */
+    uint64_t first_sequence;  /* of the first record in it: nothing before is missing */
+    uint64_t synced_sequence; /* records up to here were durable when this was written */
+    uint64_t head_op;         /* of the log when the segment was begun: for tools, and to drop it */
     struct checksum head_checksum;
 };
 
@@ -53,12 +54,14 @@ enum wal_record_type {
 
 struct wal_record {
     enum wal_record_type type;
-    uint64_t sequence;        /* numbers all records of a log, from 1 */
-    uint64_t op_number;       /* of the entry; REPLACE: cut to here; ABANDON: the log's head */
-    uint64_t view_number;     /* of the entry, else 0 */
-    uint64_t incarnation;     /* of the start that wrote it */
-    uint64_t commit_number;   /* known then; it never goes back */
-    uint64_t through_op;      /* REPLACE, else 0 */
+    uint64_t sequence;      /* numbers all records of a log, from 1 */
+    uint64_t op_number;     /* of the entry; REPLACE: cut to here; ABANDON: the log's head */
+    uint64_t view_number;   /* of the entry, else 0 */
+    uint64_t incarnation;   /* of the start that wrote it */
+    uint64_t commit_number; /* known then; it never goes back */
+    uint64_t
+        synced_sequence; /* records up to here were durable then: damage there is no torn tail */
+    uint64_t through_op; /* REPLACE, else 0 */
     struct checksum checksum; /* of the log up to op_number */
     struct checksum other;    /* ENTRY: of its parent; REPLACE: of the log up to through_op */
     uint32_t body_size;

@@ -5,7 +5,12 @@
  * behind it: whatever is whole there proves that the damage is no torn tail (PITFALLS PS-1, PS-2).
  * The numbers of records tell how many are missing, and every record adds one entry or, where it
  * cuts, none; so where as many entries as records are missing, nothing was cut in between, and the
- * log's end is known although some of its entries are not. Otherwise the log is BROKEN. */
+ * log's end is known although some of its entries are not. Otherwise the log is BROKEN.
+ *
+ * Damage behind which nothing whole comes is a torn tail only where nothing says that there was
+ * more: the state file, which knows how many segments there are and where a clean stop left the
+ * log; and every header, which says what was durable when it was written. A segment gets its name
+ * when its header is durable, so a header that is damaged is never the work of a crash. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,6 +31,9 @@ struct reader {
     uint64_t held_op; /* entries that were read, without a gap */
     bool faulty;      /* the log goes on behind held_op */
     bool broken;
+    bool headless;   /* the segment's header is damaged */
+    bool end_lost;   /* the last segment may have held more than can be seen */
+    uint64_t synced; /* records up to here were durable, by the word of some header */
 
     uint64_t *numbers; /* of the segments, rising */
     size_t count;
@@ -41,6 +49,11 @@ static void note_damage(struct reader *r, uint64_t segment, uint64_t offset)
         found->damaged_segment = segment;
         found->damaged_offset = offset;
     }
+}
+
+static void note_synced(struct reader *r, uint64_t sequence)
+{
+    r->synced = sequence > r->synced ? sequence : r->synced;
 }
 
 static int no_room(struct reader *r)
@@ -73,7 +86,7 @@ static void break_log(struct reader *r)
 {
     if (!r->broken) {
         r->broken = true;
-        hold_up_to(r, r->found->commit_number);
+        hold_up_to(r, r->found->commit_known);
     }
 }
 
@@ -213,9 +226,11 @@ static int follow(struct reader *r, const struct wal_record *record, bool body_w
 static int on_record(struct reader *r, const struct wal_record *record, bool body_whole)
 {
     const int status = follow(r, record, body_whole);
-    if (!r->broken && record->commit_number > r->found->commit_number) {
-        r->found->commit_number = record->commit_number;
+    /* True of every log of this replica, whatever became of the one in which it stands. */
+    if (record->commit_number > r->found->commit_known) {
+        r->found->commit_known = record->commit_number;
     }
+    note_synced(r, record->synced_sequence);
     return status;
 }
 
@@ -291,13 +306,17 @@ static int read_records(struct reader *r, uint64_t end)
     return status;
 }
 
-/* Behind the last record of the last segment: what a crash left of records that were being written.
- * In an earlier segment it is damage, if the next one says that records are missing. */
-static void note_tail(struct reader *r, uint64_t end, bool last)
+/* Behind the last record of the last segment: what a crash left of records that were being written,
+ * unless they are known to have been durable. In an earlier segment it is damage, if the next one
+ * says that records are missing. */
+static void judge_tail(struct reader *r, uint64_t end)
 {
     const struct wal *wal = r->wal;
     const uint64_t torn_end = last_nonzero(wal->image, wal->image_end, end);
-    if (last && torn_end > wal->image_end) {
+    if (r->synced > wal->sequence) {
+        note_damage(r, wal->segment.number, wal->image_end);
+        r->end_lost = true;
+    } else if (torn_end > wal->image_end) {
         r->found->torn_bytes = torn_end - wal->image_end;
         r->found->torn_segment = wal->segment.number;
         r->found->torn_offset = wal->image_end;
@@ -338,17 +357,26 @@ static int judge_header(struct reader *r, uint64_t number, const char *name)
                       "put the whole file back; or let the others give it what it had: start it "
                       "once with --durability memory, then as before");
     }
-    if (verdict != WAL_VALID) {
+    r->headless = verdict != WAL_VALID;
+    if (verdict == WAL_VALID && wal->image_size < header.size) {
+        note_damage(r, number, wal->image_size);
+        r->end_lost = true;
+    } else if (verdict == WAL_VALID) {
+        r->end_lost = false;
+    } else {
         note_damage(r, number, 0);
+        r->end_lost = true; /* until something whole is found in it */
         header = (struct wal_segment_header){
             .number = number,
             .size = wal->image_size < wal->segment_size ? wal->segment_size : wal->image_size,
             .first_sequence = wal->sequence + 1,
+            .synced_sequence = wal->sequence,
             .head_op = wal->head.op_number,
             .head_checksum = wal->head.checksum,
         };
     }
     wal->segment = header;
+    note_synced(r, header.synced_sequence);
     return 0;
 }
 
@@ -424,8 +452,14 @@ static int read_segment(struct reader *r, size_t index)
     const struct wal *wal = r->wal;
     const uint64_t end = wal->image_size < wal->segment.size ? wal->image_size : wal->segment.size;
     judge_missing(r);
+    const uint64_t sequence = wal->sequence;
     status = read_records(r, end);
-    note_tail(r, end, last);
+    if (r->headless && wal->sequence > sequence && end >= wal->segment_size) {
+        r->end_lost = false; /* only the header is lost: what is behind it speaks for itself */
+    }
+    if (last) {
+        judge_tail(r, end);
+    }
     r->wal->disk_bytes += wal->image_size;
     return status;
 }
@@ -473,19 +507,41 @@ static int list_segments(struct reader *r)
     return status;
 }
 
+/* What the state file knows of the log is not there. */
+static void judge_end(struct reader *r)
+{
+    const struct wal_options *options = r->options;
+    const struct wal *wal = r->wal;
+    const uint64_t last = r->count == 0 ? 0 : r->numbers[r->count - 1];
+    if (last < options->named_segment || last < options->end.segment) {
+        note_damage(r, last + 1, 0);
+        r->end_lost = true;
+    } else if (options->end.segment != 0 && !r->end_lost &&
+               (wal->head.op_number != options->end.head.op_number ||
+                !checksum_equal(wal->head.checksum, options->end.head.checksum))) {
+        note_damage(r, last, wal->image_end);
+        r->end_lost = true;
+    }
+    if (r->end_lost) {
+        r->found->torn_bytes = 0;
+        break_log(r);
+    }
+}
+
 static void conclude(struct reader *r)
 {
     struct wal_found *found = r->found;
     const struct wal *wal = r->wal;
+    judge_end(r);
     found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
     found->held_op = r->held_op;
     found->head = wal->head;
     found->segment_count = r->count;
+    found->last_segment = r->count == 0 ? 0 : r->numbers[r->count - 1];
     found->disk_bytes = wal->disk_bytes;
     found->unfinished_replacement = wal->group.active;
-    if (found->commit_number > found->held_op) {
-        found->commit_number = found->held_op;
-    }
+    found->commit_number =
+        found->commit_known < found->held_op ? found->commit_known : found->held_op;
 }
 
 int wal_read(struct wal *wal, const struct file_ops *ops, const struct wal_options *options,

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,14 @@ def kill_all(cluster):
         os.kill(pid, signal.SIGKILL)
     for pid in pids:
         wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), f"end of {pid}")
+
+
+def ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def data_of(cluster, i):
@@ -97,9 +106,49 @@ class Modes(ClusterTest):
             self.assertEqual(c.value("get", "a"), "1")
 
 
+class NoRoom(ClusterTest):
+    """D4: where no more of the log can be made, a replica stops and loses nothing: too many of them
+    may have to at the same time."""
+
+    def test_a_majority_runs_out_at_once(self):
+        for mode in ("async", "sync"):
+            c = self.script_cluster(3, "--durability", mode)
+            c.value("set", "first", "1")
+            # No process may open another file: what it has reserved ahead cannot be taken either.
+            for pid in c.pids().values():
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 3))
+            value = b"v" * 500_000
+            last = None
+            for n in range(100):
+                done = c.client("set", f"key{n}", "-", stdin=value, timeout_ms=3000)
+                if done.returncode != EXIT_OK:
+                    break
+                last = n
+            self.assertIsNotNone(last)
+            self.assertLess(last, 99)
+            # The last one cannot commit alone, and so may never come to its end.
+            pids = c.pids()
+            wait_until(lambda: sum(ended(pid) for pid in pids.values()) >= 2, "end of two")
+            stopped = [i for i, pid in pids.items() if ended(pid)]
+            c.run("stop", code=None)
+            for i in range(3):
+                self.assertEqual("VR1216" in c.log(i), i in stopped)
+                code, found = inspect(c, i)
+                self.assertEqual(code, EXIT_OK)
+                self.assertTrue(found["state"]["log_valid"])
+                self.assertTrue(found["state"]["clean_shutdown"])
+                self.assertEqual(found["log"]["condition"], "intact")
+            c.run("start")
+            c.wait_normal()
+            self.assertEqual(c.value("get", "first"), "1")
+            self.assertEqual(c.value("get", f"key{last}"), value.decode())
+            c.value("set", "more", "room")
+            c.run("stop")
+
+
 class Damage(ClusterTest):
-    def log_file(self, c, i):
-        return data_of(c, i) / "log.0000000000000001"
+    def log_file(self, c, i, segment=1):
+        return data_of(c, i) / f"log.{segment:016x}"
 
     def make(self):
         c = self.script_cluster(3)
@@ -131,6 +180,60 @@ class Damage(ClusterTest):
         c.run("stop")
         code, found = inspect(c, 1)
         self.assertEqual(found["log"]["condition"], "intact")
+
+    def recovers_after(self, harm):
+        """What a replica had cannot be told any more: it takes nothing for granted, and gets it all
+        from the others."""
+        c = self.make()
+        c.kill(1)
+        harm(self.log_file(c, 1))
+        code, found = inspect(c, 1)
+        self.assertEqual(code, EXIT_IO)
+        self.assertEqual(found["log"]["condition"], "broken")
+        self.assertIsNotNone(found["log"]["first_damage"])
+        c.restart(1)
+        c.wait_equal()
+        self.assertIn("VR1214", c.log(1))
+        c.kill(0)
+        self.assertEqual(c.value("get", "key29"), "29")
+        c.restart(0)
+        c.wait_normal()
+        c.run("stop")
+        code, found = inspect(c, 1)
+        self.assertEqual(code, EXIT_OK)
+        self.assertEqual(found["log"]["condition"], "intact")
+        self.assertEqual(found["state"]["log_end"]["op"], found["log"]["held_op"])
+        self.assertEqual(found["state"]["log_end"]["segment"], found["state"]["log_segment"])
+
+    def test_an_empty_log_file_is_loss(self):
+        self.recovers_after(lambda path: os.truncate(path, 0))
+
+    def test_a_zeroed_log_file_is_loss(self):
+        self.recovers_after(lambda path: path.write_bytes(bytes(path.stat().st_size)))
+
+    def test_a_missing_log_file_is_loss(self):
+        self.recovers_after(lambda path: path.unlink())
+
+    def test_a_group_of_one_does_not_start_without_what_it_promised(self):
+        c = self.script_cluster(1, "--durability", "sync")
+        for n in range(30):
+            c.value("set", f"key{n}", str(n))
+        c.kill(0)
+        path = self.log_file(c, 0)
+        whole = path.read_bytes()
+        data = bytearray(whole)
+        data[data.index(b"key7")] ^= 1
+        path.write_bytes(data)
+        command = [SERVER, "start", "--data-dir", str(data_of(c, 0)), "--durability", "sync"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment())
+        self.assertEqual(done.returncode, EXIT_IO)
+        self.assertIn("VR1217", done.stderr)
+        self.assertIn("cannot be read", done.stderr)
+        code, _ = inspect(c, 0)
+        self.assertEqual(code, EXIT_IO)
+        path.write_bytes(whole)
+        c.restart(0)
+        self.assertEqual(c.value("get", "key29"), "29")
 
     def test_another_replicas_log_is_refused(self):
         c = self.make()

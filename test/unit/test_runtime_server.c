@@ -3,6 +3,7 @@
  * the key-value store. */
 #include <check.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "common/os/thread.h"
 #include "common/wire/sender.h"
 #include "server/runtime/server.h"
+#include "server/storage/state_file.h"
 #include "test/support/accounts.h"
 
 enum {
@@ -554,6 +556,147 @@ START_TEST(failed_state_file_ends_the_replica)
 }
 END_TEST
 
+/* The files of this process may not grow beyond `size`: a disk that says no. */
+static void limit_files(rlim_t size)
+{
+    const struct rlimit limit = {.rlim_cur = size, .rlim_max = RLIM_INFINITY};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static struct durable_state node_state(uint32_t index)
+{
+    struct durable_state state;
+    struct storage_error error;
+    const struct file_ops ops = file_ops_posix();
+    const int status = state_file_peek(&ops, group.nodes[index].directory, &state, &error);
+    ck_assert_msg(status == 0, "%s", error.text);
+    return state;
+}
+
+static void log_path(uint32_t index, char path[2 * PATH_SIZE])
+{
+    char name[WAL_NAME_SIZE];
+    wal_segment_name(1, name);
+    (void)snprintf(path, 2 * PATH_SIZE, "%s/%s", group.nodes[index].directory, name);
+}
+
+/* D4: a log that cannot be written ends the replica, in order, and does not count any more. */
+START_TEST(failed_log_ends_the_replica)
+{
+    enum { STATE_FITS = 20 * 1024 };
+    static struct load load;
+    atomic_bool failed = false;
+    struct vr_server_error error = {.text = ""};
+    mode = (enum durability)_i;
+    group_plan(1);
+    ck_assert_int_eq((int)node_init(0, &error), VR_SERVER_OK);
+    struct node *node = &group.nodes[0];
+    const struct vr_server_options options = {
+        .data_directory = node->directory,
+        .durability = mode,
+        .log_memory_max = LOG_MEMORY,
+        .failed = note_failure,
+        .context = &failed,
+    };
+    accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
+    node->app = accounts_app(&node->accounts);
+    ck_assert_int_eq((int)vr_server_start(&options, &node->app, &node->server, &error),
+                     VR_SERVER_OK);
+    wait_until_executed(0, 0);
+    ck_assert(node_state(0).vr.log_valid);
+    limit_files(STATE_FITS);
+    load_start(&load);
+    for (int i = 0; i < DEADLINE_S * 100 && !atomic_load(&failed); i++) {
+        clock_sleep_ns(10 * NANOSECONDS_PER_MILLISECOND);
+    }
+    ck_assert(atomic_load(&failed));
+    ck_assert_int_eq((int)vr_server_stop(node->server), VR_SERVER_IO);
+    node->server = NULL;
+    load_stop(&load);
+    ck_assert(!node_state(0).vr.log_valid);
+    ck_assert(!node_state(0).clean_shutdown);
+    group_stop();
+}
+END_TEST
+
+/* D6: a log that does not count is void on the disk before it is made to look whole. */
+START_TEST(a_broken_log_is_void_before_it_is_renewed)
+{
+    enum { STATE_FITS = 64 * 1024 };
+    char path[2 * PATH_SIZE];
+    struct vr_server_error error = {.text = ""};
+    mode = DURABILITY_SYNC;
+    group_start(3);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    transfer(session, 0, 1);
+    wait_until_executed(2, 2);
+    node_stop(2);
+    ck_assert(node_state(2).vr.log_valid);
+    ck_assert(node_state(2).clean_shutdown);
+    ck_assert_uint_eq(node_state(2).log_segment, 1);
+    ck_assert_uint_eq(node_state(2).log_end.segment, 1);
+    ck_assert_uint_ge(node_state(2).log_end.head.op_number, 2);
+    log_path(2, path);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    limit_files(STATE_FITS); /* no segment can be made */
+    ck_assert_int_eq((int)node_try_start(2, &error), VR_SERVER_IO);
+    group.nodes[2].server = NULL;
+    ck_assert(!node_state(2).vr.log_valid);
+    limit_files(RLIM_INFINITY);
+    node_start(2);
+    wait_until_executed(2, 2);
+    node_stop(2);
+    ck_assert(node_state(2).vr.log_valid); /* it has all of it again */
+    vr_client_close(client);
+    group_stop();
+}
+END_TEST
+
+/* A group of one has nobody to ask for what its disk has lost: it does not go on without. */
+START_TEST(a_group_of_one_does_not_start_without_what_it_promised)
+{
+    char path[2 * PATH_SIZE];
+    struct vr_server_error error = {.text = ""};
+    mode = (enum durability)_i;
+    group_start(1);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    for (uint32_t i = 0; i < 5; i++) {
+        transfer(session, 0, 1);
+    }
+    vr_client_close(client);
+    node_stop(0);
+    const struct durable_state before = node_state(0);
+    log_path(0, path);
+    uint8_t byte;
+    const off_t at = WAL_SEGMENT_HEADER_SIZE + WAL_RECORD_HEADER_SIZE + 8; /* in the first body */
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+    ck_assert_int_eq((int)node_try_start(0, &error), VR_SERVER_IO);
+    ck_assert_ptr_nonnull(strstr(error.text, "ops 1 to"));
+    ck_assert_ptr_nonnull(strstr(error.text, "no other replica has a copy"));
+    ck_assert_ptr_nonnull(strstr(error.text, "were told that they are done"));
+    ck_assert_str_eq(error.id, "VR1217");
+    ck_assert_uint_eq(node_state(0).incarnation, before.incarnation);
+    byte ^= 1;
+    ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+    (void)close(fd);
+    node_start(0); /* nothing was changed */
+    wait_until_executed(0, 6);
+    node_stop(0);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq((int)node_try_start(0, &error), VR_SERVER_IO);
+    ck_assert_ptr_nonnull(strstr(error.text, "cannot be told"));
+    group.nodes[0].server = NULL;
+    group_stop();
+}
+END_TEST
+
 /* Who may be what. */
 
 START_TEST(data_directory_belongs_to_one_process)
@@ -872,6 +1015,11 @@ static Suite *server_suite(void)
                         DURABILITY_SYNC + 1);
     tcase_add_loop_test(stopping, group_stops_under_load, DURABILITY_MEMORY, DURABILITY_SYNC + 1);
     tcase_add_test(stopping, failed_state_file_ends_the_replica);
+    tcase_add_loop_test(stopping, failed_log_ends_the_replica, DURABILITY_ASYNC,
+                        DURABILITY_SYNC + 1);
+    tcase_add_test(stopping, a_broken_log_is_void_before_it_is_renewed);
+    tcase_add_loop_test(stopping, a_group_of_one_does_not_start_without_what_it_promised,
+                        DURABILITY_ASYNC, DURABILITY_SYNC + 1);
     suite_add_tcase(suite, stopping);
     TCase *refusing = tcase_create("refusing");
     tcase_set_timeout(refusing, 180);

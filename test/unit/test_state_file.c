@@ -64,6 +64,8 @@ static struct durable_state later_state(const struct durable_state *state, uint6
     later.checkpoint.op = by;
     later.checkpoint.checksum = (struct checksum){by, ~by};
     later.clean_shutdown = by % 2 == 1;
+    later.log_segment = 100 + by;
+    later.log_end = (struct wal_end){200 + by, {300 + by, {400 + by, ~by}}};
     memset(later.boot_id, (int)by, sizeof later.boot_id);
     return later;
 }
@@ -77,6 +79,9 @@ static bool states_equal(const struct durable_state *a, const struct durable_sta
            a->clean_shutdown == b->clean_shutdown && a->durability == b->durability &&
            a->checkpoint.op == b->checkpoint.op &&
            checksum_equal(a->checkpoint.checksum, b->checkpoint.checksum) &&
+           a->log_segment == b->log_segment && a->log_end.segment == b->log_end.segment &&
+           a->log_end.head.op_number == b->log_end.head.op_number &&
+           checksum_equal(a->log_end.head.checksum, b->log_end.head.checksum) &&
            a->vr.view_number == b->vr.view_number &&
            a->vr.last_normal_view == b->vr.last_normal_view && a->vr.log_valid == b->vr.log_valid &&
            memcmp(a->vr.identities, b->vr.identities, sizeof a->vr.identities) == 0;
@@ -159,6 +164,35 @@ START_TEST(every_field_comes_back)
         sim_disk_power_cut(&f.disk);
         const struct durable_state read = fixture_open(&f);
         ck_assert_msg(states_equal(&read, &later), "state %d", (int)i);
+    }
+    sim_disk_free(&f.disk);
+}
+END_TEST
+
+/* Format 1 ended before what is known of the log: it is read, and written anew as format 2. */
+START_TEST(the_format_before_is_read)
+{
+    static struct fixture f;
+    fixture_init(&f, 1);
+    size_t size;
+    uint8_t *bytes = sim_disk_bytes(&f.disk, STATE_PATH, &size);
+    for (uint32_t i = 0; i < STATE_SLOTS; i++) {
+        uint8_t *slot = bytes + (size_t)i * STATE_SLOT_SIZE;
+        const uint32_t content_size = bytes_get_u32(slot + 24) - STATE_CONTENT_LOG_SIZE;
+        bytes_put_u32(slot + 8, 1);
+        bytes_put_u32(slot + 24, content_size);
+        memset(slot + 48 + content_size, 0, STATE_CONTENT_LOG_SIZE);
+        seal_as_the_format_says(slot);
+    }
+    const struct durable_state old = fixture_open(&f);
+    ck_assert(states_equal(&old, &f.first));
+    ck_assert_uint_eq(old.log_segment, 0);
+    for (uint64_t i = 1; i < 4; i++) {
+        const struct durable_state later = later_state(&old, i);
+        fixture_store(&f, &later);
+        sim_disk_process_killed(&f.disk);
+        const struct durable_state read = fixture_open(&f);
+        ck_assert(states_equal(&read, &later));
     }
     sim_disk_free(&f.disk);
 }
@@ -900,6 +934,7 @@ static Suite *state_file_suite(bool forks)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, init_writes_view_zero_normal_in_none);
     tcase_add_test(tests, every_field_comes_back);
+    tcase_add_test(tests, the_format_before_is_read);
     tcase_add_test(tests, the_largest_configuration_fits);
     tcase_add_test(tests, a_crash_in_a_store_leaves_old_or_new);
     tcase_add_test(tests, a_state_once_read_survives_a_power_cut);

@@ -31,6 +31,8 @@ struct fixture {
     struct prng prng;
     uint64_t incarnation;
     uint64_t commit_number;
+    uint64_t named_segment; /* what the state file says */
+    struct wal_end end;
     struct vr_log log;   /* as the core has it */
     struct vr_log read;  /* as wal_read() found it */
     struct vr_log spare; /* for replacements */
@@ -48,6 +50,8 @@ static void fixture_init(struct fixture *f, uint64_t seed)
     f->ops = sim_disk_ops(&f->disk);
     f->incarnation = 0;
     f->commit_number = 0;
+    f->named_segment = 0;
+    f->end = (struct wal_end){.segment = 0};
     prng_seed(&f->prng, seed);
     log_reset(&f->log, f->memory[0]);
     ck_assert_int_eq(f->ops.create_directory(&f->disk, DIRECTORY), 0);
@@ -74,7 +78,9 @@ static struct wal_options options(void)
 
 static int read_log(struct fixture *f)
 {
-    const struct wal_options o = options();
+    struct wal_options o = options();
+    o.named_segment = f->named_segment;
+    o.end = f->end;
     log_reset(&f->read, f->memory[1]);
     log_reset(&f->spare, f->memory[2]);
     return wal_read(&f->wal, &f->ops, &o, &f->read, &f->spare, &f->found, &f->error);
@@ -281,7 +287,7 @@ END_TEST
 /* The format is a promise (docs/formats.md): these are its bytes. */
 START_TEST(the_bytes_of_a_log_stay_what_they_are)
 {
-    static const uint8_t golden_segment[88] = {
+    static const uint8_t golden_segment[96] = {
 #include "test/unit/golden/wal_segment.inc"
     };
     static const uint8_t golden_records[] = {
@@ -293,6 +299,7 @@ START_TEST(the_bytes_of_a_log_stay_what_they_are)
         .number = 0x2a,
         .size = 16 * 1024 * 1024,
         .first_sequence = 1000,
+        .synced_sequence = 1004,
         .head_op = 990,
         .head_checksum = {0xaaaaaaaaaaaaaaaa, 0xbbbbbbbbbbbbbbbb},
     };
@@ -320,6 +327,7 @@ START_TEST(the_bytes_of_a_log_stay_what_they_are)
             .view_number = view_make(1, 5),
             .incarnation = 6,
             .commit_number = 989,
+            .synced_sequence = 998,
             .checksum = entry_checksum(owner.cluster_id, header.head_checksum, body, size),
             .other = header.head_checksum,
             .body_size = (uint32_t)size,
@@ -331,6 +339,7 @@ START_TEST(the_bytes_of_a_log_stay_what_they_are)
             .op_number = 990,
             .incarnation = 6,
             .commit_number = 990,
+            .synced_sequence = 1000,
             .through_op = 995,
             .checksum = header.head_checksum,
             .other = {0xcccccccccccccccc, 0xdddddddddddddddd},
@@ -340,6 +349,7 @@ START_TEST(the_bytes_of_a_log_stay_what_they_are)
             .sequence = 1002,
             .op_number = 991,
             .incarnation = 7,
+            .synced_sequence = 1001,
             .checksum = {1, 2},
         },
     };
@@ -355,6 +365,7 @@ START_TEST(the_bytes_of_a_log_stay_what_they_are)
                                        WAL_SEGMENT_HEADER_SIZE, &read),
                      WAL_VALID);
     ck_assert_uint_eq(read.op_number, 991);
+    ck_assert_uint_eq(read.synced_sequence, 998);
     /* Elsewhere it is none (PS-5). */
     ck_assert_int_eq(wal_record_decode(golden_records, sizeof golden_records, &owner, 0x2b,
                                        WAL_SEGMENT_HEADER_SIZE, &read),
@@ -470,6 +481,7 @@ START_TEST(a_damaged_cut_leaves_no_known_log)
     /* Only what was committed before is surely of every log that came after. */
     ck_assert_uint_eq(f.found.held_op, 2);
     ck_assert_uint_eq(f.found.commit_number, 2);
+    ck_assert_uint_eq(f.found.commit_known, 5); /* it never goes back */
     fixture_free(&f);
 }
 END_TEST
@@ -521,6 +533,212 @@ START_TEST(every_flipped_byte_is_noticed_or_harmless)
         }
         segment_bytes(&f, SEGMENT_1, &size)[at] ^= 0x10;
     }
+    fixture_free(&f);
+}
+END_TEST
+
+/* --- the end of a log --- */
+
+static struct sim_disk_node *node_of(const char *path)
+{
+    for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
+        if (strcmp(f.disk.names[i].path, path) == 0) {
+            return &f.disk.nodes[f.disk.names[i].node];
+        }
+    }
+    ck_abort_msg("no file %s", path);
+    return NULL;
+}
+
+static void cut_file(const char *path, size_t size)
+{
+    node_of(path)->now.size = size;
+}
+
+/* A log whose second segment is the last and has records; dead. */
+static void make_two_segments(uint64_t seed)
+{
+    fixture_init(&f, seed);
+    start(&f);
+    while (f.wal.segment.number == 1) {
+        append_some(&f, 1);
+    }
+    append_some(&f, 2);
+    die(&f);
+}
+
+static void expect_broken(void)
+{
+    const int status = read_log(&f);
+    ck_assert_msg(status == 0, "%s", f.error.text);
+    ck_assert_int_eq(f.found.condition, WAL_BROKEN);
+    ck_assert_uint_eq(f.found.torn_bytes, 0);
+    ck_assert_uint_gt(f.found.damaged_count, 0);
+    ck_assert_uint_eq(f.found.held_op, 0); /* nothing is known to be committed */
+    fixture_free(&f);
+}
+
+/* D6: a segment gets its name when its header is durable, so one without is not what a crash
+ * leaves; what it held nobody knows. */
+START_TEST(a_last_segment_without_its_header_is_no_empty_one)
+{
+    size_t size;
+    make_two_segments(30);
+    memset(segment_bytes(&f, SEGMENT_2, &size), 0, SEGMENT_SIZE);
+    expect_broken();
+
+    make_two_segments(31);
+    memset(segment_bytes(&f, SEGMENT_2, &size), 0x5a, SEGMENT_SIZE);
+    expect_broken();
+
+    make_two_segments(32);
+    cut_file(SEGMENT_2, 0);
+    expect_broken();
+
+    make_two_segments(33);
+    cut_file(SEGMENT_2, 100);
+    expect_broken();
+
+    make_two_segments(34); /* a bad header, and an end that is missing */
+    segment_bytes(&f, SEGMENT_2, &size)[9] ^= 1;
+    cut_file(SEGMENT_2, SEGMENT_SIZE - 512);
+    expect_broken();
+
+    fixture_init(&f, 35); /* the only one */
+    start(&f);
+    append_some(&f, 5);
+    die(&f);
+    cut_file(SEGMENT_1, 0);
+    expect_broken();
+}
+END_TEST
+
+/* What stands behind a header that is lost proves that nothing else is. */
+START_TEST(a_header_alone_is_no_loss_but_damage)
+{
+    size_t size;
+    make_two_segments(36);
+    segment_bytes(&f, SEGMENT_2, &size)[30] ^= 1;
+    start(&f);
+    expect_all(&f);
+    ck_assert_uint_eq(f.found.damaged_count, 1);
+    ck_assert_uint_eq(f.found.damaged_segment, 2);
+    append_some(&f, 3); /* and the start has mended it */
+    die(&f);
+    start(&f);
+    expect_all(&f);
+    ck_assert_uint_eq(f.found.damaged_count, 0);
+    fixture_free(&f);
+}
+END_TEST
+
+/* The state file names the last segment that may hold what was acknowledged. */
+START_TEST(a_missing_last_segment_is_missed)
+{
+    make_two_segments(37);
+    f.named_segment = 2;
+    ck_assert_int_eq(read_log(&f), 0);
+    expect_all(&f);
+    wal_close(&f.wal);
+    ck_assert_int_eq(f.ops.remove(&f.disk, SEGMENT_2), 0);
+    expect_broken();
+
+    fixture_init(&f, 38); /* all of them */
+    f.named_segment = 1;
+    expect_broken();
+}
+END_TEST
+
+/* After a clean stop the state file says where the log ended. */
+START_TEST(a_clean_end_is_found_again_or_missed)
+{
+    struct wal_record record;
+    size_t size;
+    for (int rot = 0; rot < 3; rot++) {
+        fixture_init(&f, 39);
+        start(&f);
+        append_some(&f, 5);
+        f.end = wal_end(&f.wal);
+        ck_assert_uint_eq(f.end.segment, 1);
+        ck_assert_uint_eq(f.end.head.op_number, 5);
+        die(&f);
+        ck_assert_int_eq(read_log(&f), 0);
+        expect_all(&f);
+        wal_close(&f.wal);
+        /* What would be a torn tail had the machine stopped. */
+        const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
+        memset(segment_bytes(&f, SEGMENT_1, &size) + at, rot, wal_record_size(record.body_size));
+        if (rot == 2) {
+            cut_file(SEGMENT_1, 0);
+        }
+        expect_broken();
+    }
+}
+END_TEST
+
+/* What a start has read and made durable is never a torn tail afterwards. */
+START_TEST(what_a_start_has_renewed_is_never_torn)
+{
+    struct wal_record record;
+    size_t size;
+    fixture_init(&f, 40);
+    start(&f);
+    append_some(&f, 5);
+    die(&f);
+    start(&f);
+    die(&f);
+    const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
+    memset(segment_bytes(&f, SEGMENT_1, &size) + at, 0, wal_record_size(record.body_size));
+    expect_broken();
+}
+END_TEST
+
+/* Each record says what was durable when it was written. */
+START_TEST(records_say_what_was_durable_before_them)
+{
+    struct wal_record record;
+    fixture_init(&f, 41);
+    start(&f);
+    append_some(&f, 3);
+    append_some(&f, 2);
+    (void)offset_of(&f, SEGMENT_1, 1, 3, &record);
+    ck_assert_uint_eq(record.synced_sequence, 0);
+    (void)offset_of(&f, SEGMENT_1, 1, 5, &record);
+    ck_assert_uint_eq(record.synced_sequence, 3);
+    /* Where another thread syncs: as far as it says. */
+    log_add(&f, &f.log);
+    ck_assert_int_eq(append(&f, 6), 0);
+    ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
+    wal_note_synced(&f.wal, 6);
+    log_add(&f, &f.log);
+    ck_assert_int_eq(append(&f, 7), 0);
+    ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
+    (void)offset_of(&f, SEGMENT_1, 1, 6, &record);
+    ck_assert_uint_eq(record.synced_sequence, 5);
+    (void)offset_of(&f, SEGMENT_1, 1, 7, &record);
+    ck_assert_uint_eq(record.synced_sequence, 6);
+    fixture_free(&f);
+}
+END_TEST
+
+/* What was committed stays known although it is not held any more. */
+START_TEST(the_commit_number_is_known_beyond_what_is_held)
+{
+    struct wal_record record;
+    size_t size;
+    fixture_init(&f, 42);
+    start(&f);
+    append_some(&f, 5);
+    f.commit_number = 4;
+    append_some(&f, 1);
+    size_t at = offset_of(&f, SEGMENT_1, 1, 3, &record);
+    segment_bytes(&f, SEGMENT_1, &size)[at + 40] ^= 1;
+    die(&f);
+    start(&f);
+    ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+    ck_assert_uint_eq(f.found.held_op, 2);
+    ck_assert_uint_eq(f.found.commit_number, 2);
+    ck_assert_uint_eq(f.found.commit_known, 4);
     fixture_free(&f);
 }
 END_TEST
@@ -579,6 +797,7 @@ static void live(struct promise *promise)
             return;
         }
         promise->synced_op = f.log.op_number;
+        f.named_segment = f.wal.segment.number; /* before it is reported */
     }
 }
 
@@ -608,6 +827,7 @@ START_TEST(a_power_cut_anywhere_loses_nothing_durable)
             }
             promise.replacing = false;
             promise.synced_op = f.found.held_op;
+            f.named_segment = f.wal.segment.number;
             live(&promise);
         }
         lose_power(&f);
@@ -679,6 +899,20 @@ END_TEST
 
 /* --- room (PS-4) --- */
 
+/* Appends and syncs until the log says no; returns what it says. What was synced is f.log. */
+static int fill(void)
+{
+    int status = 0;
+    while (status == 0) {
+        log_add(&f, &f.log);
+        status = append(&f, f.log.op_number);
+        status = status == 0 ? wal_sync(&f.wal, &f.error) : status;
+    }
+    vr_log_cut(&f.log, f.log.op_number - 1);
+    return status;
+}
+
+/* D4: nothing is lost where only room is wanting, for all disks may fill up at the same time. */
 START_TEST(a_full_disk_is_noticed_before_the_log_is_full)
 {
     fixture_init(&f, 15);
@@ -690,13 +924,87 @@ START_TEST(a_full_disk_is_noticed_before_the_log_is_full)
         append_some(&f, 1);
     }
     ck_assert_int_eq(wal_spare_error(&f.wal), -ENOSPC); /* said, and the log goes on */
-    int status = 0;
-    while (status == 0) {
-        log_add(&f, &f.log);
-        status = append(&f, f.log.op_number);
-    }
-    ck_assert_int_eq(status, -ENOSPC);
+    ck_assert_int_eq(fill(), -ENOSPC);
     ck_assert_ptr_nonnull(strstr(f.error.text, "free some space"));
+    ck_assert(wal_is_full(&f.wal));
+    ck_assert_int_eq(append(&f, 1), -ENOSPC); /* and stays so, without a second try */
+    ck_assert_int_eq(wal_sync(&f.wal, &f.error), 0);
+    f.end = wal_end(&f.wal);
+    f.named_segment = 2;
+    lose_power(&f);
+    f.disk.room = 0;
+    start(&f);
+    expect_all(&f);
+    append_some(&f, 40);
+    fixture_free(&f);
+}
+END_TEST
+
+/* Whatever hinders a new segment leaves the log before it as it was; only a disk that fails is not
+ * believed any more. */
+START_TEST(a_segment_that_cannot_be_made_costs_nothing)
+{
+    static const struct {
+        int status;
+        bool full;
+    } ways[] = {{-ENOSPC, true}, {-EDQUOT, true}, {-EIO, false}, {-EMFILE, true}};
+    for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
+        for (uint64_t call = 1; call <= 4; call++) { /* header, sync, rename, directory */
+            fixture_init(&f, 43);
+            start(&f);
+            if (ways[way].status == -EMFILE) {
+                if (call > 1) {
+                    fixture_free(&f);
+                    break;
+                }
+                (void)f.ops.remove(&f.disk, DIRECTORY "/log.spare"); /* open() is the first call */
+            }
+            log_add(&f, &f.log);
+            struct wal_record record = entry_record(&f.log, f.log.op_number);
+            while (!wal_may_end_segment(&f.wal, &record)) {
+                ck_assert_int_eq(append(&f, f.log.op_number), 0);
+                log_add(&f, &f.log);
+                record = entry_record(&f.log, f.log.op_number);
+            }
+            f.disk.fail_at = f.disk.calls + 2 + call; /* write and sync of what waits come first */
+            f.disk.fail_status = ways[way].status;
+            ck_assert_int_eq(append(&f, f.log.op_number), ways[way].status);
+            ck_assert_int_eq(wal_is_full(&f.wal), ways[way].full);
+            vr_log_cut(&f.log, f.log.op_number - 1);
+            ck_assert_int_eq(wal_sync(&f.wal, &f.error), ways[way].full ? 0 : -EIO);
+            f.named_segment = 1;
+            lose_power(&f);
+            start(&f);
+            expect_all(&f);
+            fixture_free(&f);
+        }
+    }
+}
+END_TEST
+
+/* A write that finds no room (a disk that does not keep what it reserved): what was written before
+ * is whole, and its sync still counts. */
+START_TEST(a_write_without_room_takes_nothing_along)
+{
+    fixture_init(&f, 44);
+    start(&f);
+    append_some(&f, 3);
+    log_add(&f, &f.log);
+    ck_assert_int_eq(append(&f, 4), 0);
+    ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
+    log_add(&f, &f.log);
+    ck_assert_int_eq(append(&f, 5), 0);
+    f.disk.fail_at = f.disk.calls + 1;
+    f.disk.fail_status = -ENOSPC;
+    ck_assert_int_eq(wal_flush(&f.wal, &f.error), -ENOSPC);
+    ck_assert(wal_is_full(&f.wal));
+    ck_assert_int_eq(wal_sync(&f.wal, &f.error), 0);
+    f.end = wal_end(&f.wal);
+    ck_assert_uint_eq(f.end.segment, 0); /* some of what was not written may be there */
+    lose_power(&f);
+    start(&f);
+    ck_assert_int_eq(f.found.condition, WAL_INTACT);
+    ck_assert_uint_ge(f.found.held_op, 4);
     fixture_free(&f);
 }
 END_TEST
@@ -869,11 +1177,20 @@ int main(void)
     tcase_add_test(tests, a_damaged_cut_leaves_no_known_log);
     tcase_add_test(tests, a_replacement_heals_what_it_replaces);
     tcase_add_test(tests, every_flipped_byte_is_noticed_or_harmless);
+    tcase_add_test(tests, a_last_segment_without_its_header_is_no_empty_one);
+    tcase_add_test(tests, a_header_alone_is_no_loss_but_damage);
+    tcase_add_test(tests, a_missing_last_segment_is_missed);
+    tcase_add_test(tests, a_clean_end_is_found_again_or_missed);
+    tcase_add_test(tests, what_a_start_has_renewed_is_never_torn);
+    tcase_add_test(tests, records_say_what_was_durable_before_them);
+    tcase_add_test(tests, the_commit_number_is_known_beyond_what_is_held);
     tcase_add_loop_test(tests, a_power_cut_anywhere_loses_nothing_durable, 0, 400);
     tcase_add_test(tests, a_killed_process_loses_nothing_flushed);
     tcase_add_test(tests, a_failed_sync_is_final_and_nothing_read_is_believed);
     tcase_add_test(tests, a_failed_write_is_final);
     tcase_add_test(tests, a_full_disk_is_noticed_before_the_log_is_full);
+    tcase_add_test(tests, a_segment_that_cannot_be_made_costs_nothing);
+    tcase_add_test(tests, a_write_without_room_takes_nothing_along);
     tcase_add_test(tests, a_start_on_a_full_disk_works);
     tcase_add_test(tests, a_foreign_log_is_refused);
     tcase_add_test(tests, a_truncated_log_is_refused_with_advice);
