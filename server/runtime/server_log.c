@@ -123,7 +123,8 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
     if (status != 0) {
         return server_error_storage(error, status, &why);
     }
-    if (alone && trusted && state->incarnation > 0 && log->found.condition != WAL_INTACT) {
+    const bool promised = log->found.lost_durable || log->found.held_op < log->found.commit_known;
+    if (alone && trusted && state->incarnation > 0 && promised) {
         wal_close(&log->wal);
         return refuse_loss(log, error);
     }

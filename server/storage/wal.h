@@ -62,6 +62,9 @@ struct wal_found {
     uint64_t last_segment;  /* its number; 0: there is none */
     uint64_t segment_count;
     uint64_t disk_bytes;
+    bool
+        lost_durable; /* not INTACT: some of what is lost had been durable, by the word of what is
+                         not; else it was being written when the machine stopped, or nobody knows */
     uint64_t damaged_count;   /* places */
     uint64_t damaged_segment; /* the first one: 0 none */
     uint64_t damaged_offset;  /* within that segment */

@@ -31,9 +31,11 @@ struct reader {
     uint64_t held_op; /* entries that were read, without a gap */
     bool faulty;      /* the log goes on behind held_op */
     bool broken;
-    bool headless;   /* the segment's header is damaged */
-    bool end_lost;   /* the last segment may have held more than can be seen */
-    uint64_t synced; /* records up to here were durable, by the word of some header */
+    bool headless;          /* the segment's header is damaged */
+    bool end_lost;          /* the last segment may have held more than can be seen */
+    uint64_t synced;        /* records up to here were durable, by the word of some header */
+    uint64_t lost_sequence; /* the first record of what is lost; 0: nothing is */
+    uint64_t truncated;     /* the first segment that is shorter than it was made; 0: none is */
 
     uint64_t *numbers; /* of the segments, rising */
     size_t count;
@@ -49,6 +51,11 @@ static void note_damage(struct reader *r, uint64_t segment, uint64_t offset)
         found->damaged_segment = segment;
         found->damaged_offset = offset;
     }
+}
+
+static void note_lost(struct reader *r, uint64_t sequence)
+{
+    r->lost_sequence = r->lost_sequence == 0 ? sequence : r->lost_sequence;
 }
 
 static void note_synced(struct reader *r, uint64_t sequence)
@@ -105,6 +112,7 @@ static int finish_group(struct reader *r)
     hold_up_to(r, group->cut_to);
     r->broken = false;
     r->faulty = group->faulty;
+    r->lost_sequence = r->faulty ? r->lost_sequence : 0;
     if (group->faulty) {
         return 0;
     }
@@ -203,6 +211,9 @@ static int follow(struct reader *r, const struct wal_record *record, bool body_w
 {
     struct wal *wal = r->wal;
     const uint64_t missing = record->sequence - wal->sequence - 1;
+    if (missing > 0 || !body_whole) {
+        note_lost(r, wal->sequence + 1);
+    }
     wal->sequence = record->sequence;
     if (record->type == WAL_ENTRY) {
         return on_entry(r, record, body_whole, missing);
@@ -350,16 +361,10 @@ static int judge_header(struct reader *r, uint64_t number, const char *name)
                       "each replica needs the directory that its own init made: put the right "
                       "files back");
     }
-    if (verdict == WAL_VALID && wal->image_size < header.size && r->options->refuse_truncated) {
-        return refuse(r, -EBADMSG, name,
-                      "is shorter than it was made: it was cut or not copied whole, so this "
-                      "replica no longer knows what it promised",
-                      "put the whole file back; or let the others give it what it had: start it "
-                      "once with --durability memory, then as before");
-    }
     r->headless = verdict != WAL_VALID;
     if (verdict == WAL_VALID && wal->image_size < header.size) {
         note_damage(r, number, wal->image_size);
+        r->truncated = r->truncated == 0 ? number : r->truncated;
         r->end_lost = true;
     } else if (verdict == WAL_VALID) {
         r->end_lost = false;
@@ -393,6 +398,7 @@ static void judge_missing(struct reader *r)
         break_log(r);
     }
     note_damage(r, header->number, WAL_SEGMENT_HEADER_SIZE);
+    note_lost(r, wal->sequence + 1);
     wal->group.active = false;
     r->faulty = true;
     wal->sequence = header->first_sequence - 1;
@@ -534,6 +540,8 @@ static void conclude(struct reader *r)
     const struct wal *wal = r->wal;
     judge_end(r);
     found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
+    found->lost_durable = found->condition != WAL_INTACT &&
+                          (r->broken || (r->lost_sequence != 0 && r->lost_sequence <= r->synced));
     found->held_op = r->held_op;
     found->head = wal->head;
     found->segment_count = r->count;
@@ -542,6 +550,22 @@ static void conclude(struct reader *r)
     found->unfinished_replacement = wal->group.active;
     found->commit_number =
         found->commit_known < found->held_op ? found->commit_known : found->held_op;
+}
+
+/* A file that was cut, by whatever moved or copied it, may be there as a whole elsewhere; unless
+ * the log has done without it since. */
+static int judge_truncated(struct reader *r)
+{
+    char name[WAL_NAME_SIZE];
+    if (r->truncated == 0 || !r->options->refuse_truncated || r->found->condition == WAL_INTACT) {
+        return 0;
+    }
+    wal_segment_name(r->truncated, name);
+    return refuse(r, -EBADMSG, name,
+                  "is shorter than it was made: it was cut or not copied whole, so this "
+                  "replica no longer knows what it promised",
+                  "put the whole file back; or let the others give it what it had: start it "
+                  "once with --durability memory, then as before");
 }
 
 int wal_read(struct wal *wal, const struct file_ops *ops, const struct wal_options *options,
@@ -575,6 +599,7 @@ int wal_read(struct wal *wal, const struct file_ops *ops, const struct wal_optio
         status = read_segment(&reader, i);
     }
     conclude(&reader);
+    status = status == 0 ? judge_truncated(&reader) : status;
     free(reader.numbers);
     if (status != 0) {
         wal_close(wal);

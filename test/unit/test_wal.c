@@ -418,7 +418,29 @@ START_TEST(a_bad_body_at_the_end_is_an_entry_this_replica_had)
     ck_assert_uint_eq(f.found.held_op, 4);
     ck_assert_uint_eq(f.found.head.op_number, 5);
     ck_assert(checksum_equal(f.found.head.checksum, vr_log_checksum(&f.log, 5)));
+    ck_assert(!f.found.lost_durable); /* it may have been torn */
     fixture_free(&f);
+}
+END_TEST
+
+/* What a sync came after was no torn write. */
+START_TEST(damage_before_a_sync_is_told_from_a_torn_batch)
+{
+    for (uint64_t sequence = 2; sequence <= 5; sequence += 3) {
+        struct wal_record record;
+        size_t size;
+        fixture_init(&f, 6);
+        start(&f);
+        append_some(&f, 3);
+        append_some(&f, 3); /* one batch: 5 is torn while 6 is whole */
+        const size_t at = offset_of(&f, SEGMENT_1, 1, sequence, &record);
+        segment_bytes(&f, SEGMENT_1, &size)[at + WAL_RECORD_HEADER_SIZE + 3] ^= 1;
+        die(&f);
+        start(&f);
+        ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+        ck_assert_int_eq(f.found.lost_durable, sequence == 2);
+        fixture_free(&f);
+    }
 }
 END_TEST
 
@@ -1066,6 +1088,29 @@ START_TEST(a_truncated_log_is_refused_with_advice)
 }
 END_TEST
 
+/* The advice helps: what has been replaced since is not missed for ever. */
+START_TEST(a_log_that_did_without_a_truncated_file_starts)
+{
+    fixture_init(&f, 18);
+    start(&f);
+    append_some(&f, 100);
+    die(&f);
+    sim_disk_cut(&f.disk, SEGMENT_1, WAL_SEGMENT_HEADER_SIZE + 2000);
+    ck_assert_int_eq(read_log(&f), -EBADMSG);
+    struct wal_options o = options();
+    o.refuse_truncated = false;
+    log_reset(&f.read, f.memory[1]);
+    ck_assert_int_eq(wal_read(&f.wal, &f.ops, &o, &f.read, &f.spare, &f.found, &f.error), 0);
+    ck_assert_int_ne(f.found.condition, WAL_INTACT);
+    ck_assert_int_eq(wal_start(&f.wal, 77, &f.error), 0);
+    ck_assert_int_eq(replace(&f, f.found.held_op, 100), 0);
+    die(&f);
+    start(&f);
+    expect_all(&f);
+    fixture_free(&f);
+}
+END_TEST
+
 START_TEST(a_log_larger_than_memory_is_refused_with_advice)
 {
     fixture_init(&f, 19);
@@ -1194,6 +1239,8 @@ int main(void)
     tcase_add_test(tests, a_start_on_a_full_disk_works);
     tcase_add_test(tests, a_foreign_log_is_refused);
     tcase_add_test(tests, a_truncated_log_is_refused_with_advice);
+    tcase_add_test(tests, a_log_that_did_without_a_truncated_file_starts);
+    tcase_add_test(tests, damage_before_a_sync_is_told_from_a_torn_batch);
     tcase_add_test(tests, a_log_larger_than_memory_is_refused_with_advice);
     tcase_add_loop_test(tests, what_the_queue_reports_is_on_the_disk, 0, 100);
     suite_add_tcase(suite, tests);
