@@ -68,7 +68,8 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
     PRINT(out, "damage", {"sectors", c->sectors_rotted}, {"segments_lost", c->segments_lost},
           {"segments_cut", c->segments_cut}, {"refused", c->logs_refused},
           {"state_copies", c->state_rotted}, {"reads_failed", c->read_failures},
-          {"all_full", c->disks_full}, {"mode_changes", c->mode_changes});
+          {"all_full", c->disks_full}, {"logs_full", c->logs_full},
+          {"mode_changes", c->mode_changes});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

@@ -76,6 +76,12 @@ void host_end_of_storage(struct sim_host *host)
 {
     struct sim *sim = host->sim;
     host->disk_armed = false;
+    if (!host->platter->power_off && host->log_open && wal_is_full(&host->wal)) {
+        sim->counts.logs_full++;
+        trace_node(sim, host->index, "its log is full");
+        sim_host_crash(host, SIM_END_CLEAN); /* all that was written before is whole */
+        return;
+    }
     if (!host->platter->power_off) {
         sim->counts.disk_failures++;
         trace_node(sim, host->index, "its disk fails");
@@ -178,7 +184,8 @@ void host_on_log_write(struct sim_host *host)
         return;
     }
     sim->counts.log_writes++;
-    if (log_queue_append(host->half, &host->wal, NULL, NULL, &error) != 0) {
+    if (log_queue_append(host->half, &host->wal, NULL, NULL, &error) != 0 ||
+        host_state_name_segment(host, host->wal.segment.number) != 0) {
         host_end_of_storage(host);
         return;
     }
@@ -229,7 +236,9 @@ bool host_log_finish(struct sim_host *host)
             log_queue_release(&host->queue, half);
         }
     }
-    status = status == 0 ? wal_sync(&host->wal, &error) : status;
+    if (status == 0 || wal_is_full(&host->wal)) {
+        status = wal_sync(&host->wal, &error);
+    }
     if (status != 0) {
         host_end_of_storage(host);
         return false;
@@ -269,13 +278,14 @@ static int read_log(struct sim_host *host, bool trusted)
     const size_t size = sim->options.log_memory_size;
     const uint64_t cluster_id = sim->configuration.cluster_id;
     const struct checksum chain = entry_chain_start(cluster_id);
-    const struct wal_options options = {
+    struct wal_options options = {
         .directory = HOST_DIRECTORY,
         .owner = {cluster_id, sim->configuration.members[host->index].replica_id},
         .segment_size = sim->options.segment_size,
         .sector_size = SIM_DISK_SECTOR_SIZE,
         .refuse_truncated = trusted,
     };
+    durable_state_expect(&host->disk, &options);
     struct vr_log staging;
     struct storage_error error;
     vr_log_init(&host->log, sim_memory_room(&host->log_memory, size), size, cluster_id, 0, chain);
@@ -284,9 +294,24 @@ static int read_log(struct sim_host *host, bool trusted)
         wal_read(&host->wal, &host->ops, &options, &host->log, &staging, &host->found, &error);
     if (status != 0) {
         judge_refusal(host, status, error.text, faults);
-        return status;
+    } else if (sim->options.replica_count == 1 && trusted && host->disk.incarnation > 0 &&
+               (host->found.lost_durable || host->found.held_op < host->found.commit_known)) {
+        sim_fail(host->sim, "a group of one refuses to start from its log");
     }
-    status = wal_start(&host->wal, host->disk.incarnation + 1, &error);
+    return status;
+}
+
+/* D6: what does not count is void before it is made to look whole. */
+static int begin_log(struct sim_host *host, bool counts)
+{
+    struct storage_error error;
+    int status = 0;
+    if (!counts && host->disk.incarnation > 0 && host->disk.vr.log_valid) {
+        struct vr_durable_state state = host->disk.vr;
+        state.log_valid = false;
+        status = host_state_store(host, &state);
+    }
+    status = status == 0 ? wal_start(&host->wal, host->disk.incarnation + 1, &error) : status;
     if (status != 0) {
         wal_close(&host->wal);
     }
@@ -359,12 +384,17 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
         if (read_log(host, trusted) != 0) {
             return false;
         }
-        open_queue(host);
         counts = trusted && host->found.condition != WAL_BROKEN &&
                  (host->found.segment_count > 0 || state.incarnation == 0);
+        if (begin_log(host, counts) != 0) {
+            return false;
+        }
+        state = host->disk;
+        open_queue(host);
         count_found(host, counts);
     }
     *start = durable_state_start(&state, host->durability, id, counts);
+    state.log_segment = host_on_disk(host) ? host->wal.segment.number : 0;
     if (host_state_begin(host, &state) != 0) {
         return false;
     }
@@ -427,6 +457,7 @@ void host_log_describe(const struct sim_host *host, struct vr_options *options)
     }
     options->log = &host->log;
     options->commit_number = host->found.commit_number;
+    options->commit_known = host->found.commit_known;
     if (options->start == VR_START_RESUME && host->found.condition == WAL_FAULTY) {
         options->had = (struct vr_log_end){host->found.head.op_number, host->found.head.checksum};
     }

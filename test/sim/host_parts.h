@@ -32,6 +32,7 @@ void host_state_make(struct sim_host *host);
 int host_state_open(struct sim_host *host);
 int host_state_begin(struct sim_host *host, const struct durable_state *state);
 int host_state_store(struct sim_host *host, const struct vr_durable_state *state);
+int host_state_name_segment(struct sim_host *host, uint64_t segment);
 void host_state_end(struct sim_host *host, bool clean);
 void host_state_close(struct sim_host *host);
 

@@ -3,7 +3,7 @@
  * end, they are gone.
  *
  * One thing is left alone, for nothing could tell it from a torn tail (D5): the header of the log's
- * last record, where that is in the last segment. */
+ * last record, unless a clean stop or the header of its segment says that it was durable. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,9 +24,11 @@ struct places {
         uint64_t segment;
         uint64_t offset;
         uint32_t body_size;
+        uint64_t sequence;
     } picked, last;
     uint64_t first_segment; /* files are numbered without a gap */
     uint64_t last_segment;
+    bool tail_is_known; /* the last record is known to have been durable */
 };
 
 static void note_place(void *context, uint64_t segment, uint64_t offset, enum wal_verdict verdict,
@@ -37,7 +39,7 @@ static void note_place(void *context, uint64_t segment, uint64_t offset, enum wa
         return;
     }
     places->count++;
-    places->last = (struct place){segment, offset, record->body_size};
+    places->last = (struct place){segment, offset, record->body_size, record->sequence};
     if (places->count == places->chosen) {
         places->picked = places->last;
     }
@@ -52,6 +54,27 @@ static int note_segment(void *context, const char *name)
         places->last_segment = number > places->last_segment ? number : places->last_segment;
     }
     return 0;
+}
+
+static void segment_path(uint64_t segment, char path[PATH_SIZE])
+{
+    char name[WAL_NAME_SIZE];
+    wal_segment_name(segment, name);
+    (void)snprintf(path, PATH_SIZE, "%s/%s", HOST_DIRECTORY, name);
+}
+
+static bool tail_is_known(struct sim_host *host, const struct wal_owner *owner,
+                          const struct places *places)
+{
+    char path[PATH_SIZE];
+    size_t size;
+    struct wal_segment_header header;
+    segment_path(places->last_segment, path);
+    const uint8_t *bytes = sim_disk_bytes(host->platter, path, &size);
+    return host->disk.clean_shutdown || places->last.segment != places->last_segment ||
+           (bytes != NULL && size >= WAL_SEGMENT_HEADER_SIZE &&
+            wal_segment_header_decode(bytes, owner, places->last_segment, &header) == WAL_VALID &&
+            header.synced_sequence >= places->last.sequence);
 }
 
 /* Only a log that is whole is damaged: of another one it is not known which records count. */
@@ -78,17 +101,11 @@ static bool find_places(struct sim_host *host, struct places *places)
     }
     wal_close(&wal);
     (void)host->ops.list(host->platter, HOST_DIRECTORY, note_segment, places);
+    places->tail_is_known = tail_is_known(host, &options.owner, places);
     return found.condition == WAL_INTACT && !found.unfinished_replacement && places->count > 0;
 }
 
 /* ---- one place ---- */
-
-static void segment_path(uint64_t segment, char path[PATH_SIZE])
-{
-    char name[WAL_NAME_SIZE];
-    wal_segment_name(segment, name);
-    (void)snprintf(path, PATH_SIZE, "%s/%s", HOST_DIRECTORY, name);
-}
 
 /* Inverted, zero, or anything. */
 static void spoil(struct sim_host *host, struct prng *prng, const char *path, size_t offset,
@@ -115,7 +132,7 @@ static bool rot_record(struct sim_host *host, struct prng *prng)
     places.chosen = prng_chance(prng, 1, 3) ? places.count : prng_between(prng, 1, places.count);
     (void)find_places(host, &places);
     const struct place *at = &places.picked;
-    const bool is_last = places.chosen == places.count && at->segment == places.last_segment;
+    const bool is_last = places.chosen == places.count && !places.tail_is_known;
     if (is_last && at->body_size == 0) {
         return false;
     }
@@ -140,7 +157,7 @@ static uint64_t pick_segment(struct prng *prng, const struct places *places)
 static bool is_protected(const struct places *places, uint64_t segment, uint64_t sector)
 {
     const uint64_t header = places->last.offset;
-    return segment == places->last.segment && segment == places->last_segment &&
+    return segment == places->last.segment && !places->tail_is_known &&
            sector + SIM_DISK_SECTOR_SIZE > header && sector < header + WAL_RECORD_HEADER_SIZE;
 }
 
@@ -178,6 +195,36 @@ static bool rot_sectors(struct sim_host *host, struct prng *prng)
     return any;
 }
 
+/* ---- whole files ---- */
+
+static bool lose_segment(struct sim_host *host, struct prng *prng)
+{
+    struct places places = {.chosen = 0};
+    char path[PATH_SIZE];
+    if (!find_places(host, &places)) {
+        return false;
+    }
+    const uint64_t segment = pick_segment(prng, &places);
+    size_t size;
+    segment_path(segment, path);
+    if (sim_disk_bytes(host->platter, path, &size) == NULL) {
+        return false;
+    }
+    const uint64_t kind = prng_below(prng, 3);
+    if (kind == 0) {
+        sim_disk_lose(host->platter, path);
+        host->sim->counts.segments_lost++;
+        trace_node(host->sim, host->index, "segment %" PRIu64 " of its log is gone", segment);
+        return true;
+    }
+    const uint64_t left = kind == 1 ? 0 : prng_below(prng, size);
+    sim_disk_cut(host->platter, path, left);
+    host->sim->counts.segments_cut++;
+    trace_node(host->sim, host->index, "segment %" PRIu64 " of its log is %" PRIu64 " bytes long",
+               segment, left);
+    return true;
+}
+
 /* Some block of the state file: one copy of four, so it has to be there all the same. */
 static void rot_state(struct sim_host *host, struct prng *prng)
 {
@@ -196,7 +243,9 @@ bool sim_host_rot(struct sim_host *host, struct prng *prng)
     if (!host_on_disk(host)) {
         return false;
     }
-    const bool rotten = kind == 1 ? rot_sectors(host, prng) : rot_record(host, prng);
+    const bool rotten = kind == 0   ? lose_segment(host, prng)
+                        : kind == 1 ? rot_sectors(host, prng)
+                                    : rot_record(host, prng);
     host->rotten = host->rotten || rotten;
     host->sim->counts.rotted += rotten ? 1 : 0;
     return rotten;

@@ -73,6 +73,17 @@ int host_state_store(struct sim_host *host, const struct vr_durable_state *state
     return store(host, &next);
 }
 
+/* A segment of the log was begun: from now on the log is not whole without it. */
+int host_state_name_segment(struct sim_host *host, uint64_t segment)
+{
+    struct durable_state next = host->disk;
+    if (segment <= next.log_segment) {
+        return 0;
+    }
+    next.log_segment = segment;
+    return store(host, &next);
+}
+
 /* The end of a process: of what was being written, any prefix made it, and the next one perhaps in
  * part; a clean end waits for all. */
 void host_state_end(struct sim_host *host, bool clean)
@@ -94,6 +105,10 @@ void host_state_end(struct sim_host *host, bool clean)
     if (clean) {
         struct durable_state last = host->disk;
         last.clean_shutdown = true;
+        if (host->log_open) {
+            last.log_segment = host->wal.segment.number;
+            last.log_end = wal_end(&host->wal);
+        }
         (void)store(host, &last);
     }
 }

@@ -147,7 +147,7 @@ static void draw_disks(struct sim_options *o, const enum durability *only)
     o->read_fail_ppm = percent(p, 70) ? 0 : draw(p, 1, 5) * 100000;
     o->flush_stall_ppm = percent(p, 60) ? 0 : draw(p, 1, 20) * 1000;
     o->mode_change_ppm = percent(p, 80) ? 0 : draw(p, 1, 5) * 100000;
-    o->disk_full_mean_ns = 0;
+    o->disk_full_mean_ns = percent(p, 75) ? 0 : draw_scale(p, 3, 20) * SIM_S;
     o->disk_full_max_ns = draw_scale(p, 1000, 10000) * SIM_MS;
     if (o->durability == DURABILITY_MEMORY) {
         o->power_cut_mean_ns = 0;

@@ -79,6 +79,7 @@ struct sim_counts {
     uint64_t state_rotted;
     uint64_t logs_refused;
     uint64_t read_failures;
+    uint64_t logs_full;    /* they ended a replica */
     uint64_t disks_full;   /* times that all were */
     uint64_t mode_changes; /* D11 */
     uint64_t inbox_full;
