@@ -33,6 +33,7 @@ struct reader {
     bool broken;
     bool headless;   /* the segment's header is damaged */
     bool end_lost;   /* the last segment may have held more than can be seen */
+    uint64_t lost;   /* the first record that is damaged, since the log was whole; 0: none */
     uint64_t synced; /* records up to here were durable, by the word of some header */
 
     uint64_t *numbers; /* of the segments, rising */
@@ -54,6 +55,11 @@ static void note_damage(struct reader *r, uint64_t segment, uint64_t offset)
 static void note_synced(struct reader *r, uint64_t sequence)
 {
     r->synced = sequence > r->synced ? sequence : r->synced;
+}
+
+static void note_lost(struct reader *r, uint64_t sequence)
+{
+    r->lost = r->lost == 0 ? sequence : r->lost;
 }
 
 static int no_room(struct reader *r)
@@ -108,6 +114,7 @@ static int finish_group(struct reader *r)
     if (group->faulty) {
         return 0;
     }
+    r->lost = 0;
     if (r->log != NULL && group->through_op > group->cut_to) {
         if (!vr_log_has_room_after(r->log, group->cut_to, r->staging, group->through_op)) {
             return no_room(r);
@@ -293,10 +300,12 @@ static int read_records(struct reader *r, uint64_t end)
         }
         if (record.sequence != wal->sequence + 1) {
             note_damage(r, wal->segment.number, offset);
+            note_lost(r, wal->sequence + 1);
             visit(r, offset, WAL_DAMAGED, NULL);
         }
         if (verdict == WAL_BODY_DAMAGED) {
             note_damage(r, wal->segment.number, found);
+            note_lost(r, record.sequence);
         }
         visit(r, found, verdict, &record);
         status = on_record(r, &record, verdict == WAL_VALID);
@@ -393,6 +402,7 @@ static void judge_missing(struct reader *r)
         break_log(r);
     }
     note_damage(r, header->number, WAL_SEGMENT_HEADER_SIZE);
+    note_lost(r, wal->sequence + 1);
     wal->group.active = false;
     r->faulty = true;
     wal->sequence = header->first_sequence - 1;
@@ -534,6 +544,7 @@ static void conclude(struct reader *r)
     const struct wal *wal = r->wal;
     judge_end(r);
     found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
+    found->lost_durable = r->lost != 0 && r->lost <= r->synced;
     found->held_op = r->held_op;
     found->head = wal->head;
     found->segment_count = r->count;
