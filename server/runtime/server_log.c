@@ -22,7 +22,7 @@ static void say_torn(const struct server_log *log)
     }
 }
 
-static void say_damage(const struct server_log *log)
+static void say_damage(const struct server_log *log, bool alone)
 {
     const struct wal_found *f = &log->found;
     if (f->damaged_count > 0) {
@@ -32,10 +32,12 @@ static void say_damage(const struct server_log *log)
                     f->damaged_count, f->damaged_segment, f->damaged_offset, log->wal.directory);
     }
     if (f->condition == WAL_FAULTY && log->counts) {
-        log_problem(ERROR_LOG_DAMAGED,
-                    "ops %" PRIu64 " to %" PRIu64 " are lost here; this replica knows that it had "
-                    "them, and fetches them from the others",
-                    f->held_op + 1, f->head.op_number);
+        log_problem(ERROR_LOG_DAMAGED, "ops %" PRIu64 " to %" PRIu64 " are lost here; %s",
+                    f->held_op + 1, f->head.op_number,
+                    alone ? "they were being written when the machine stopped, so they were never "
+                            "acknowledged, and are cut"
+                          : "this replica knows that it had them, and fetches them from the "
+                            "others");
     }
 }
 
@@ -63,7 +65,16 @@ static void say_why_not(const struct server_log *log, const struct durable_state
 
 /* --- opening --- */
 
-/* A group of one has nobody to fetch from: it must not go on without what it promised. */
+/* What a group of one has on its disk is committed. So it has lost something unless all that is
+ * damaged may have been under way when the machine stopped: that was never durable. */
+static bool has_lost(const struct wal_found *found, bool may_be_torn)
+{
+    return found->condition == WAL_BROKEN ||
+           (found->condition == WAL_FAULTY &&
+            (!may_be_torn || found->lost_durable || found->held_op < found->commit_known));
+}
+
+/* It has nobody to fetch from, and must not go on without what it promised. */
 static enum vr_server_exit refuse_loss(const struct server_log *log, struct vr_server_error *error)
 {
     const struct wal_found *f = &log->found;
@@ -123,15 +134,15 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
     if (status != 0) {
         return server_error_storage(error, status, &why);
     }
-    const bool promised = log->found.lost_durable || log->found.held_op < log->found.commit_known;
-    if (alone && trusted && state->incarnation > 0 && promised) {
+    if (alone && trusted && state->incarnation > 0 &&
+        has_lost(&log->found, durable_state_may_be_torn(state, boot_id))) {
         wal_close(&log->wal);
         return refuse_loss(log, error);
     }
     log->counts = trusted && log->found.condition != WAL_BROKEN &&
                   (log->found.segment_count > 0 || state->incarnation == 0);
     say_torn(log);
-    say_damage(log);
+    say_damage(log, alone);
     say_why_not(log, state, trusted, alone);
     return VR_SERVER_OK;
 }

@@ -53,23 +53,33 @@ const char *durable_state_reject(const struct durable_state *state)
     return NULL;
 }
 
+static bool is_same_boot(const struct durable_state *state, const uint8_t boot_id[BOOT_ID_SIZE])
+{
+    static const uint8_t unknown[BOOT_ID_SIZE];
+    return memcmp(boot_id, unknown, BOOT_ID_SIZE) != 0 &&
+           memcmp(boot_id, state->boot_id, BOOT_ID_SIZE) == 0;
+}
+
 bool durable_state_trusts_log(const struct durable_state *state,
                               const uint8_t boot_id[BOOT_ID_SIZE])
 {
-    static const uint8_t unknown[BOOT_ID_SIZE];
     if (state->incarnation == 0) {
         return state->vr.log_valid; /* init's word for an empty log (D3) */
     }
-    const bool same_boot = memcmp(boot_id, unknown, BOOT_ID_SIZE) != 0 &&
-                           memcmp(boot_id, state->boot_id, BOOT_ID_SIZE) == 0;
     switch (state->durability) {
     case DURABILITY_SYNC:
         return state->vr.log_valid;
     case DURABILITY_ASYNC:
-        return state->vr.log_valid && (state->clean_shutdown || same_boot);
+        return state->vr.log_valid && (state->clean_shutdown || is_same_boot(state, boot_id));
     default:
         return false; /* memory is gone with its process */
     }
+}
+
+bool durable_state_may_be_torn(const struct durable_state *state,
+                               const uint8_t boot_id[BOOT_ID_SIZE])
+{
+    return !state->clean_shutdown && !is_same_boot(state, boot_id);
 }
 
 void durable_state_expect(const struct durable_state *state, struct wal_options *options)

@@ -87,6 +87,11 @@ const char *durable_state_reject(const struct durable_state *state);
 bool durable_state_trusts_log(const struct durable_state *state,
                               const uint8_t boot_id[BOOT_ID_SIZE]);
 
+/* True if the machine may have stopped in the midst of a write since the state was stored, so that
+ * damage to what was not durable need not be the disk's fault. */
+bool durable_state_may_be_torn(const struct durable_state *state,
+                               const uint8_t boot_id[BOOT_ID_SIZE]);
+
 /* What the state knows of the log's end goes into the options to read it with. */
 void durable_state_expect(const struct durable_state *state, struct wal_options *options);
 

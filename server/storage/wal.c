@@ -376,6 +376,7 @@ static int renew_last(struct wal *wal, struct storage_error *error)
     }
     wal->file = file;
     wal->offset = wal->image_end;
+    wal->disk_bytes += wal->segment.size - wal->image_size; /* it may have been cut short */
     wal->flushed_sequence = wal->sequence;
     wal->synced_sequence = wal->sequence;
     leave_sector(wal);

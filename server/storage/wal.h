@@ -62,12 +62,11 @@ struct wal_found {
     uint64_t last_segment;  /* its number; 0: there is none */
     uint64_t segment_count;
     uint64_t disk_bytes;
-    bool
-        lost_durable; /* not INTACT: some of what is lost had been durable, by the word of what is
-                         not; else it was being written when the machine stopped, or nobody knows */
     uint64_t damaged_count;   /* places */
     uint64_t damaged_segment; /* the first one: 0 none */
     uint64_t damaged_offset;  /* within that segment */
+    bool lost_durable;        /* FAULTY: some of what is lost was durable once; else all of it may
+                                 have been under way when the machine stopped */
     uint64_t torn_bytes;      /* cut at the end; 0: nothing was */
     uint64_t torn_segment;    /* where */
     uint64_t torn_offset;

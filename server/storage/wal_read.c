@@ -31,11 +31,11 @@ struct reader {
     uint64_t held_op; /* entries that were read, without a gap */
     bool faulty;      /* the log goes on behind held_op */
     bool broken;
-    bool headless;          /* the segment's header is damaged */
-    bool end_lost;          /* the last segment may have held more than can be seen */
-    uint64_t synced;        /* records up to here were durable, by the word of some header */
-    uint64_t lost_sequence; /* the first record of what is lost; 0: nothing is */
-    uint64_t truncated;     /* the first segment that is shorter than it was made; 0: none is */
+    bool headless;      /* the segment's header is damaged */
+    bool end_lost;      /* the last segment may have held more than can be seen */
+    uint64_t lost;      /* the first record that is damaged, since the log was whole; 0: none */
+    uint64_t synced;    /* records up to here were durable, by the word of some header */
+    uint64_t truncated; /* the first segment that is shorter than it was made; 0: none is */
 
     uint64_t *numbers; /* of the segments, rising */
     size_t count;
@@ -53,14 +53,14 @@ static void note_damage(struct reader *r, uint64_t segment, uint64_t offset)
     }
 }
 
-static void note_lost(struct reader *r, uint64_t sequence)
-{
-    r->lost_sequence = r->lost_sequence == 0 ? sequence : r->lost_sequence;
-}
-
 static void note_synced(struct reader *r, uint64_t sequence)
 {
     r->synced = sequence > r->synced ? sequence : r->synced;
+}
+
+static void note_lost(struct reader *r, uint64_t sequence)
+{
+    r->lost = r->lost == 0 ? sequence : r->lost;
 }
 
 static int no_room(struct reader *r)
@@ -112,10 +112,10 @@ static int finish_group(struct reader *r)
     hold_up_to(r, group->cut_to);
     r->broken = false;
     r->faulty = group->faulty;
-    r->lost_sequence = r->faulty ? r->lost_sequence : 0;
     if (group->faulty) {
         return 0;
     }
+    r->lost = 0;
     if (r->log != NULL && group->through_op > group->cut_to) {
         if (!vr_log_has_room_after(r->log, group->cut_to, r->staging, group->through_op)) {
             return no_room(r);
@@ -211,9 +211,6 @@ static int follow(struct reader *r, const struct wal_record *record, bool body_w
 {
     struct wal *wal = r->wal;
     const uint64_t missing = record->sequence - wal->sequence - 1;
-    if (missing > 0 || !body_whole) {
-        note_lost(r, wal->sequence + 1);
-    }
     wal->sequence = record->sequence;
     if (record->type == WAL_ENTRY) {
         return on_entry(r, record, body_whole, missing);
@@ -304,10 +301,12 @@ static int read_records(struct reader *r, uint64_t end)
         }
         if (record.sequence != wal->sequence + 1) {
             note_damage(r, wal->segment.number, offset);
+            note_lost(r, wal->sequence + 1);
             visit(r, offset, WAL_DAMAGED, NULL);
         }
         if (verdict == WAL_BODY_DAMAGED) {
             note_damage(r, wal->segment.number, found);
+            note_lost(r, record.sequence);
         }
         visit(r, found, verdict, &record);
         status = on_record(r, &record, verdict == WAL_VALID);
@@ -540,8 +539,7 @@ static void conclude(struct reader *r)
     const struct wal *wal = r->wal;
     judge_end(r);
     found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
-    found->lost_durable = found->condition != WAL_INTACT &&
-                          (r->broken || (r->lost_sequence != 0 && r->lost_sequence <= r->synced));
+    found->lost_durable = r->lost != 0 && r->lost <= r->synced;
     found->held_op = r->held_op;
     found->head = wal->head;
     found->segment_count = r->count;

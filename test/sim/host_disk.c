@@ -271,6 +271,18 @@ static void judge_refusal(struct sim_host *host, int status, const char *text, u
     sim_fail(sim, "replica %u cannot read its log: %s", host->index, text);
 }
 
+/* As server/runtime/server_log.c has it, for a group of one. */
+static bool has_lost(const struct sim_host *host)
+{
+    const struct wal_found *found = &host->found;
+    uint8_t id[BOOT_ID_SIZE];
+    boot_id(host, id);
+    return found->condition == WAL_BROKEN ||
+           (found->condition == WAL_FAULTY &&
+            (!durable_state_may_be_torn(&host->disk, id) || found->lost_durable ||
+             found->held_op < found->commit_known));
+}
+
 static int read_log(struct sim_host *host, bool trusted)
 {
     const struct sim *sim = host->sim;
@@ -295,7 +307,7 @@ static int read_log(struct sim_host *host, bool trusted)
     if (status != 0) {
         judge_refusal(host, status, error.text, faults);
     } else if (sim->options.replica_count == 1 && trusted && host->disk.incarnation > 0 &&
-               (host->found.lost_durable || host->found.held_op < host->found.commit_known)) {
+               has_lost(host)) {
         sim_fail(host->sim, "a group of one refuses to start from its log");
     }
     return status;

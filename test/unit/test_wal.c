@@ -743,6 +743,31 @@ START_TEST(records_say_what_was_durable_before_them)
 }
 END_TEST
 
+/* Damage that may be a crash's is told from damage that is the disk's. */
+START_TEST(damage_to_what_was_durable_is_told_from_a_batch_cut_short)
+{
+    struct wal_record record;
+    size_t size;
+    for (int later = 0; later < 2; later++) {
+        fixture_init(&f, 45);
+        start(&f);
+        append_some(&f, 3);
+        append_some(&f, 3); /* one batch */
+        if (later == 1) {
+            append_some(&f, 1); /* says that the one before was synced */
+        }
+        const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
+        memset(segment_bytes(&f, SEGMENT_1, &size) + at, 0, wal_record_size(record.body_size));
+        die(&f);
+        start(&f);
+        ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+        ck_assert_uint_eq(f.found.held_op, 4);
+        ck_assert_int_eq(f.found.lost_durable, later == 1);
+        fixture_free(&f);
+    }
+}
+END_TEST
+
 /* What was committed stays known although it is not held any more. */
 START_TEST(the_commit_number_is_known_beyond_what_is_held)
 {
@@ -1228,6 +1253,7 @@ int main(void)
     tcase_add_test(tests, a_clean_end_is_found_again_or_missed);
     tcase_add_test(tests, what_a_start_has_renewed_is_never_torn);
     tcase_add_test(tests, records_say_what_was_durable_before_them);
+    tcase_add_test(tests, damage_to_what_was_durable_is_told_from_a_batch_cut_short);
     tcase_add_test(tests, the_commit_number_is_known_beyond_what_is_held);
     tcase_add_loop_test(tests, a_power_cut_anywhere_loses_nothing_durable, 0, 400);
     tcase_add_test(tests, a_killed_process_loses_nothing_flushed);
