@@ -3,6 +3,7 @@
  *
  *     vr-server init  --data-dir DIR --replica I --cluster LIST --cluster-id HEX [parameters]
  *     vr-server start --data-dir DIR [options]
+ *     vr-server inspect --data-dir DIR [--json]
  *
  * Only reads the command line; server/runtime does the rest. */
 #include <argp.h>
@@ -21,6 +22,7 @@
 #include "common/os/random.h"
 #include "common/settings/settings.h"
 #include "server/app/kv.h"
+#include "server/runtime/inspect.h"
 #include "server/runtime/server.h"
 
 enum option_key {
@@ -31,6 +33,7 @@ enum option_key {
     KEY_SESSIONS_MAX,
     KEY_OPERATION_SIZE_MAX,
     KEY_REPLY_STORED_MAX,
+    KEY_JSON,
 };
 
 /* Numbers: decimal, all of the text, within bounds; else a usage error that names them. */
@@ -162,6 +165,44 @@ static const struct settings_about start_about = {
         "before the environment, that before the file. --print-config shows the outcome.",
 };
 
+/* vr-server inspect */
+
+static const struct argp_option inspect_option_table[] = {
+    {"data-dir", KEY_DATA_DIR, "DIR", 0, "Made by vr-server init; no server may run from it", 0},
+    {"json", KEY_JSON, NULL, 0, "One JSON object", 0},
+    {0},
+};
+
+struct inspect_arguments {
+    const char *data_directory;
+    bool json;
+};
+
+static error_t parse_inspect(int key, char *text, struct argp_state *state)
+{
+    struct inspect_arguments *arguments = state->input;
+    switch (key) {
+    case KEY_DATA_DIR:
+        arguments->data_directory = text;
+        return 0;
+    case KEY_JSON:
+        arguments->json = true;
+        return 0;
+    case ARGP_KEY_END:
+        need(state, arguments->data_directory, "--data-dir");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp inspect_argp = {
+    .options = inspect_option_table,
+    .parser = parse_inspect,
+    .doc = "Shows what is in a replica's data directory, and changes nothing: its state file, the "
+           "log's segments and entries, the first damage found. Exit code 74 if there is any.",
+};
+
 static struct vr_server_options start_options(const struct settings *settings)
 {
     static const enum durability durabilities[] = {DURABILITY_MEMORY, DURABILITY_ASYNC,
@@ -239,6 +280,16 @@ static int serve(const struct settings *settings)
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
 }
 
+static int run_inspect(int argc, char **argv)
+{
+    struct inspect_arguments arguments = {NULL, false};
+    struct vr_server_error error;
+    (void)argp_parse(&inspect_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
+    const enum vr_server_exit result =
+        vr_server_inspect(arguments.data_directory, arguments.json, stdout, &error);
+    return result == VR_SERVER_OK ? 0 : fail(result, &error);
+}
+
 /* What was asked for, once flags, environment and file have been read. */
 static int act(const struct settings *settings)
 {
@@ -279,8 +330,9 @@ static const char usage[] =
     "Usage: vr-server init  --data-dir DIR --replica I --cluster LIST "
     "--cluster-id HEX [PARAMETERS]\n"
     "       vr-server start --data-dir DIR [OPTIONS]\n"
+    "       vr-server inspect --data-dir DIR [--json]\n"
     "       vr-server --version | --help\n"
-    "`vr-server init --help` and `vr-server start --help` list the options.\n";
+    "`vr-server init --help`, `vr-server start --help` and so on list the options.\n";
 
 int main(int argc, char **argv)
 {
@@ -300,15 +352,20 @@ int main(int argc, char **argv)
         return 0;
     }
     /* argp names the program in its messages: it should say which command was meant. */
-    char name[] = "vr-server start";
+    char name[] = "vr-server inspect";
     if (strcmp(command, "init") == 0) {
         (void)snprintf(name, sizeof name, "vr-server init");
         argv[1] = name;
         return run_init(argc - 1, argv + 1);
     }
     if (strcmp(command, "start") == 0) {
+        (void)snprintf(name, sizeof name, "vr-server start");
         argv[1] = name;
         return run_start(argc - 1, argv + 1);
+    }
+    if (strcmp(command, "inspect") == 0) {
+        argv[1] = name;
+        return run_inspect(argc - 1, argv + 1);
     }
     fprintf(stderr, "vr-server: %s%s%s\n%s", command[0] == '\0' ? "a command is missing" : "\"",
             command, command[0] == '\0' ? "" : "\" is no command", usage);

@@ -280,7 +280,9 @@ static bool commit_valid(const struct commit *m)
 static bool do_view_change_valid(const struct do_view_change *m)
 {
     return view_valid(m->view_number) && log_valid(&m->log) &&
-           m->log.last_normal_view < m->view_number;
+           m->log.last_normal_view < m->view_number && m->faulty_from <= m->log.op_number &&
+           (m->faulty_from == 0 || m->log.commit_number < m->faulty_from ||
+            checksum_equal(m->log.commit_checksum, (struct checksum){0}));
 }
 
 static bool start_view_valid(const struct start_view *m)

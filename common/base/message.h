@@ -219,6 +219,10 @@ struct do_view_change {
     struct log_descriptor log;
     uint64_t synced_op;
     uint64_t primary_identity;
+    uint64_t faulty_from;          /* D5: the sender had the entries from here to log.op_number, but
+                                      its disk has lost them; 0: it has them all. Where the one at
+                                      log.commit_number is lost, log.commit_checksum is zero */
+    struct checksum held_checksum; /* at faulty_from - 1, if there are faulty ones */
 };
 
 /* V6; log.last_normal_view == view_number. */

@@ -89,11 +89,12 @@ const struct setting setting_table[SETTING_COUNT] = {
             .variable = "VR_DURABILITY",
             .kind = SETTING_WORD,
             .argument = "MODE",
-            .fallback = "memory",
-            .example = "memory",
+            .fallback = "async",
+            .example = "sync",
             .words = durability_words,
-            .help = "memory: the log lives in memory, and a group survives as long as a majority "
-                    "keeps running",
+            .help = "sync: each write waits for the disks; async: the disks follow within 50 ms; "
+                    "memory: no log on disk, and a group survives as long as a majority keeps "
+                    "running",
         },
     [SETTING_LOG_MEMORY_MAX] =
         {

@@ -535,6 +535,14 @@ static void encode_do_view_change(struct codec_form *form, const struct do_view_
     f->log = encode_log(form, &m->log);
     f->synced_op = m->synced_op;
     f->primary_identity = m->primary_identity;
+    if (m->faulty_from != 0) {
+        f->has_faulty_from = true;
+        f->faulty_from = m->faulty_from;
+        f->has_held_checksum_low = true;
+        f->held_checksum_low = m->held_checksum.low;
+        f->has_held_checksum_high = true;
+        f->held_checksum_high = m->held_checksum.high;
+    }
 }
 
 static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
@@ -544,6 +552,8 @@ static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
         .log = decode_log(f->log),
         .synced_op = f->synced_op,
         .primary_identity = f->primary_identity,
+        .faulty_from = f->has_faulty_from ? f->faulty_from : 0,
+        .held_checksum = {f->held_checksum_low, f->held_checksum_high},
     };
 }
 

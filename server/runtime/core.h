@@ -79,6 +79,8 @@ void core_halt(struct core *core);
 /* A log store's callbacks; context is the core. `durable` comes from under the lock for a store
  * that completes at once. */
 const uint8_t *core_log_entry(void *context, uint64_t op_number, size_t *size);
+struct checksum core_log_chain(void *context, uint64_t op_number);
+uint64_t core_log_commit(void *context);
 void core_log_durable(void *context, uint64_t generation, uint64_t op_number);
 
 #endif

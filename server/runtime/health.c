@@ -85,8 +85,8 @@ static void say_status(const struct health *health, const struct vr_snapshot *no
         break;
     case STATUS_RECOVERING:
         say(health,
-            "recovering: this replica's log was in memory and is gone; waiting for a primary to "
-            "get it from");
+            "recovering: this replica may have lost what it acknowledged; waiting for a primary to "
+            "get the log from");
         break;
     case STATUS_TRANSITIONING:
         say(health, "between two configurations");
@@ -111,9 +111,9 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
     (void)snprintf(
         text, HEALTH_NOTE_MAX,
         "%" PRIu32 " of %" PRIu32
-        " replicas have lost their memory: too few remember for the group to know what "
-        "it had, so it cannot go on by itself. Destroy it and initialise a new one; what "
-        "single replicas still hold goes with it",
+        " replicas have lost their memory: too few remember for the group to know what it had. "
+        "Destroy it and initialise a new one if its mode is memory; if not, keep the data "
+        "directories: logs are left there",
         recovering_count(now, health->self), now->member_count);
 }
 
@@ -377,6 +377,10 @@ const char *health_note(const struct health *health, const struct health_publish
                        "DIVERGED from the group and left service: see its log");
     } else if (now->group_lost) {
         say_group_lost(health, now, note);
+    } else if (now->lost_to != 0) {
+        (void)snprintf(note, HEALTH_NOTE_MAX,
+                       "its disk has lost ops %" PRIu64 " to %" PRIu64 "; waits for the others'",
+                       now->lost_from, now->lost_to);
     } else if (now->log_full && now->status != STATUS_NORMAL) {
         (void)snprintf(note, HEALTH_NOTE_MAX,
                        "the group's log does not fit: give this replica a larger "

@@ -29,6 +29,7 @@
 #include "server/runtime/receiver.h"
 #include "server/runtime/server_check.h"
 #include "server/runtime/server_error.h"
+#include "server/runtime/server_log.h"
 #include "server/runtime/status.h"
 #include "server/runtime/supervisor.h"
 #include "server/runtime/timer.h"
@@ -62,7 +63,8 @@ struct vr_server {
     struct timer timer;
     struct execution execution;
     struct state_writer state_writer;
-    struct log_store_memory log_store;
+    struct server_log log;
+    uint8_t boot_id[BOOT_ID_SIZE]; /* where there is none, no two boots look alike: all zero */
     struct status_source status;
     struct event_ring events;
     struct trace_source trace;
@@ -87,16 +89,61 @@ static void on_state_durable(void *context, uint64_t number)
     core_run(&server->core);
 }
 
+static void stop_serving(struct vr_server *server)
+{
+    if (!atomic_exchange(&server->failed, true) && server->options.failed != NULL) {
+        server->options.failed(server->options.context);
+    }
+}
+
 static void on_state_failed(void *context, int error, const char *text)
 {
     struct vr_server *server = context;
     (void)error; /* the text says it */
     log_problem(ERROR_STATE_UNWRITABLE,
                 "%s. This replica stops: what it cannot remember it must not promise", text);
-    atomic_store(&server->failed, true);
-    if (server->options.failed != NULL) {
-        server->options.failed(server->options.context);
+    stop_serving(server);
+}
+
+static void on_log_durable(void *context, uint64_t generation, uint64_t op_number)
+{
+    struct vr_server *server = context;
+    inbox_post_log_durable(&server->inbox, generation, op_number);
+    core_run(&server->core);
+}
+
+/* D4: where a write or sync failed, what is on the disk is not known any more, so that the next
+ * start must not believe it. A log that only has no room is whole: should all disks fill up at the
+ * same time, all of them go on from theirs. */
+static void on_log_failed(void *context, const char *text, bool whole)
+{
+    struct vr_server *server = context;
+    if (whole) {
+        log_problem(
+            ERROR_LOG_DISK_FULL,
+            "%s. This replica stops; its log is whole, and it goes on from there when it is "
+            "started again with room for more",
+            text);
+    } else {
+        log_problem(ERROR_LOG_UNWRITABLE,
+                    "%s. This replica stops; what is on the disk is not known any more, so it "
+                    "fetches its log from the others when it starts again",
+                    text);
+        state_writer_lose_log(&server->state_writer);
     }
+    stop_serving(server);
+}
+
+static void on_segment_begun(void *context, uint64_t segment)
+{
+    struct vr_server *server = context;
+    state_writer_name_segment(&server->state_writer, segment);
+}
+
+static int wait_for_segment(void *context, uint64_t segment)
+{
+    struct vr_server *server = context;
+    return state_writer_wait_segment(&server->state_writer, segment);
 }
 
 static void on_executed(void *context, uint64_t op_number, bool urgent)
@@ -135,17 +182,48 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
     return VR_SERVER_OK;
 }
 
+/* D6: a log that does not count is void before it is made to look whole; else a second crash would
+ * take it for that. */
+static enum vr_server_exit void_log(struct vr_server *server, struct vr_server_error *error)
+{
+    struct storage_error why;
+    if (!server->log.on_disk || server->log.counts || server->state.incarnation == 0 ||
+        !server->state.vr.log_valid) {
+        return VR_SERVER_OK;
+    }
+    server->state.vr.log_valid = false;
+    const int status = state_file_store(&server->state_file, &server->state, &why);
+    return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
+}
+
+static enum vr_server_exit open_log(struct vr_server *server, struct vr_server_error *error)
+{
+    (void)service_boot_id(server->boot_id);
+    enum vr_server_exit result =
+        server_log_open(&server->log, &server->file_ops, server->options.data_directory,
+                        &server->state, server->options.durability, server->boot_id,
+                        server->log_memory, server->staging_memory, server->log_memory_size, error);
+    if (result != VR_SERVER_OK) {
+        return result;
+    }
+    result = void_log(server, error);
+    if (result == VR_SERVER_OK) {
+        result = server_log_begin(&server->log, server->state.incarnation + 1, error);
+    }
+    if (result != VR_SERVER_OK) {
+        server_log_close(&server->log);
+    }
+    return result;
+}
+
 /* S1, D3: durable before the first message. */
 static enum vr_server_exit store_start(struct vr_server *server, struct vr_server_error *error)
 {
     struct storage_error why;
-    uint8_t boot_id[BOOT_ID_SIZE] = {0};
-    (void)service_boot_id(boot_id); /* where there is none, no two boots look alike: all zero */
-    int status = durable_state_start(&server->state, server->options.durability, boot_id,
-                                     &server->start, &why);
-    if (status == 0) {
-        status = state_file_store(&server->state_file, &server->state, &why);
-    }
+    server->start = durable_state_start(&server->state, server->options.durability, server->boot_id,
+                                        server->log.counts);
+    server->state.log_segment = server_log_segment(&server->log);
+    const int status = state_file_store(&server->state_file, &server->state, &why);
     return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
 }
 
@@ -281,6 +359,7 @@ static struct vr_options replica_options(const struct vr_server *server)
     options.log_memory = server->log_memory;
     options.staging_memory = server->staging_memory;
     options.log_memory_size = server->log_memory_size;
+    server_log_describe(&server->log, &options);
     return options;
 }
 
@@ -394,8 +473,8 @@ static void wire_recorder(struct vr_server *server, struct recorder *recorder)
     recorder->self = server->self;
 }
 
-/* Fills in who knows whom; nothing here can fail. */
-static void wire_parts(struct vr_server *server, const struct app *app)
+/* Fills in who knows whom. Returns 0 or -ENOMEM. */
+static int wire_parts(struct vr_server *server, const struct app *app)
 {
     struct core *core = &server->core;
     core->inbox = &server->inbox;
@@ -410,10 +489,12 @@ static void wire_parts(struct vr_server *server, const struct app *app)
     wire_recorder(server, &server->execution.recorder);
     core->wake_timer = on_wake_timer;
     core->wake_context = server;
-    core->log_store = log_store_memory_init(
-        &server->log_store, &(struct log_store_client){.context = core,
-                                                       .entry = core_log_entry,
-                                                       .durable = core_log_durable});
+    server->log.writer.durability = server->options.durability;
+    server->log.writer.durable = on_log_durable;
+    server->log.writer.failure = on_log_failed;
+    server->log.writer.name_segment = on_segment_begun;
+    server->log.writer.wait_segment = wait_for_segment;
+    server->log.writer.context = server;
 
     server->timer.core = core;
     server->timer.peers = &server->receivers[LANE_PEERS];
@@ -445,17 +526,25 @@ static void wire_parts(struct vr_server *server, const struct app *app)
         .view_change_ns = server->options.view_change_ns,
         .heartbeat_ns = server->options.heartbeat_ns,
         .log_memory_size = server->log_memory_size,
-        .disk_bytes = STATE_FILE_SIZE,
+        .log = &server->log,
         .durability = server->options.durability,
     };
     server->trace.replica_id = server->state.replica_id;
     server->trace.ring = &server->events;
     server->trace.health = &server->health;
+    return server_log_wire(&server->log,
+                           &(struct log_store_client){.context = core,
+                                                      .entry = core_log_entry,
+                                                      .chain = core_log_chain,
+                                                      .commit = core_log_commit,
+                                                      .durable = core_log_durable},
+                           &core->log_store);
 }
 
 /* Threads. */
 
-static void stop_threads(struct vr_server *server)
+/* True if all that was promised is durable. */
+static bool stop_threads(struct vr_server *server)
 {
     receiver_stop(&server->receivers[LANE_PEERS]);
     receiver_stop(&server->receivers[LANE_CLIENTS]);
@@ -463,9 +552,12 @@ static void stop_threads(struct vr_server *server)
     receiver_join(&server->receivers[LANE_PEERS]);
     receiver_join(&server->receivers[LANE_CLIENTS]);
     execution_stop(&server->execution, STOP_EXECUTE_MS * NANOSECONDS_PER_MILLISECOND);
-    if (state_writer_stop(&server->state_writer) != 0) {
+    const bool log_kept = server_log_stop(&server->log) == 0;
+    const bool state_kept = state_writer_stop(&server->state_writer) == 0;
+    if (!log_kept || !state_kept) {
         atomic_store(&server->failed, true);
     }
+    return log_kept && state_kept;
 }
 
 static int start_threads(struct vr_server *server)
@@ -479,6 +571,9 @@ static int start_threads(struct vr_server *server)
     int error = execution_start(&server->execution);
     if (error == 0) {
         error = state_writer_start(&server->state_writer);
+    }
+    if (error == 0) {
+        error = server_log_start(&server->log);
     }
     if (error == 0) {
         error = timer_start(&server->timer);
@@ -495,7 +590,7 @@ static int start_threads(struct vr_server *server)
         if (started) {
             core_halt(&server->core);
         }
-        stop_threads(server);
+        (void)stop_threads(server); /* it reports what failed */
         core_destroy(&server->core);
     }
     return error;
@@ -505,8 +600,11 @@ static int start_threads(struct vr_server *server)
 static void store_clean_end(struct vr_server *server)
 {
     struct storage_error why;
-    server->state_writer.state.clean_shutdown = true;
-    if (state_file_store(&server->state_file, &server->state_writer.state, &why) != 0) {
+    struct durable_state *state = &server->state_writer.state;
+    state->clean_shutdown = true;
+    state->log_segment = server_log_segment(&server->log);
+    state->log_end = server_log_end(&server->log);
+    if (state_file_store(&server->state_file, state, &why) != 0) {
         log_problem(ERROR_STATE_UNWRITABLE, "%s", why.text);
         atomic_store(&server->failed, true);
     }
@@ -536,7 +634,8 @@ static void say_banner(const struct vr_server *server)
              configuration->parameters.reply_stored_max, server->log_memory_size / (1024 * 1024),
              server->options.heartbeat_ns / NANOSECONDS_PER_MILLISECOND,
              server->options.view_change_ns / NANOSECONDS_PER_MILLISECOND);
-    if (server->start == VR_START_RECOVER && configuration->member_count == 1) {
+    if (server->options.durability == DURABILITY_MEMORY && server->start == VR_START_RECOVER &&
+        configuration->member_count == 1) {
         log_problem(ERROR_ONLY_COPY_GONE,
                     "the only copy of this group's log was in memory, and is gone with the process "
                     "that held it: destroy the group and initialise it anew");
@@ -576,15 +675,23 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     if (result != VR_SERVER_OK) {
         goto close_sockets;
     }
-    result = store_start(server, error);
+    result = open_log(server, error);
     if (result != VR_SERVER_OK) {
         goto release_memory;
     }
+    result = store_start(server, error);
+    if (result != VR_SERVER_OK) {
+        goto close_log;
+    }
     if (make_parts(server) != 0) {
         result = no_memory(error);
-        goto release_memory;
+        goto close_log;
     }
-    wire_parts(server, app);
+    if (wire_parts(server, app) != 0) {
+        destroy_parts(server);
+        result = no_memory(error);
+        goto close_log;
+    }
     say_banner(server);
     if (start_threads(server) != 0) {
         result = server_error_set(error, VR_SERVER_INTERNAL, ERROR_THREADS,
@@ -596,7 +703,10 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     return VR_SERVER_OK;
 
 destroy_parts:
+    server_log_unwire(&server->log);
     destroy_parts(server);
+close_log:
+    server_log_close(&server->log);
 release_memory:
     release_memory(server);
 close_sockets:
@@ -616,13 +726,14 @@ const struct net_address *vr_server_address(const struct vr_server *server)
 enum vr_server_exit vr_server_stop(struct vr_server *server)
 {
     core_halt(&server->core);
-    stop_threads(server);
-    if (!atomic_load(&server->failed)) {
+    if (stop_threads(server)) {
         store_clean_end(server);
     }
     const bool failed = atomic_load(&server->failed);
     core_destroy(&server->core);
+    server_log_unwire(&server->log);
     destroy_parts(server);
+    server_log_close(&server->log);
     release_memory(server);
     close_sockets(server);
     state_file_close(&server->state_file);
@@ -659,10 +770,9 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
         }
         result = vr_server_stop(server);
         if (result != VR_SERVER_OK) {
-            (void)server_error_set(
-                error, result, ERROR_STOPPED_UNWRITABLE,
-                "this replica could not write its state file and has stopped; the "
-                "log above says why");
+            (void)server_error_set(error, result, ERROR_STOPPED_UNWRITABLE,
+                                   "this replica could not write to its disk and has stopped; the "
+                                   "lines above say why");
         } else {
             log_info(LOG_RUNTIME, "stopped");
         }

@@ -30,13 +30,6 @@ void server_options_complete(struct vr_server_options *options)
 enum vr_server_exit server_options_check(const struct vr_server_options *options,
                                          struct vr_server_error *error)
 {
-    if (options->durability != DURABILITY_MEMORY) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_DURABILITY,
-                                "--durability %s needs a log on disk, which this version does not "
-                                "have: use --durability memory, in which the group keeps its data "
-                                "as long as a majority of its replicas keeps running",
-                                durability_name(options->durability));
-    }
     if (options->view_change_ns <= options->heartbeat_ns) {
         return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_SETTINGS_TOGETHER,
                                 "--view-change-ms must be longer than --heartbeat-ms, or a healthy "

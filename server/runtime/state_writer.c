@@ -15,25 +15,52 @@ static bool wait_for_work(struct state_writer *writer)
     return writer->waiting;
 }
 
+/* What the file is to say next. Called with the mutex. */
+static void gather(struct state_writer *writer)
+{
+    struct durable_state *state = &writer->state;
+    if (writer->pending_number > 0) {
+        state->vr = writer->pending;
+    }
+    state->vr.log_valid = state->vr.log_valid && !writer->log_lost;
+    if (state->log_segment < writer->wanted_segment) {
+        state->log_segment = writer->wanted_segment;
+    }
+    writer->waiting = false;
+}
+
+/* Called with the mutex, which it lets go of meanwhile. Returns 0 or a negative errno. */
+static int write_one(struct state_writer *writer)
+{
+    struct storage_error text;
+    gather(writer);
+    const uint64_t number = writer->pending_number;
+    const uint64_t segment = writer->state.log_segment;
+    mutex_unlock(&writer->mutex);
+    const int error = state_file_store(writer->file, &writer->state, &text);
+    mutex_lock(&writer->mutex);
+    const bool news = error == 0 && number > writer->reported_number;
+    writer->named_segment = error == 0 ? segment : writer->named_segment;
+    writer->reported_number = error == 0 ? number : writer->reported_number;
+    writer->ended = error != 0;
+    condition_broadcast(&writer->changed);
+    mutex_unlock(&writer->mutex);
+    if (news) {
+        writer->durable(writer->context, number);
+    } else if (error != 0) {
+        writer->failed(writer->context, error, text.text);
+    }
+    mutex_lock(&writer->mutex);
+    return error;
+}
+
 static void *run(void *argument)
 {
     struct state_writer *writer = argument;
     int error = 0;
     mutex_lock(&writer->mutex);
     while (error == 0 && wait_for_work(writer)) {
-        const uint64_t number = writer->pending_number;
-        writer->state.vr = writer->pending;
-        writer->waiting = false;
-        mutex_unlock(&writer->mutex);
-
-        struct storage_error text;
-        error = state_file_store(writer->file, &writer->state, &text);
-        if (error == 0) {
-            writer->durable(writer->context, number);
-        } else {
-            writer->failed(writer->context, error, text.text);
-        }
-        mutex_lock(&writer->mutex);
+        error = write_one(writer);
     }
     mutex_unlock(&writer->mutex);
     return NULL;
@@ -43,6 +70,7 @@ int state_writer_start(struct state_writer *writer)
 {
     mutex_init(&writer->mutex);
     condition_init(&writer->changed);
+    writer->named_segment = writer->state.log_segment;
     const int error = thread_start(&writer->thread, "vr-state", run, writer);
     writer->running = error == 0;
     if (error != 0) {
@@ -60,8 +88,39 @@ void state_writer_submit(struct state_writer *writer, uint64_t number,
     writer->pending = *state;
     writer->pending_number = number;
     writer->waiting = true;
-    condition_signal(&writer->changed);
+    condition_broadcast(&writer->changed);
     mutex_unlock(&writer->mutex);
+}
+
+void state_writer_lose_log(struct state_writer *writer)
+{
+    mutex_lock(&writer->mutex);
+    writer->log_lost = true;
+    writer->waiting = true;
+    condition_broadcast(&writer->changed);
+    mutex_unlock(&writer->mutex);
+}
+
+void state_writer_name_segment(struct state_writer *writer, uint64_t segment)
+{
+    mutex_lock(&writer->mutex);
+    if (segment > writer->named_segment && segment > writer->wanted_segment) {
+        writer->wanted_segment = segment;
+        writer->waiting = true;
+        condition_broadcast(&writer->changed);
+    }
+    mutex_unlock(&writer->mutex);
+}
+
+int state_writer_wait_segment(struct state_writer *writer, uint64_t segment)
+{
+    mutex_lock(&writer->mutex);
+    while (writer->named_segment < segment && !writer->ended) {
+        condition_wait(&writer->changed, &writer->mutex);
+    }
+    const bool named = writer->named_segment >= segment;
+    mutex_unlock(&writer->mutex);
+    return named ? 0 : -EIO;
 }
 
 int state_writer_stop(struct state_writer *writer)
@@ -71,7 +130,7 @@ int state_writer_stop(struct state_writer *writer)
     }
     mutex_lock(&writer->mutex);
     writer->stopping = true;
-    condition_signal(&writer->changed);
+    condition_broadcast(&writer->changed);
     mutex_unlock(&writer->mutex);
     thread_join(writer->thread);
     writer->running = false;

@@ -3,7 +3,8 @@
  * lock (S4, TH-3).
  *
  * Each state is whole and includes all that earlier ones said, so only the newest that waits is
- * written; its number is reported, and stands for the lower ones too.
+ * written; its number is reported, and stands for the lower ones too. What the log has to say goes
+ * with it, or by itself.
  *
  * Threads: state_writer_submit() by the holder of the core lock; start and stop by the server. */
 #ifndef VR_RUNTIME_STATE_WRITER_H
@@ -18,7 +19,12 @@ struct state_writer {
     pthread_cond_t changed;
     struct vr_durable_state pending; /* guarded by mutex, as is all up to `stopping` */
     uint64_t pending_number;
+    uint64_t reported_number; /* the last one, */
+    uint64_t named_segment;   /* and the log's last segment, that the file has */
+    uint64_t wanted_segment;
     bool waiting;
+    bool log_lost;
+    bool ended; /* a write failed */
     bool stopping;
     bool running;
     pthread_t thread;
@@ -27,7 +33,8 @@ struct state_writer {
     struct state_file *file;
     struct durable_state state; /* what the file holds */
 
-    /* Called by the thread: `number` is durable, or (once, the last call) writing failed (D4). */
+    /* Called by the thread: `number` is durable (each once), or (once, the last call) writing
+     * failed (D4). */
     void (*durable)(void *context, uint64_t number);
     void (*failed)(void *context, int error, const char *text);
     void *context;
@@ -39,6 +46,16 @@ int state_writer_start(struct state_writer *writer);
 
 void state_writer_submit(struct state_writer *writer, uint64_t number,
                          const struct vr_durable_state *state);
+
+/* D4: the log has failed. From now on the file says that it does not count. Any thread. */
+void state_writer_lose_log(struct state_writer *writer);
+
+/* The log has begun a segment, whose file is durable: from now on the log is not whole without it.
+ * Any thread; waits for nothing. */
+void state_writer_name_segment(struct state_writer *writer, uint64_t segment);
+
+/* Waits until that is durable. Returns 0, or -EIO if it could not be written. */
+int state_writer_wait_segment(struct state_writer *writer, uint64_t segment);
 
 /* Writes what waits, then joins. Returns 0 if everything submitted is durable. */
 int state_writer_stop(struct state_writer *writer);

@@ -243,7 +243,7 @@ void status_answer(const struct status_source *source, uint64_t nonce, struct st
         .snapshot_age_us =
             now_ns > published_ns ? (now_ns - published_ns) / NANOSECONDS_PER_MICROSECOND : 0,
         .uptime_s = (now_ns - source->started_ns) / NANOSECONDS_PER_SECOND,
-        .disk_bytes = source->disk_bytes,
+        .disk_bytes = STATE_FILE_SIZE + server_log_disk_bytes(source->log),
         .durability = source->durability,
         .state_digest = {.op = answer->executed.executed_op, .value = answer->executed.digest},
         .version = VERSION_TEXT,

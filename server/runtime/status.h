@@ -9,6 +9,7 @@
 #include "common/base/message.h"
 #include "server/runtime/core.h"
 #include "server/runtime/receiver.h"
+#include "server/runtime/server_log.h"
 
 /* Where the answer comes from; all of it outlives the source. */
 struct status_source {
@@ -24,7 +25,7 @@ struct status_source {
     uint64_t view_change_ns; /* T of V1: who was not heard that long is silent */
     uint64_t heartbeat_ns;
     uint64_t log_memory_size;
-    uint64_t disk_bytes;
+    struct server_log *log;
     enum durability durability;
 };
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* durable_state.c - what the durable state says and how a start changes it; no file in sight. */
-#include <errno.h>
 #include <string.h>
 
 #include "common/base/invariant.h"
@@ -54,24 +53,54 @@ const char *durable_state_reject(const struct durable_state *state)
     return NULL;
 }
 
-int durable_state_start(struct durable_state *state, enum durability durability,
-                        const uint8_t boot_id[BOOT_ID_SIZE], enum vr_start *start,
-                        struct storage_error *error)
+static bool is_same_boot(const struct durable_state *state, const uint8_t boot_id[BOOT_ID_SIZE])
 {
-    if (durability != DURABILITY_MEMORY) {
-        return storage_error_set(error, -ENOTSUP,
-                                 "durability %s needs a log on disk, which this version does not "
-                                 "have: start with --durability memory",
-                                 durability_name(durability));
+    static const uint8_t unknown[BOOT_ID_SIZE];
+    return memcmp(boot_id, unknown, BOOT_ID_SIZE) != 0 &&
+           memcmp(boot_id, state->boot_id, BOOT_ID_SIZE) == 0;
+}
+
+bool durable_state_trusts_log(const struct durable_state *state,
+                              const uint8_t boot_id[BOOT_ID_SIZE])
+{
+    if (state->incarnation == 0) {
+        return state->vr.log_valid; /* init's word for an empty log (D3) */
     }
-    /* D3: init's word for the empty log holds for the first start and no other. What a later
-     * log_valid says is true of a log on disk (D6); memory is gone with its process. */
-    const bool intact = state->vr.log_valid && state->incarnation == 0;
-    *start = intact ? VR_START_INITIAL : VR_START_RECOVER;
-    state->vr.log_valid = false;
+    switch (state->durability) {
+    case DURABILITY_SYNC:
+        return state->vr.log_valid;
+    case DURABILITY_ASYNC:
+        return state->vr.log_valid && (state->clean_shutdown || is_same_boot(state, boot_id));
+    default:
+        return false; /* memory is gone with its process */
+    }
+}
+
+bool durable_state_may_be_torn(const struct durable_state *state,
+                               const uint8_t boot_id[BOOT_ID_SIZE])
+{
+    return !state->clean_shutdown && !is_same_boot(state, boot_id);
+}
+
+void durable_state_expect(const struct durable_state *state, struct wal_options *options)
+{
+    options->named_segment = state->log_segment;
+    options->end = state->clean_shutdown ? state->log_end : (struct wal_end){.segment = 0};
+}
+
+enum vr_start durable_state_start(struct durable_state *state, enum durability durability,
+                                  const uint8_t boot_id[BOOT_ID_SIZE], bool log_counts)
+{
+    const bool first = state->incarnation == 0 && state->vr.log_valid;
+    /* D11: a log that is not on disk is used up by this very start (D3). */
+    const bool counts = log_counts && durability != DURABILITY_MEMORY;
+    state->vr.log_valid = counts;
     state->clean_shutdown = false;
+    memset(&state->log_end, 0, sizeof state->log_end);
     state->durability = durability;
     state->incarnation++;
     memcpy(state->boot_id, boot_id, BOOT_ID_SIZE);
-    return 0;
+    return first && (counts || durability == DURABILITY_MEMORY) ? VR_START_INITIAL
+           : counts                                             ? VR_START_RESUME
+                                                                : VR_START_RECOVER;
 }

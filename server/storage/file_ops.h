@@ -7,7 +7,7 @@
  * Promises an implementation makes, and no more:
  *   - what sync() and sync_directory() returned 0 for survives a crash of the machine;
  *   - until then a crash keeps any part of what was written: every sector old, new or garbage, in
- * any order; a created or renamed name is there or not;
+ * any order; a created, renamed or removed name is there or not;
  *   - rename() replaces its target in one step, seen whole or not at all.
  *
  * Errors:    a negative errno. An error of write() or sync() says that nothing is known any more of
@@ -43,10 +43,28 @@ struct file_ops {
     /* Writes all of `bytes` at `offset`, or fails. */
     int (*write)(void *disk, int file, uint64_t offset, const void *bytes, size_t size);
 
-    /* Makes the content of the file durable. */
+    /* Makes the content of the file durable, and how long it is. */
     int (*sync)(void *disk, int file);
 
+    /* Makes the content durable, within the size that the file had at the last sync(). */
+    int (*sync_data)(void *disk, int file);
+
+    /* Takes room for the file's first `size` bytes; those that it had not yet are zero. Afterwards
+     * no write there fails for want of room. The size is durable after sync(). */
+    int (*reserve)(void *disk, int file, uint64_t size);
+
+    /* How long the file is. */
+    int64_t (*size)(void *disk, int file);
+
     int (*rename)(void *disk, const char *from, const char *to);
+
+    /* Takes a name away. -ENOENT if it is not there. */
+    int (*remove)(void *disk, const char *path);
+
+    /* Calls `visit` with each name in the directory, in no order; stops when that returns other
+     * than 0, and returns that. */
+    int (*list)(void *disk, const char *path, int (*visit)(void *context, const char *name),
+                void *context);
 
     /* Closes a file or gives back a lock. What was not synced is promised to nobody, so there is
      * no error to report. */

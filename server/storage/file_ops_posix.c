@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* file_ops_posix.c - storage's view of the operating system's files. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -114,6 +116,61 @@ static int posix_sync(void *disk, int file)
     return sync_fd(file);
 }
 
+static int posix_sync_data(void *disk, int file)
+{
+    (void)disk;
+    while (fdatasync(file) != 0) {
+        if (errno != EINTR) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+static int posix_reserve(void *disk, int file, uint64_t size)
+{
+    (void)disk;
+    int status;
+    do {
+        status = posix_fallocate(file, 0, (off_t)size);
+    } while (status == EINTR);
+    return -status;
+}
+
+static int64_t posix_size(void *disk, int file)
+{
+    struct stat status;
+    (void)disk;
+    return fstat(file, &status) == 0 ? (int64_t)status.st_size : -errno;
+}
+
+static int posix_remove(void *disk, const char *path)
+{
+    (void)disk;
+    return unlink(path) == 0 ? 0 : -errno;
+}
+
+static int posix_list(void *disk, const char *path, int (*visit)(void *context, const char *name),
+                      void *context)
+{
+    (void)disk;
+    DIR *directory = opendir(path);
+    if (directory == NULL) {
+        return -errno;
+    }
+    int result = 0;
+    errno = 0;
+    for (const struct dirent *entry; result == 0 && (entry = readdir(directory)) != NULL;) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            result = visit(context, entry->d_name);
+        }
+        errno = 0;
+    }
+    result = result == 0 ? -errno : result;
+    (void)closedir(directory); /* opened for reading: nothing to lose */
+    return result;
+}
+
 static int posix_rename(void *disk, const char *from, const char *to)
 {
     (void)disk;
@@ -136,7 +193,12 @@ struct file_ops file_ops_posix(void)
         .read = posix_read,
         .write = posix_write,
         .sync = posix_sync,
+        .sync_data = posix_sync_data,
+        .reserve = posix_reserve,
+        .size = posix_size,
         .rename = posix_rename,
+        .remove = posix_remove,
+        .list = posix_list,
         .close = posix_close,
     };
 }

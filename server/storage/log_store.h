@@ -7,10 +7,12 @@
  * nothing to wait for.
  *
  * Threads:   write() is called by whoever holds the core lock, so it must not wait for a disk: a
- *            store that has one copies the bytes, returns, and completes from a thread of its own.
- *            The completion may therefore come from within write() or from any thread, one at a
- *            time, and may only queue an event.
- * Ownership: entries are borrowed for the call. */
+ *            store that has one copies the bytes into a bounded buffer, returns, and completes from
+ * a thread of its own. What finds no room there stays in the core's log until resume(); that is all
+ * the back-pressure there is: what is not durable is not acked (N4), so a slow disk slows its
+ * replica's acks, and never the core. The completion may therefore come from within write() or from
+ * any thread, one at a time, and may only queue an event. Ownership: entries are borrowed for the
+ * call. */
 #ifndef VR_STORAGE_LOG_STORE_H
 #define VR_STORAGE_LOG_STORE_H
 
@@ -33,6 +35,10 @@ struct log_store_client {
     /* An entry's one byte form; never NULL for an op that is being written. */
     const uint8_t *(*entry)(void *context, uint64_t op_number, size_t *size);
 
+    /* The checksum of the log up to an op, and the commit number as it is known. */
+    struct checksum (*chain)(void *context, uint64_t op_number);
+    uint64_t (*commit)(void *context);
+
     /* Everything up to op_number of generation's log is durable. Cumulative, in order. */
     void (*durable)(void *context, uint64_t generation, uint64_t op_number);
 };
@@ -41,12 +47,13 @@ struct log_store {
     void *state; /* the store's own; passed to every call */
     enum durability durability;
 
-    /* Returns 0, or a negative errno: then the store has failed for good (D4) and completes nothing
-     * any more. */
-    int (*write)(void *state, const struct log_write *write);
+    /* Notes what is to be written. A store that has failed (D4) completes nothing any more, and
+     * says so by itself. */
+    void (*write)(void *state, const struct log_write *write);
 
-    /* Waits until everything written is durable, or has failed; completes nothing afterwards. */
-    int (*close)(void *state);
+    /* Called by the holder of the core lock after each completion: a store that had no room for all
+     * it was told to write goes on copying. May be NULL. */
+    void (*resume)(void *state);
 };
 
 /* D3: no log on disk. Every write is durable at once: the completion comes from within write(). */

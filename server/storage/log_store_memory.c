@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/log_store.h"
 
-static int memory_write(void *state, const struct log_write *write)
+static void memory_write(void *state, const struct log_write *write)
 {
     const struct log_store_memory *memory = state;
     memory->client.durable(memory->client.context, write->generation, write->last_op);
-    return 0;
-}
-
-static int memory_close(void *state)
-{
-    (void)state;
-    return 0;
 }
 
 struct log_store log_store_memory_init(struct log_store_memory *memory,
@@ -22,6 +15,5 @@ struct log_store log_store_memory_init(struct log_store_memory *memory,
         .state = memory,
         .durability = DURABILITY_MEMORY,
         .write = memory_write,
-        .close = memory_close,
     };
 }

@@ -42,7 +42,12 @@ static size_t content_encode(const struct durable_state *state, uint8_t *bytes)
     for (uint32_t i = 0; i < state->configuration.member_count; i++, at += 8) {
         bytes_put_u64(at, state->vr.identities[i]);
     }
-    return (size_t)(at - bytes);
+    bytes_put_u64(at, state->log_segment);
+    bytes_put_u64(at + 8, state->log_end.segment);
+    bytes_put_u64(at + 16, state->log_end.head.op_number);
+    bytes_put_u64(at + 24, state->log_end.head.checksum.low);
+    bytes_put_u64(at + 32, state->log_end.head.checksum.high);
+    return (size_t)(at - bytes) + STATE_CONTENT_LOG_SIZE;
 }
 
 static bool flag_decode(uint8_t byte, bool *flag)
@@ -51,8 +56,19 @@ static bool flag_decode(uint8_t byte, bool *flag)
     return byte <= 1;
 }
 
-static bool content_decode(const uint8_t *bytes, size_t size, struct durable_state *state)
+static void log_decode(const uint8_t *bytes, struct durable_state *state)
 {
+    state->log_segment = bytes_get_u64(bytes);
+    state->log_end.segment = bytes_get_u64(bytes + 8);
+    state->log_end.head.op_number = bytes_get_u64(bytes + 16);
+    state->log_end.head.checksum.low = bytes_get_u64(bytes + 24);
+    state->log_end.head.checksum.high = bytes_get_u64(bytes + 32);
+}
+
+static bool content_decode(const uint8_t *bytes, size_t size, uint32_t format,
+                           struct durable_state *state)
+{
+    const size_t log_size = format == 1 ? 0 : STATE_CONTENT_LOG_SIZE;
     memset(state, 0, sizeof *state);
     if (size < STATE_CONTENT_FIXED_SIZE) {
         return false;
@@ -79,12 +95,15 @@ static bool content_decode(const uint8_t *bytes, size_t size, struct durable_sta
         return false;
     }
     const uint32_t member_count = state->configuration.member_count;
-    if (rest - configuration_size != (size_t)member_count * 8) {
+    if (rest - configuration_size != (size_t)member_count * 8 + log_size) {
         return false;
     }
     at += configuration_size;
     for (uint32_t i = 0; i < member_count; i++, at += 8) {
         state->vr.identities[i] = bytes_get_u64(at);
+    }
+    if (log_size > 0) {
+        log_decode(at, state);
     }
     return durable_state_reject(state) == NULL;
 }
@@ -147,15 +166,17 @@ static enum slot_verdict slot_decode(const uint8_t *slot, uint32_t index,
     if (!checksum_equal(written, slot_checksum(slot))) {
         return SLOT_DAMAGED;
     }
-    if (bytes_get_u32(slot + 8) > STATE_FORMAT) {
+    const uint32_t format = bytes_get_u32(slot + 8);
+    if (format > STATE_FORMAT) {
         return SLOT_NEWER;
     }
     const size_t size = bytes_get_u32(slot + 24);
-    if (bytes_get_u32(slot + 8) != STATE_FORMAT || bytes_get_u32(slot + 12) != index ||
-        slot_sequence(slot) % 2 != index / 2 || size > STATE_SLOT_SIZE - STATE_SLOT_HEADER_SIZE) {
+    if (format == 0 || bytes_get_u32(slot + 12) != index || slot_sequence(slot) % 2 != index / 2 ||
+        size > STATE_SLOT_SIZE - STATE_SLOT_HEADER_SIZE) {
         return SLOT_DAMAGED;
     }
-    return content_decode(slot + STATE_SLOT_HEADER_SIZE, size, state) ? SLOT_VALID : SLOT_DAMAGED;
+    return content_decode(slot + STATE_SLOT_HEADER_SIZE, size, format, state) ? SLOT_VALID
+                                                                              : SLOT_DAMAGED;
 }
 
 /* --- reading --- */
@@ -198,18 +219,6 @@ static struct slot_scan image_scan(const uint8_t *image, struct durable_state *s
         }
     }
     return scan;
-}
-
-static int path_join(char *path, const char *directory, const char *name,
-                     struct storage_error *error)
-{
-    const int size = snprintf(path, STATE_PATH_MAX, "%s/%s", directory, name);
-    if (size < 0 || size >= STATE_PATH_MAX) {
-        return storage_error_set(error, -ENAMETOOLONG,
-                                 "the name of the data directory is longer than %d bytes",
-                                 STATE_PATH_MAX - 16);
-    }
-    return 0;
 }
 
 static int refuse_scan(const struct slot_scan *scan, const char *directory,
@@ -293,7 +302,7 @@ static int pair_rewrite(struct state_file *file, uint32_t best, struct storage_e
 static int parent_directory(const char *directory, char *parent)
 {
     size_t size = strlen(directory);
-    if (size == 0 || size >= STATE_PATH_MAX) {
+    if (size == 0 || size >= STORAGE_PATH_MAX) {
         return size == 0 ? -ENOENT : -ENAMETOOLONG;
     }
     memcpy(parent, directory, size + 1);
@@ -318,11 +327,11 @@ static int parent_directory(const char *directory, char *parent)
 static int create_in(const struct file_ops *ops, const char *directory, const uint8_t *image,
                      struct storage_error *error)
 {
-    char path[STATE_PATH_MAX];
-    char path_new[STATE_PATH_MAX];
-    int status = path_join(path, directory, state_name, error);
+    char path[STORAGE_PATH_MAX];
+    char path_new[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, state_name, error);
     if (status == 0) {
-        status = path_join(path_new, directory, state_new_name, error);
+        status = storage_path(path_new, directory, state_new_name, error);
     }
     if (status != 0) {
         return status;
@@ -350,7 +359,7 @@ int state_file_create(const struct file_ops *ops, const char *directory,
                       const struct durable_state *state, struct storage_error *error)
 {
     INVARIANT(durable_state_reject(state) == NULL);
-    char parent[STATE_PATH_MAX];
+    char parent[STORAGE_PATH_MAX];
     int status = parent_directory(directory, parent);
     if (status != 0) {
         return storage_error_system(error, status, "create the data directory", directory);
@@ -414,16 +423,17 @@ static int open_failed(int status, const char *directory, struct storage_error *
     return storage_error_system(error, status, "open the state file in", directory);
 }
 
-int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
-                    struct durable_state *state, struct storage_error *error)
+/* Locks, opens and reads. Returns the index of the slot that was read, or a negative errno. */
+static int open_and_read(struct state_file *file, const struct file_ops *ops, const char *directory,
+                         struct durable_state *state, struct storage_error *error)
 {
-    char path[STATE_PATH_MAX];
-    int status = path_join(path, directory, state_name, error);
+    char path[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, state_name, error);
     if (status != 0) {
         return status;
     }
     *file = (struct state_file){.ops = ops};
-    memcpy(file->directory, directory, strlen(directory) + 1); /* path_join() found it short */
+    memcpy(file->directory, directory, strlen(directory) + 1); /* storage_path() found it short */
     file->lock = ops->lock_directory(ops->disk, directory);
     if (file->lock < 0) {
         return lock_failed(file->lock, directory, error);
@@ -435,10 +445,7 @@ int state_file_open(struct state_file *file, const struct file_ops *ops, const c
     }
     status = image_read(file, state, error);
     if (status >= 0) {
-        status = pair_rewrite(file, (uint32_t)status, error);
-    }
-    if (status == 0) {
-        return 0;
+        return status;
     }
     ops->close(ops->disk, file->file);
 unlock:
@@ -446,16 +453,30 @@ unlock:
     return status;
 }
 
+int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
+                    struct durable_state *state, struct storage_error *error)
+{
+    int status = open_and_read(file, ops, directory, state, error);
+    if (status < 0) {
+        return status;
+    }
+    status = pair_rewrite(file, (uint32_t)status, error);
+    if (status != 0) {
+        state_file_close(file);
+    }
+    return status;
+}
+
 int state_file_peek(const struct file_ops *ops, const char *directory, struct durable_state *state,
                     struct storage_error *error)
 {
-    char path[STATE_PATH_MAX];
-    int status = path_join(path, directory, state_name, error);
+    char path[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, state_name, error);
     if (status != 0) {
         return status;
     }
     struct state_file file = {.ops = ops};
-    memcpy(file.directory, directory, strlen(directory) + 1); /* path_join() found it short */
+    memcpy(file.directory, directory, strlen(directory) + 1); /* storage_path() found it short */
     file.file = ops->open(ops->disk, path, false);
     if (file.file == -ENOENT) { /* or is the directory missing? Nobody can be using that. */
         const int lock = ops->lock_directory(ops->disk, directory);

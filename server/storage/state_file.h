@@ -36,18 +36,21 @@
 #include "common/base/types.h"
 #include "server/storage/file_ops.h"
 #include "server/storage/storage_error.h"
+#include "server/storage/storage_path.h"
+#include "server/storage/wal.h"
 #include "server/vr/vr.h"
 
 enum {
-    STATE_FORMAT = 1,
+    STATE_FORMAT = 2, /* 1, which ends before the log's part, is read too */
     STATE_SLOT_SIZE = 4096,
     STATE_SLOTS = 4,
     STATE_FILE_SIZE = STATE_SLOTS * STATE_SLOT_SIZE,
     STATE_SLOT_HEADER_SIZE = 48,
     STATE_CONTENT_FIXED_SIZE = 84,
-    STATE_CONTENT_MAX = STATE_CONTENT_FIXED_SIZE + CONFIGURATION_ENCODED_MAX + REPLICAS_MAX * 8,
+    STATE_CONTENT_LOG_SIZE = 40,
+    STATE_CONTENT_MAX = STATE_CONTENT_FIXED_SIZE + CONFIGURATION_ENCODED_MAX + REPLICAS_MAX * 8 +
+                        STATE_CONTENT_LOG_SIZE,
     BOOT_ID_SIZE = 16,
-    STATE_PATH_MAX = 4096,
 };
 _Static_assert(STATE_SLOT_HEADER_SIZE + STATE_CONTENT_MAX <= STATE_SLOT_SIZE,
                "the largest configuration fits a slot");
@@ -65,6 +68,9 @@ struct durable_state {
         uint64_t op; /* 0: there is none */
         struct checksum checksum;
     } checkpoint;
+    uint64_t log_segment;   /* the last segment of the log that may hold what was acknowledged: that
+                               file is there, or the log is not whole; 0: not known */
+    struct wal_end log_end; /* with clean_shutdown: where the log ended */
     struct vr_durable_state vr; /* view_number, last_normal_view, log_valid, identities */
 };
 
@@ -76,14 +82,27 @@ void durable_state_init(struct durable_state *state, const struct configuration 
 /* Why a state makes no sense, in words, or NULL. */
 const char *durable_state_reject(const struct durable_state *state);
 
-/* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and says
- * how the core begins: incarnation + 1, clean_shutdown used up, log_valid used up (D3, D6). The
- * result must be stored before the first message leaves, and not before all else that can fail at a
- * start (sockets, memory) has succeeded: the first start's empty log is not used up in vain.
- * -ENOTSUP for a mode that needs a log on disk. */
-int durable_state_start(struct durable_state *state, enum durability durability,
-                        const uint8_t boot_id[BOOT_ID_SIZE], enum vr_start *start,
-                        struct storage_error *error);
+/* True if the log on disk counts, as far as the state tells (D5): on a machine booted as `boot_id`,
+ * all zero where that is not known. Asked before the log is read. */
+bool durable_state_trusts_log(const struct durable_state *state,
+                              const uint8_t boot_id[BOOT_ID_SIZE]);
+
+/* True if the machine may have stopped in the midst of a write since the state was stored, so that
+ * damage to what was not durable need not be the disk's fault. */
+bool durable_state_may_be_torn(const struct durable_state *state,
+                               const uint8_t boot_id[BOOT_ID_SIZE]);
+
+/* What the state knows of the log's end goes into the options to read it with. */
+void durable_state_expect(const struct durable_state *state, struct wal_options *options);
+
+/* Changes *state as a start in mode `durability` on a machine booted as `boot_id` must, and returns
+ * how the core begins: incarnation + 1, clean_shutdown used up, log_valid false where the log does
+ * not count (D3, D6, D11). `log_counts`: durable_state_trusts_log() said so, and what was read
+ * bears it out; of mode memory, which reads none, it is ignored. The result must be stored before
+ * the first message leaves, and not before all else that can fail at a start (sockets, memory) has
+ * succeeded: the first start's empty log is not used up in vain. */
+enum vr_start durable_state_start(struct durable_state *state, enum durability durability,
+                                  const uint8_t boot_id[BOOT_ID_SIZE], bool log_counts);
 
 struct state_file {
     const struct file_ops *ops; /* outlives the state_file */
@@ -93,7 +112,7 @@ struct state_file {
     uint64_t view_number;      /* of it, */
     uint64_t last_normal_view; /* neither ever goes back (S2) */
     int failed;                /* 0, or the errno of the write or sync that failed */
-    char directory[STATE_PATH_MAX];
+    char directory[STORAGE_PATH_MAX];
     uint8_t image[STATE_FILE_SIZE];
 };
 

@@ -20,8 +20,8 @@ static const char *advice(int status)
     switch (-status) {
     case ENOSPC:
     case EDQUOT:
-        return "; free some space there, then start this replica again: nothing that the group "
-               "acknowledged is lost, the others hold it";
+        return "; free some space there, then start this replica again: nothing that it "
+               "acknowledged is lost";
     case EACCES:
     case EPERM:
     case EROFS:

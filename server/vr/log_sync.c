@@ -48,12 +48,16 @@ static uint64_t common_op(const struct replica *r, uint64_t target_op)
 static void cut_log(struct replica *r, uint64_t op_number)
 {
     if (op_number == r->log.op_number) {
+        if (r->had.op_number > op_number) {
+            r->log_generation++; /* D5: the disk's log goes on behind what is held of it */
+        }
         return;
     }
     vr_log_cut(&r->log, op_number);
     r->log_generation++; /* S4 */
     r->written_op = r->written_op < op_number ? r->written_op : op_number;
     r->durable_op = r->durable_op < op_number ? r->durable_op : op_number;
+    r->held_op = r->held_op < op_number ? r->held_op : op_number;
     r->log_full = false;
     r->full_at_op = UINT64_MAX;
 }
@@ -138,6 +142,7 @@ void install_state_durable(struct replica *r)
     INVARIANT(r->status != STATUS_NORMAL);
     r->install.phase = INSTALL_NONE;
     commit_up_to(r, r->install.target.commit_number);
+    commit_up_to(r, r->commit_known); /* every view begins with all that is committed */
     r->status = STATUS_NORMAL;
     r->suspecting = false;
     r->lost_since_ns = 0;
@@ -362,6 +367,10 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
                 uint32_t source, uint32_t sources)
 {
     INVARIANT(r->install.phase == INSTALL_NONE);
+    if (entering != 0 && target->op_number < r->commit_known) {
+        drop(r, DROP_OLD_VIEW); /* D5: no log that leaves out what is committed; G6 likewise */
+        return;
+    }
     if (target->op_number <= r->commit_number &&
         !vr_log_matches(&r->log, target->op_number, target->head_checksum)) {
         drop(r, DROP_OLD_VIEW); /* G6: that view is superseded */

@@ -48,6 +48,44 @@ static void check_options(const struct vr_options *options)
     INVARIANT(view_epoch(options->durable.view_number) == options->configuration.epoch);
 }
 
+/* D5, D6: what a start brings along. */
+static void take_log(struct replica *r)
+{
+    const struct vr_options *options = &r->options;
+    if (options->log == NULL) {
+        return;
+    }
+    INVARIANT(options->start != VR_START_INITIAL);
+    INVARIANT(options->log->memory == options->log_memory);
+    INVARIANT(options->log->base_op == 0);
+    r->log = *options->log;
+    r->written_op = r->log.op_number;
+    r->durable_op = r->log.op_number;
+    if (options->had.op_number > 0) {
+        INVARIANT(options->start == VR_START_RESUME);
+        INVARIANT(options->had.op_number > r->log.op_number);
+        r->had = options->had;
+        r->held_op = r->log.op_number;
+    }
+    if (options->start == VR_START_RECOVER) {
+        /* What the disk has beyond it is void, and is said to be before the log counts again. */
+        r->written_generation = 0;
+        r->settled_generation = 0;
+    }
+    r->commit_known = options->commit_known;
+    commit_up_to(r, options->commit_number);
+}
+
+/* D5: normal as a backup, even in a view that was its own: being its primary is volatile (P1). */
+static void resume_normal(struct replica *r)
+{
+    const bool was_primary = primary_of(r, r->view_number) == r->self;
+    r->status = STATUS_NORMAL;
+    r->ack_owed = true;
+    timeout_set(&r->timeouts, TIMEOUT_SUSPECT,
+                r->time.now_ns + (was_primary ? 0 : view_change_timeout(r)));
+}
+
 struct replica *vr_init(void *memory, const struct vr_options *options, struct vr_time time)
 {
     check_options(options);
@@ -86,9 +124,12 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
     r->log_generation = 1;
     r->written_generation = 1;
     r->settled_generation = 1;
+    take_log(r);
 
     if (options->start == VR_START_RECOVER) {
         recovery_begin(r);
+    } else if (r->last_normal_view == r->view_number) {
+        resume_normal(r);
     } else {
         /* P1: a fresh group is no exception; its first primary comes from V6 like every other. */
         r->status = STATUS_VIEW_CHANGE;
@@ -205,6 +246,15 @@ struct log_descriptor describe_whole_log(const struct replica *r)
     return describe_up_to(r, r->log.op_number);
 }
 
+/* D5: what was lost is there again, or belongs to a view that is over. */
+void forget_lost(struct replica *r, bool whatever)
+{
+    if (r->had.op_number > 0 && (whatever || r->durable_op >= r->had.op_number)) {
+        r->had = (struct vr_log_end){0};
+        r->held_op = 0;
+    }
+}
+
 /* N7: never repaired silently. The replica leaves service; what it answers to status stays true. */
 void diverge(struct replica *r, uint64_t op_number, struct checksum theirs, uint32_t peer)
 {
@@ -251,6 +301,7 @@ static void on_state_durable(struct replica *r, uint64_t number)
     INVARIANT(r->writing.view_number >= r->durable.view_number);
     INVARIANT(r->writing.last_normal_view >= r->durable.last_normal_view);
     r->state_in_flight = false;
+    forget_lost(r, r->writing.last_normal_view > r->durable.last_normal_view);
     r->durable = r->writing;
     r->last_normal_view = r->durable.last_normal_view;
     INVARIANT(r->last_normal_view <= r->view_number);
@@ -268,6 +319,7 @@ static void on_log_durable(struct replica *r, uint64_t generation, uint64_t op_n
     r->settled_generation = generation;
     if (op_number > r->durable_op) {
         r->durable_op = op_number;
+        forget_lost(r, false);
         if (r->acting_primary && r->later_view <= r->view_number) {
             count_acks(r); /* V9: none of a view that is known to end */
         } else if (!r->acting_primary && r->status == STATUS_NORMAL) {
@@ -513,6 +565,11 @@ static void write_log(struct replica *r)
     if (r->written_op == r->log.op_number && r->written_generation == r->log_generation) {
         return;
     }
+    /* D5: what replaces the damaged end of a log reaches as far as that did, or it would deny what
+     * is still missing. On the way into another view the log that was chosen takes its place. */
+    if (r->had.op_number > r->log.op_number && r->install.phase != INSTALL_LOG) {
+        return;
+    }
     struct vr_output *output = output_add(r, VR_OUT_WRITE_LOG);
     output->write_log.generation = r->log_generation;
     output->write_log.cut_to = r->written_op;
@@ -588,6 +645,16 @@ const uint8_t *vr_log_bytes(const struct replica *r, uint64_t op_number, size_t 
     return vr_log_entry(&r->log, op_number, size);
 }
 
+struct checksum vr_log_checksum_at(const struct replica *r, uint64_t op_number)
+{
+    return vr_log_checksum(&r->log, op_number);
+}
+
+uint64_t vr_commit_number(const struct replica *r)
+{
+    return r->commit_number;
+}
+
 void vr_glance(const struct replica *r, struct vr_glance *out)
 {
     const uint32_t primary = primary_of(r, r->view_number);
@@ -620,6 +687,8 @@ void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
         .diverged = r->diverged,
         .log_full = r->log_full,
         .group_lost = group_lost(r),
+        .lost_from = r->had.op_number > 0 ? r->held_op + 1 : 0,
+        .lost_to = r->had.op_number,
         .op_number = r->log.op_number,
         .head_checksum = vr_log_checksum(&r->log, r->log.op_number),
         .commit_number = r->commit_number,

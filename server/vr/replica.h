@@ -37,7 +37,8 @@ struct peer {
     /* V4: counts only while present */
     bool do_view_change_present;
     struct log_descriptor do_view_change;
-    bool unreachable; /* V6: did not answer when it was asked for its log */
+    struct vr_log_end held; /* D5: as far as it has the entries: the log's end, or before it */
+    bool unreachable;       /* V6: did not answer when it was asked for its log */
 
     /* N5, N10: as the acting primary sees a backup in this view */
     bool acked_in_view;
@@ -122,6 +123,7 @@ struct replica {
     uint64_t last_normal_view; /* always the durable one (S1) */
     bool acting_primary;       /* P1: volatile */
     uint64_t commit_number;
+    uint64_t commit_known; /* D5: so said its disk, which may have lost entries up to there */
     uint64_t executed_op;
     uint64_t handed_op; /* given to the executor */
     bool stopped;
@@ -142,6 +144,9 @@ struct replica {
     uint64_t log_generation;
     uint64_t written_op;         /* handed to storage */
     uint64_t durable_op;         /* as durable as the mode requires */
+    struct vr_log_end had;       /* D5: what this replica had when it was last normal, and must not
+                                    deny, though its disk has lost ... */
+    uint64_t held_op;            /* ... all above this op; had.op_number 0: nothing is lost */
     uint64_t written_generation; /* the one that storage was told of last */
     uint64_t settled_generation; /* the last one of which a write has completed */
 
@@ -218,6 +223,7 @@ void state_changed(struct replica *r); /* `wanted` differs from what is on disk 
 uint32_t primary_of(const struct replica *r, uint64_t view_number);
 uint32_t others_mask(const struct replica *r);
 struct log_descriptor describe_log(const struct replica *r); /* only what is durable (V4) */
+void forget_lost(struct replica *r, bool whatever);          /* D5 */
 /* All of an acting primary's log (V8, D6): a backup may have acked what is not durable here yet. */
 struct log_descriptor describe_whole_log(const struct replica *r);
 void diverge(struct replica *r, uint64_t op_number, struct checksum theirs, uint32_t peer);

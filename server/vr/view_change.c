@@ -164,7 +164,7 @@ void note_later_view(struct replica *r, uint64_t view_number)
 
 static struct message do_view_change(const struct replica *r)
 {
-    return (struct message){
+    struct message m = {
         .type = MESSAGE_DO_VIEW_CHANGE,
         .do_view_change =
             {
@@ -174,12 +174,28 @@ static struct message do_view_change(const struct replica *r)
                 .primary_identity = r->durable.identities[primary_of(r, r->view_number)],
             },
     };
+    if (r->had.op_number > 0) {
+        /* D5: what was had is said, and how much of it is lost. */
+        struct do_view_change *dvc = &m.do_view_change;
+        dvc->log.op_number = r->had.op_number;
+        dvc->log.head_checksum = r->had.checksum;
+        dvc->faulty_from = r->held_op + 1;
+        dvc->held_checksum = vr_log_checksum(&r->log, r->held_op);
+        const uint64_t known =
+            r->commit_known > r->commit_number ? r->commit_known : r->commit_number;
+        if (known > r->held_op) {
+            dvc->log.commit_number = known < r->had.op_number ? known : r->had.op_number;
+            dvc->log.commit_checksum = (struct checksum){0}; /* lost with the entry */
+        }
+    }
+    return m;
 }
 
 /* V4: one counts per replica, the one with the largest (last_normal_view, op_number). */
-static void record(struct replica *r, uint32_t peer_index, const struct log_descriptor *log)
+static void record(struct replica *r, uint32_t peer_index, const struct do_view_change *dvc)
 {
     struct peer *peer = &r->peers[peer_index];
+    const struct log_descriptor *log = &dvc->log;
     const struct log_descriptor *kept = &peer->do_view_change;
     if (peer->do_view_change_present &&
         (kept->last_normal_view > log->last_normal_view ||
@@ -187,6 +203,9 @@ static void record(struct replica *r, uint32_t peer_index, const struct log_desc
         return;
     }
     peer->do_view_change = *log;
+    peer->held = dvc->faulty_from == 0
+                     ? (struct vr_log_end){log->op_number, log->head_checksum}
+                     : (struct vr_log_end){dvc->faulty_from - 1, dvc->held_checksum};
     peer->do_view_change_present = true;
 }
 
@@ -201,57 +220,75 @@ void send_do_view_change(struct replica *r)
     /* The own one counts through the same path (VC-10); the log is frozen, so it stays true. While
      * an install is under way its old word stands. */
     if (r->install.phase == INSTALL_NONE) {
-        record(r, r->self, &m.do_view_change.log);
+        record(r, r->self, &m.do_view_change);
     }
     try_start_view(r);
 }
 
+/* How far a log is known to be committed, and is held (D5: the disk of who said so may have lost
+ * the rest of it). */
+static struct vr_log_end committed_and_held(const struct peer *peer)
+{
+    const struct log_descriptor *log = &peer->do_view_change;
+    return log->commit_number <= peer->held.op_number
+               ? (struct vr_log_end){log->commit_number, log->commit_checksum}
+               : peer->held;
+}
+
 /* ---- V12: a primary that is far behind what it would have to adopt ---- */
 
-/* The best of those that said DoViewChange, or of those among them that can be reached;
- * REPLICAS_MAX: they are less than a quorum. */
-static uint32_t best_log_of(const struct replica *r, bool reachable_only)
+/* Those whose DoViewChanges the choice is made from; 0: they are less than a quorum, or the own one
+ * is missing. Any quorum's choice holds all that is committed, so a log that cannot be got hold of
+ * is left out where a quorum remains (VC-15). */
+static uint32_t choosers(const struct replica *r)
 {
-    uint32_t best = r->self;
-    uint32_t count = 0;
+    uint32_t present = 0;
+    uint32_t reachable = 0;
+    uint32_t present_count = 0;
+    uint32_t reachable_count = 0;
     for (uint32_t i = 0; i < r->member_count; i++) {
-        if (!r->peers[i].do_view_change_present || (reachable_only && r->peers[i].unreachable)) {
-            continue;
-        }
-        count++;
-        const struct log_descriptor *log = &r->peers[i].do_view_change;
-        const struct log_descriptor *top = &r->peers[best].do_view_change;
-        if (log->last_normal_view > top->last_normal_view ||
-            (log->last_normal_view == top->last_normal_view && log->op_number > top->op_number)) {
-            best = i;
+        if (r->peers[i].do_view_change_present) {
+            present |= 1u << i;
+            present_count++;
+            reachable |= r->peers[i].unreachable ? 0 : 1u << i;
+            reachable_count += r->peers[i].unreachable ? 0 : 1u;
         }
     }
-    return count >= r->quorum ? best : REPLICAS_MAX;
+    if (!r->peers[r->self].do_view_change_present || present_count < r->quorum) {
+        return 0;
+    }
+    return reachable_count >= r->quorum ? reachable : present;
 }
 
 /* Index of the largest (last_normal_view, op_number), own first among equals; REPLICAS_MAX: there
- * are DoViewChanges from less than a quorum, or none of the own. Any quorum's choice holds all that
- * is committed, so a log that cannot be got hold of is left out where a quorum remains (VC-15). */
+ * are too few to choose from. */
 static uint32_t best_log(const struct replica *r)
 {
-    if (!r->peers[r->self].do_view_change_present) {
-        return REPLICAS_MAX;
+    const uint32_t mask = choosers(r);
+    uint32_t best = r->self;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct log_descriptor *log = &r->peers[i].do_view_change;
+        const struct log_descriptor *top = &r->peers[best].do_view_change;
+        if ((mask & (1u << i)) != 0 &&
+            (log->last_normal_view > top->last_normal_view ||
+             (log->last_normal_view == top->last_normal_view && log->op_number > top->op_number))) {
+            best = i;
+        }
     }
-    const uint32_t best = best_log_of(r, true);
-    return best != REPLICAS_MAX ? best : best_log_of(r, false);
+    return mask != 0 ? best : REPLICAS_MAX;
 }
 
 /* At most how many entries of the best log this one lacks. Of another view's log no more is known
- * to be shared than what is committed; check_options() sees to it that what is not yet does not
- * look like a long way. */
-static uint64_t entries_behind(const struct log_descriptor *log, const struct log_descriptor *best)
+ * to be shared than what is committed, but where it ends in the same way; check_options() sees to
+ * it that what is not yet does not look like a long way. */
+static uint64_t entries_behind(const struct peer *peer, const struct log_descriptor *best)
 {
-    if (log->op_number == best->op_number &&
-        checksum_equal(log->head_checksum, best->head_checksum)) {
-        return 0; /* the same log, whatever view it was last normal in */
-    }
-    const uint64_t from =
-        log->last_normal_view == best->last_normal_view ? log->op_number : log->commit_number;
+    const struct log_descriptor *log = &peer->do_view_change;
+    const bool same = log->op_number == best->op_number &&
+                      checksum_equal(log->head_checksum, best->head_checksum);
+    const uint64_t from = same || log->last_normal_view == best->last_normal_view
+                              ? peer->held.op_number
+                              : committed_and_held(peer).op_number;
     return best->op_number > from ? best->op_number - from : 0;
 }
 
@@ -263,13 +300,13 @@ static void judge_primary(struct replica *r)
         return;
     }
     const struct log_descriptor *top = &r->peers[best].do_view_change;
-    if (entries_behind(&r->peers[primary].do_view_change, top) <= r->options.view_sync_max) {
+    if (entries_behind(&r->peers[primary], top) <= r->options.view_sync_max) {
         return;
     }
     for (uint32_t i = 0; i < r->member_count; i++) {
         if (i != primary && r->peers[i].do_view_change_present &&
             r->options.configuration.members[i].role == MEMBER_ACTIVE &&
-            entries_behind(&r->peers[i].do_view_change, top) <= r->options.view_sync_max) {
+            entries_behind(&r->peers[i], top) <= r->options.view_sync_max) {
             suspect(r);
             return;
         }
@@ -317,7 +354,7 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
         drop(r, DROP_IDENTITY);
         return;
     }
-    record(r, peer, &dvc->log);
+    record(r, peer, dvc);
     credit_progress(r, peer, dvc->synced_op);
     judge_primary(r);
     if (r->status == STATUS_VIEW_CHANGE && r->view_number == dvc->view_number) {
@@ -327,28 +364,107 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
 
 /* ---- StartView (V6, V7, V8) ---- */
 
-/* V6: the log of the largest (last_normal_view, op_number), the largest commit_number of all. */
-static struct log_descriptor choose_log(const struct replica *r, uint32_t best)
+/* How much of the best log a chooser holds (D5: even the best one's own disk may have lost some of
+ * it): its own, if it is of the same view; else what it knows to be committed. */
+static struct vr_log_end holds_of_best(const struct replica *r, uint32_t best, uint32_t chooser)
 {
-    struct log_descriptor chosen = r->peers[best].do_view_change;
-    for (uint32_t i = 0; i < r->member_count; i++) {
-        const struct log_descriptor *log = &r->peers[i].do_view_change;
-        if (r->peers[i].do_view_change_present && log->commit_number > chosen.commit_number) {
-            chosen.commit_number = log->commit_number;
-            chosen.commit_checksum = log->commit_checksum;
-        }
+    const struct peer *peer = &r->peers[chooser];
+    const struct log_descriptor *log = &peer->do_view_change;
+    if (log->last_normal_view == r->peers[best].do_view_change.last_normal_view) {
+        return peer->held;
     }
-    return chosen;
+    return committed_and_held(peer);
 }
 
-/* Who may serve it: the best one, and those of the same last_normal_view. */
+/* Who holds most of it. */
+static uint32_t holder_of(const struct replica *r, uint32_t best)
+{
+    const uint32_t mask = choosers(r);
+    uint32_t holder = best;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        if ((mask & (1u << i)) != 0 &&
+            holds_of_best(r, best, i).op_number > holds_of_best(r, best, holder).op_number) {
+            holder = i;
+        }
+    }
+    return holder;
+}
+
+/* D5: no chooser holds this entry of the best log, though some had it. It was not committed if so
+ * many surely never acked it that the rest is no quorum: those whose logs end before it, and, as
+ * disks of at most f members rot, all but f of those that lost it: what they lost was being written
+ * when their machines stopped. */
+static bool surely_uncommitted(const struct replica *r, uint32_t best, uint64_t op_number)
+{
+    const uint32_t mask = choosers(r);
+    const uint32_t rotten_max = configuration_faults_max(&r->options.configuration);
+    uint32_t without = 0;
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct log_descriptor *log = &r->peers[i].do_view_change;
+        if ((mask & (1u << i)) == 0) {
+            continue;
+        }
+        if (log->op_number < op_number) {
+            without++;
+        } else if (log->last_normal_view == r->peers[best].do_view_change.last_normal_view) {
+            lost++;
+        }
+    }
+    without += lost > rotten_max ? lost - rotten_max : 0;
+    return without + r->quorum > r->member_count;
+}
+
+/* V6: the largest commit_number of all, whether anybody still holds that entry or not (D5). */
+static uint64_t committed_of_all(const struct replica *r)
+{
+    uint64_t committed = r->commit_known;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const uint64_t said = r->peers[i].do_view_change.commit_number;
+        if (r->peers[i].do_view_change_present && said > committed) {
+            committed = said;
+        }
+    }
+    return committed;
+}
+
+/* V6: the log of the largest (last_normal_view, op_number), the largest commit_number of all whose
+ * entry somebody holds. False: it has to wait for more DoViewChanges, for entries of it are or may
+ * be committed that none of those who spoke still holds (D5). */
+static bool choose_log(const struct replica *r, uint32_t best, struct log_descriptor *chosen)
+{
+    const struct vr_log_end held = holds_of_best(r, best, holder_of(r, best));
+    *chosen = r->peers[best].do_view_change;
+    chosen->commit_number = 0;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct vr_log_end committed = committed_and_held(&r->peers[i]);
+        if (r->peers[i].do_view_change_present && committed.op_number >= chosen->commit_number) {
+            chosen->commit_number = committed.op_number;
+            chosen->commit_checksum = committed.checksum;
+        }
+    }
+    if (held.op_number >= chosen->op_number) {
+        return true;
+    }
+    if (committed_of_all(r) > held.op_number || !surely_uncommitted(r, best, held.op_number + 1)) {
+        return false;
+    }
+    chosen->op_number = held.op_number;
+    chosen->head_checksum = held.checksum;
+    return true;
+}
+
+/* Who may serve it: the best one, those of the same last_normal_view, and who holds most of it
+ * because it knows that it is committed (G2). */
 static uint32_t sources_of(const struct replica *r, uint32_t best)
 {
+    const uint32_t holder = holder_of(r, best);
     uint32_t mask = 0;
     for (uint32_t i = 0; i < r->member_count; i++) {
         if (r->peers[i].do_view_change_present &&
-            r->peers[i].do_view_change.last_normal_view ==
-                r->peers[best].do_view_change.last_normal_view) {
+            (r->peers[i].do_view_change.last_normal_view ==
+                 r->peers[best].do_view_change.last_normal_view ||
+             i == holder)) {
             mask |= 1u << i;
         }
     }
@@ -365,14 +481,17 @@ void try_start_view(struct replica *r)
     if (best == REPLICAS_MAX) {
         return;
     }
-    const struct log_descriptor chosen = choose_log(r, best);
-    if (chosen.commit_number > chosen.op_number) {
+    struct log_descriptor chosen;
+    if (!choose_log(r, best, &chosen)) {
+        return;
+    }
+    if (committed_of_all(r) > chosen.op_number) {
         /* V6: cannot be, where all tell the truth. Starting this view would lose what somebody
          * says is committed. */
         drop(r, DROP_INVALID);
         return;
     }
-    sync_begin(r, &chosen, r->view_number, best, sources_of(r, best));
+    sync_begin(r, &chosen, r->view_number, holder_of(r, best), sources_of(r, best));
 }
 
 /* Keeps what is staged as long as the choice stays the same; there may be more sources by now. */
@@ -382,9 +501,10 @@ void choose_anew(struct replica *r)
     if (best == REPLICAS_MAX) {
         return;
     }
-    const struct log_descriptor *chosen = &r->peers[best].do_view_change;
-    if (chosen->last_normal_view == r->sync.target.last_normal_view &&
-        checksum_equal(chosen->head_checksum, r->sync.target.head_checksum)) {
+    struct log_descriptor chosen;
+    if (choose_log(r, best, &chosen) &&
+        chosen.last_normal_view == r->sync.target.last_normal_view &&
+        checksum_equal(chosen.head_checksum, r->sync.target.head_checksum)) {
         r->sync.sources = sources_of(r, best) & others_mask(r);
         return;
     }

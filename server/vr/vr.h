@@ -26,6 +26,13 @@
 #include "common/base/prng.h"
 
 struct replica; /* server/vr/replica.h, for the core and its tests */
+struct vr_log;  /* server/vr/vr_log.h */
+
+/* The end of a log. */
+struct vr_log_end {
+    uint64_t op_number;
+    struct checksum checksum;
+};
 
 /* What the core owns of the state file (PROTOCOL section 1); server/storage keeps the rest of it.
  */
@@ -39,6 +46,7 @@ struct vr_durable_state {
 /* How a start must begin (D3, D5, D6): server/storage decides it from the state file. */
 enum vr_start {
     VR_START_INITIAL, /* first start of a member of a new group: its empty log is intact */
+    VR_START_RESUME,  /* D5: the log holds all that it ever acked, or knows what it lacks of it */
     VR_START_RECOVER, /* D6: acked entries may be lost */
 };
 
@@ -52,6 +60,15 @@ struct vr_options {
     enum durability durability;
     enum vr_start start;
     struct vr_durable_state durable; /* as the state file has it; log_valid already used up (D3) */
+
+    /* What a start has from its disk. A recovering one (D6) may hold some log's beginning: it saves
+     * pulling what turns out to be the same, and says nothing. */
+    const struct vr_log *log; /* entries, in log_memory; durable; NULL: none */
+    uint64_t commit_number;   /* known from an earlier run; at most the log's op_number */
+    uint64_t commit_known;    /* committed up to here by what its own disk says; >= commit_number;
+                                 entries up to here are never dropped */
+    struct vr_log_end had;    /* D5: where the log ended, if it is damaged above its op_number; all
+                                 zero: it is not */
 
     /* Times in nanoseconds. */
     uint64_t heartbeat_ns;       /* idle primary's Commit; default 20 ms */
@@ -200,6 +217,11 @@ void vr_execution(const struct replica *replica, uint64_t op_number, struct vr_e
 /* An entry of the log by op (storage writes it; checkers read it). NULL if it is not there. */
 const uint8_t *vr_log_bytes(const struct replica *replica, uint64_t op_number, size_t *size);
 
+/* The checksum of the log up to an op that it has, 0 included (asserted). */
+struct checksum vr_log_checksum_at(const struct replica *replica, uint64_t op_number);
+
+uint64_t vr_commit_number(const struct replica *replica);
+
 /* Why the core dropped messages (M3); counted, never answered. */
 enum drop_reason {
     DROP_NONE,
@@ -254,10 +276,12 @@ struct vr_snapshot {
     uint64_t last_normal_view;
     enum vr_status status;
     bool acting_primary;
-    bool suspecting; /* V1 */
-    bool diverged;   /* N7 */
-    bool log_full;   /* LOG_MEMORY_MAX reached */
-    bool group_lost; /* D9: too few members remember anything for the group to go on */
+    bool suspecting;    /* V1 */
+    bool diverged;      /* N7 */
+    bool log_full;      /* LOG_MEMORY_MAX reached */
+    bool group_lost;    /* D9: too few members remember anything for the group to go on */
+    uint64_t lost_from; /* D5: the disk has lost the entries from here to ... */
+    uint64_t lost_to;   /* ... here, and they are not back yet; 0: none */
     uint64_t op_number;
     struct checksum head_checksum;
     uint64_t commit_number;

@@ -137,7 +137,7 @@ class Script(ClusterTest):
 
     def test_lost_group_is_called_lost(self):
         """D9, in memory mode: a majority that stopped at once took its log along."""
-        c = self.script_cluster(3)
+        c = self.script_cluster(3, "--durability", "memory")
         self.assertEqual(c.value("incr", "n"), "1")
         c.wait_equal()
         c.kill(0)

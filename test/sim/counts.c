@@ -58,7 +58,18 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"clean_stops", c->clean_stops}, {"recoveries", c->recoveries}, {"pauses", c->pauses},
           {"state_writes", c->state_writes}, {"writes_lost", c->writes_lost},
           {"wall_jumps", c->wall_jumps}, {"log_full", c->log_full}, {"groups_lost", c->groups_lost},
-          {"disks_lost", c->disks_lost});
+          {"groups_undecided", c->groups_undecided}, {"disks_lost", c->disks_lost});
+    PRINT(out, "disks", {"machine_crashes", c->machine_crashes}, {"power_cuts", c->power_cuts},
+          {"mass_kills", c->mass_kills}, {"failures", c->disk_failures},
+          {"failed_starts", c->failed_starts}, {"writes", c->log_writes}, {"syncs", c->log_syncs},
+          {"resumed", c->logs_resumed}, {"torn", c->logs_torn}, {"faulty", c->logs_faulty},
+          {"broken", c->logs_broken}, {"repaired", c->logs_repaired},
+          {"switches_unfinished", c->switches_unfinished}, {"rotted", c->rotted});
+    PRINT(out, "damage", {"sectors", c->sectors_rotted}, {"segments_lost", c->segments_lost},
+          {"segments_cut", c->segments_cut}, {"refused", c->logs_refused},
+          {"state_copies", c->state_rotted}, {"reads_failed", c->read_failures},
+          {"all_full", c->disks_full}, {"logs_full", c->logs_full},
+          {"mode_changes", c->mode_changes});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

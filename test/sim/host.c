@@ -98,11 +98,14 @@ static void on_state_durable(struct sim_host *host)
     struct sim *sim = host->sim;
     INVARIANT(host->state_write_count > 0);
     const struct sim_durable before = host->reported;
+    if (host_state_store(host, &host->state_writes[0].state) != 0) {
+        host_end_of_storage(host);
+        return;
+    }
     struct vr_event event = {
         .kind = VR_EVENT_STATE_DURABLE,
         .state_durable = {.number = host->state_writes[0].number},
     };
-    host->disk.vr = host->state_writes[0].state;
     host->reported =
         (struct sim_durable){host->disk.vr.view_number, host->disk.vr.last_normal_view};
     sim_expect(sim, sim_check_durable_progress(&before, &host->reported, &sim->report));
@@ -163,6 +166,12 @@ void sim_host_event(struct sim_host *host, const struct sim_event *event)
     case SIM_EVENT_LOG_DURABLE:
         on_log_durable(host, event->argument);
         break;
+    case SIM_EVENT_LOG_WRITE:
+        host_on_log_write(host);
+        break;
+    case SIM_EVENT_LOG_SYNC:
+        host_on_log_sync(host);
+        break;
     case SIM_EVENT_EXECUTE:
         host_execute(host);
         break;
@@ -199,18 +208,39 @@ static void start_core(struct sim_host *host, enum vr_start start)
     options.log_memory = sim_memory_room(&host->log_memory, o->log_memory_size);
     options.staging_memory = sim_memory_room(&host->staging_memory, o->log_memory_size);
     options.log_memory_size = o->log_memory_size;
+    options.durability = host->durability;
+    host_log_describe(host, &options);
     host->replica =
         vr_init(sim_memory_room(&host->memory, vr_memory_size()), &options, host_local_time(host));
 }
 
-void sim_host_start(struct sim_host *host)
+/* The disk ended it, or failed: it is tried again, as a person would. */
+static void fail_start(struct sim_host *host)
 {
     struct sim *sim = host->sim;
-    static const uint8_t boot_id[BOOT_ID_SIZE] = {1};
-    struct storage_error error;
+    if (sim->failed) {
+        return;
+    }
+    const bool power = host->platter->power_off && host->crash_machine;
+    sim->counts.failed_starts++;
+    trace_node(sim, host->index, "cannot start");
+    host_log_close(host, power ? SIM_END_POWER : SIM_END_KILLED);
+    sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = host_now_ns(host) + 50 * SIM_MS,
+                                                        .kind = SIM_EVENT_RESTART,
+                                                        .node = host->index});
+}
+
+void sim_host_start(struct sim_host *host, enum durability durability)
+{
+    struct sim *sim = host->sim;
     enum vr_start start;
     INVARIANT(!host->running);
-    INVARIANT(durable_state_start(&host->disk, DURABILITY_MEMORY, boot_id, &start, &error) == 0);
+    host->durability = host->refused ? DURABILITY_MEMORY : durability;
+    host->refused = false;
+    if (!host_log_open(host, &start)) {
+        fail_start(host);
+        return;
+    }
     host->life++;
     host->running = true;
     host->paused = false;
@@ -220,11 +250,14 @@ void sim_host_start(struct sim_host *host)
     host->log_write_number = 0;
     host->log_generation = 0;
     host->log_last_ns = 0;
-    host->durable_op = 0;
+    host->durable_op = host->log_open ? host->found.held_op : 0; /* wal_start() saw to that */
     host->ready_count = 0;
     host->timer_at_ns = UINT64_MAX;
     host->drain_scheduled = false;
     host->was_recovering = start == VR_START_RECOVER;
+    host->resumed = start == VR_START_RESUME;
+    host->was_faulty = start == VR_START_RESUME && host->found.condition == WAL_FAULTY;
+    host->rotten = host->rotten && host->found.condition != WAL_INTACT;
     for (size_t i = 0; i < sizeof host->token_secret; i++) {
         host->token_secret[i] = (uint8_t)prng_next(&sim->machine_prng);
     }
@@ -236,30 +269,33 @@ void sim_host_start(struct sim_host *host)
     host_end_drain(host);
 }
 
-void sim_host_crash(struct sim_host *host, bool clean)
+void sim_host_crash(struct sim_host *host, enum sim_end end)
 {
     struct sim *sim = host->sim;
+    bool clean = end == SIM_END_CLEAN && !host->paused;
     if (!host->running) {
         return;
     }
-    if (clean && !host->paused) {
+    if (clean) {
         struct vr_event event = {.kind = VR_EVENT_STOP};
         host->crash_after = 0;
         if (!host_step(host, &event)) {
             return;
         }
         host_end_drain(host);
+        if (!host_log_finish(host)) {
+            return;
+        }
         sim->counts.clean_stops++;
     }
     sim_host_count(host);
-    /* Of what was being written, any prefix made it. */
-    const uint64_t kept = prng_below(&sim->machine_prng, (uint64_t)host->state_write_count + 1);
-    if (kept > 0) {
-        host->disk.vr = host->state_writes[kept - 1].state;
-    }
-    sim->counts.writes_lost += host->state_write_count - kept;
+    host_state_end(host, clean);
     sim->counts.crashes++;
-    trace_node(sim, host->index, clean ? "stops" : "crashes");
+    trace_node(sim, host->index,
+               clean                  ? "stops"
+               : end == SIM_END_POWER ? "loses power"
+                                      : "crashes");
+    host_log_close(host, end);
     host_inbox_clear(host, &host->inboxes[SIM_LANE_PEERS]);
     host_inbox_clear(host, &host->inboxes[SIM_LANE_CLIENTS]);
     sim_application_stop(&host->application);
@@ -273,8 +309,11 @@ void sim_host_crash(struct sim_host *host, bool clean)
 
 bool sim_host_forgot(const struct sim_host *host)
 {
-    return !host->running || host->replaced || host->crash_after > 0 || host->crash_at_write ||
-           host->snapshot.status == STATUS_RECOVERING;
+    const bool memory = host->durability == DURABILITY_MEMORY;
+    const bool armed = host->crash_after > 0 || host->crash_at_write;
+    const enum sim_end end = host->crash_machine ? SIM_END_POWER : SIM_END_KILLED;
+    return host->replaced || host->lost || host->rotten || host->disk_armed ||
+           (memory && !host->running) || (armed && sim_host_would_forget(host, end));
 }
 
 void sim_host_pause(struct sim_host *host, uint64_t until_ns)
@@ -333,20 +372,12 @@ void sim_host_count(struct sim_host *host)
     }
 }
 
-static void make_disk(struct sim_host *host)
-{
-    struct sim *sim = host->sim;
-    durable_state_init(&host->disk, &sim->configuration,
-                       sim->configuration.members[host->index].replica_id,
-                       prng_next(&sim->machine_prng) | 1);
-}
-
 void sim_host_lose_disk(struct sim_host *host)
 {
     INVARIANT(!host->running);
     host->replaced = true;
     trace_node(host->sim, host->index, "has lost its disk");
-    make_disk(host);
+    host_disk_make(host);
 }
 
 void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
@@ -367,7 +398,14 @@ void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
     host->clock_offset_ns = prng_below(prng, 1000 * SIM_S);
     host->wall_offset_ns = (int64_t)prng_below(prng, SIM_S);
     host->replaced = false;
-    make_disk(host);
+    host->state_open = false;
+    if (host->log_open) { /* of a run that was escaped from */
+        log_queue_destroy(&host->queue);
+        wal_close(&host->wal);
+        host->log_open = false;
+    }
+    host->boot = 1;
+    host_disk_make(host);
 }
 
 void sim_host_free(struct sim_host *host)
@@ -379,6 +417,14 @@ void sim_host_free(struct sim_host *host)
     sim_memory_free(&host->executor_memory);
     free(host->executions);
     free(host->chain);
+    if (host->log_open) {
+        log_queue_destroy(&host->queue);
+        wal_close(&host->wal);
+    }
+    if (host->platter != NULL) {
+        sim_disk_free(host->platter);
+        free(host->platter);
+    }
     for (uint32_t lane = 0; lane < 2; lane++) {
         sim_memory_free(&host->sender_memory[lane]);
         sim_memory_free(&host->reassembler_memory[lane]);

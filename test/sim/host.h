@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host.h - one replica's machine: what server/runtime and the operating system are to a real one.
  *
- * Memory mode: a crash takes the log and all volatile state; the state file keeps exactly what was
- * reported durable, and of what was being written any prefix. */
+ * Mode memory: a crash takes the log and all volatile state. Modes async and sync: the real
+ * write-ahead log on a simulated disk; the end of a process takes what was not handed to the disk,
+ * the end of a machine what was not synced. The state file is the real one, on the same disk, in
+ * every mode. */
 #ifndef VR_SIM_HOST_H
 #define VR_SIM_HOST_H
 
@@ -10,12 +12,14 @@
 #include "common/wire/sender.h"
 #include "server/app/kv.h"
 #include "server/executor/executor.h"
+#include "server/storage/log_queue.h"
 #include "server/storage/state_file.h"
 #include "server/vr/vr.h"
 #include "test/sim/memory.h"
 #include "test/sim/network.h"
 #include "test/support/accounts.h"
 #include "test/support/checkers.h"
+#include "test/support/sim_disk.h"
 
 struct sim;
 
@@ -53,10 +57,20 @@ struct sim_host {
     uint64_t resume_ns;
     uint32_t crash_after; /* outputs to carry out until it crashes; 0: not armed */
     bool crash_at_write;  /* armed by the next write of the state file */
+    bool crash_machine;   /* what is armed takes the machine, not the process alone */
+    bool disk_armed;      /* a call of the disk, soon, is its last or fails */
+    bool lost;            /* its next start recovers, or this one still does (D6) */
+    bool rotten;          /* its log was damaged, and is not whole again */
+    bool refused;         /* it would not start from its log: the next start does without (D11) */
+    uint64_t boot;        /* of the machine */
     bool replaced;        /* its data directory was lost and made anew: refused for ever (D10) */
 
-    /* The disk, and what is being written to it. */
-    struct durable_state disk;
+    /* The state file, and what is being written to it. */
+    enum durability durability; /* of the last start; of the first one to come */
+    struct durable_state disk;  /* what is known to be in it */
+    struct state_file state_file;
+    bool state_open;
+    bool log_void; /* whatever is written to it says that the log does not count (D4) */
     struct {
         uint64_t number;
         struct vr_durable_state state;
@@ -73,6 +87,19 @@ struct sim_host {
     uint64_t durable_op;  /* reported, and not cut since */
     struct vr_event ready[SIM_READY_MAX];
     uint32_t ready_count;
+
+    /* The log on the disk. */
+    struct sim_disk *platter;
+    struct file_ops ops;
+    bool log_open; /* wal and queue are */
+    struct wal wal;
+    struct wal_found found;
+    struct vr_log log; /* as the start found it */
+    struct log_queue queue;
+    struct log_queue_half *half; /* being written or synced */
+    struct wal_head promised;    /* D5: how far it had a log, by its own word, when it ended */
+    bool log_write_scheduled;
+    bool log_sync_scheduled; /* async */
 
     /* The clock: local = offset + rate / 1000 * virtual time. */
     uint64_t clock_offset_ns;
@@ -93,6 +120,8 @@ struct sim_host {
     size_t chain_capacity;
     uint64_t chain_op; /* chain holds checksums up to here */
     bool was_recovering;
+    bool was_faulty;
+    bool resumed; /* D5 */
 
     /* The executor. */
     struct sim_memory executor_memory;
@@ -118,13 +147,36 @@ struct sim_host {
 void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index);
 void sim_host_free(struct sim_host *host);
 
-void sim_host_start(struct sim_host *host);
+/* In this mode (D11). */
+void sim_host_start(struct sim_host *host, enum durability durability);
 
 /* While it is down: an empty data directory in the place of its own, as `init` makes one. */
 void sim_host_lose_disk(struct sim_host *host);
 
-/* At once. `clean`: SIGTERM, so it says Goodbye first (V1). */
-void sim_host_crash(struct sim_host *host, bool clean);
+/* How a process ends. */
+enum sim_end {
+    SIM_END_KILLED,
+    SIM_END_POWER, /* and its machine with it */
+    SIM_END_CLEAN, /* SIGTERM: it says Goodbye first (V1) */
+};
+
+/* At once. */
+void sim_host_crash(struct sim_host *host, enum sim_end end);
+
+/* True if an end of this kind makes it forget what it acked. */
+bool sim_host_would_forget(const struct sim_host *host, enum sim_end end);
+
+/* Arms a call of its disk, soon: the process or the machine ends in the midst of it, or it fails
+ * (D4), as `status`, a negative errno, says; 0: the former. */
+void sim_host_arm_disk(struct sim_host *host, struct prng *prng, enum sim_end end, int status);
+void sim_host_disarm_disk(struct sim_host *host);
+
+/* While it is down: damages its log or its state file (host_rot.c). False if there is nothing that
+ * may be damaged. */
+bool sim_host_rot(struct sim_host *host, struct prng *prng);
+
+/* The next start that reads cannot, at some place. */
+void sim_host_arm_read(struct sim_host *host, struct prng *prng);
 
 /* Down, about to be, recovering or a stranger: it has no memory of what it acked. */
 bool sim_host_forgot(const struct sim_host *host);

@@ -85,6 +85,13 @@ static void write_log(struct sim_host *host, const struct vr_output *output)
         .log_durable = {.generation = output->write_log.generation,
                         .op_number = output->write_log.last_op},
     };
+    if (host_on_disk(host)) {
+        host_log_write(host, &(struct log_write){.generation = output->write_log.generation,
+                                                 .cut_to = output->write_log.cut_to,
+                                                 .first_op = output->write_log.first_op,
+                                                 .last_op = output->write_log.last_op});
+        return;
+    }
     if (sim->options.log_latency_ns == 0) {
         deliver_ready(host, &durable);
         return;
@@ -145,7 +152,7 @@ static void carry_out(struct sim_host *host)
                 wire_flush(host->senders[SIM_LANE_CLIENTS]);
             }
             sim->counts.crashes_inside++;
-            sim_host_crash(host, false);
+            sim_host_crash(host, host->crash_machine ? SIM_END_POWER : SIM_END_KILLED);
             return;
         }
     }

@@ -91,7 +91,12 @@ static void check_view(struct sim_host *host)
         trace_node(sim, host->index, "starts view %" PRIu64,
                    view_within_epoch(observed->view_number));
     }
-    sim_expect(sim, sim_check_holds_view_start(&sim->views, observed, &sim->report));
+    /* D5: it may know that it lacks some of it; and the primary of a view that nobody began may
+     * have got as far as its own disk before it ended (P1). */
+    const bool begun = sim_views_find(&sim->views, observed->view_number) != NULL;
+    if (host->snapshot.lost_to == 0 && (begun || primary != host->index || !host->resumed)) {
+        sim_expect(sim, sim_check_holds_view_start(&sim->views, observed, &sim->report));
+    }
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         if (i != host->index && sim->hosts[i].running) {
             sim_expect(sim, sim_check_prefix(observed, &sim->hosts[i].observed, &sim->report));
@@ -135,6 +140,19 @@ static bool same(const struct sim_observed *a, const struct sim_observed *b)
            checksum_equal(a->head_checksum, b->head_checksum);
 }
 
+/* D5: what the disk had lost is there again. */
+static void note_repair(struct sim_host *host)
+{
+    const struct vr_snapshot *s = &host->snapshot;
+    if (host->was_faulty && s->lost_to == 0) {
+        host->sim->counts.logs_repaired++;
+        host->was_faulty = false;
+    }
+    if (host->rotten && s->lost_to == 0 && s->status == STATUS_NORMAL) {
+        host->rotten = false;
+    }
+}
+
 /* After every step: reads the replica, and lets the checkers judge what changed. */
 void host_observe(struct sim_host *host)
 {
@@ -156,6 +174,7 @@ void host_observe(struct sim_host *host)
         .commit_checksum = s->commit_checksum,
     };
     check_bounds(host);
+    note_repair(host);
     if (same(&before, &host->observed)) {
         host->observed.chain = host->chain;
         return;
@@ -175,6 +194,7 @@ void host_observe(struct sim_host *host)
     check_view(host);
     if (host->was_recovering && s->status != STATUS_RECOVERING) {
         host->was_recovering = false;
+        host->lost = false;
         sim->counts.recoveries++;
     }
 }

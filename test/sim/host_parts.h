@@ -2,6 +2,9 @@
 /* host_parts.h - what the files of one host ask of each other.
  *
  *     host.c          its clock and disk, its events, its life and death
+ *     host_disk.c     its log on its disk
+ *     host_state.c    its state file on the same disk
+ *     host_rot.c      what befalls files that lie on a disk
  *     host_drive.c    steps, flushes and outputs of the core
  *     host_sockets.c  datagrams out and in
  *     host_execute.c  the executor and the application
@@ -21,6 +24,32 @@ void host_schedule(struct sim_host *host, enum sim_event_kind kind, uint64_t at_
                    uint64_t argument);
 void host_arm_timer(struct sim_host *host);
 void host_arm_drain(struct sim_host *host);
+
+#define HOST_DIRECTORY "data" /* on the simulated disk */
+
+/* host_state.c; those that return a status: 0, or a negative errno of the disk's */
+void host_state_make(struct sim_host *host);
+int host_state_open(struct sim_host *host);
+int host_state_begin(struct sim_host *host, const struct durable_state *state);
+int host_state_store(struct sim_host *host, const struct vr_durable_state *state);
+int host_state_name_segment(struct sim_host *host, uint64_t segment);
+void host_state_end(struct sim_host *host, bool clean);
+void host_state_close(struct sim_host *host);
+
+/* host_disk.c; those that return bool: false once the replica is gone */
+bool host_on_disk(const struct sim_host *host);
+void host_end_of_storage(struct sim_host *host);
+void host_disk_make(struct sim_host *host);
+bool host_log_open(struct sim_host *host, enum vr_start *start);
+void host_log_close(struct sim_host *host, enum sim_end end);
+void host_log_describe(const struct sim_host *host, struct vr_options *options);
+const uint8_t *host_log_entry(void *context, uint64_t op_number, size_t *size);
+struct checksum host_log_chain(void *context, uint64_t op_number);
+uint64_t host_log_commit(void *context);
+void host_log_write(struct sim_host *host, const struct log_write *write);
+void host_on_log_write(struct sim_host *host);
+void host_on_log_sync(struct sim_host *host);
+bool host_log_finish(struct sim_host *host);
 
 /* host_drive.c */
 bool host_step(struct sim_host *host, struct vr_event *event);

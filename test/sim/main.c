@@ -3,6 +3,7 @@
  *
  *     sim --seed N [--trace]         one run, its options first
  *     sim --seeds COUNT [--start S]  a batch, after the regression seeds of --regressions FILE
+ *     sim --mode MODE ...            all of it in one mode of durability
  *
  * Exit code 0: everything passed; 1: some seed failed; 2: usage. */
 #include <argp.h>
@@ -27,6 +28,8 @@ struct arguments {
     uint64_t start;
     uint64_t failures_max;
     const char *regressions;
+    const enum durability *only;
+    enum durability mode;
 };
 
 struct batch {
@@ -107,11 +110,11 @@ static bool run_again(const struct sim_options *options)
     return false;
 }
 
-static void run_seed(uint64_t seed, bool repeat)
+static void run_seed(uint64_t seed, const enum durability *only, bool repeat)
 {
     struct sim_options options;
     seed_now = seed;
-    sim_options_from_seed(&options, seed);
+    sim_options_from_seed(&options, seed, only);
     bool passed = sim_run(&batch.sim, &options);
     if (passed && repeat) {
         passed = run_again(&options);
@@ -127,7 +130,8 @@ static void run_seed(uint64_t seed, bool repeat)
     printf("FAILED at %.3f ms: %s\n", (double)batch.sim.schedule.now_ns / 1e6,
            batch.sim.report.text);
     sim_options_print(&options, stdout);
-    printf("  replay with: build/sim --trace --seed %" PRIu64 "\n", seed);
+    printf("  replay with: build/sim --trace --seed %" PRIu64 "%s%s\n", seed,
+           only != NULL ? " --mode " : "", only != NULL ? durability_name(*only) : "");
     note_failure(seed);
 }
 
@@ -139,7 +143,7 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void run_regressions(const char *path)
+static void run_regressions(const char *path, const enum durability *only)
 {
     FILE *file = fopen(path, "r");
     char line[256];
@@ -150,7 +154,7 @@ static void run_regressions(const char *path)
         char *end;
         const uint64_t seed = strtoull(line, &end, 10);
         if (end != line) {
-            run_seed(seed, true);
+            run_seed(seed, only, true);
         }
     }
     fclose(file);
@@ -158,9 +162,9 @@ static void run_regressions(const char *path)
 
 static void run_batch(const struct arguments *arguments, double began)
 {
-    run_regressions(arguments->regressions);
+    run_regressions(arguments->regressions, arguments->only);
     for (uint64_t i = 0; i < arguments->seeds && batch.failed < arguments->failures_max; i++) {
-        run_seed(arguments->start + i, i % 100 == 0);
+        run_seed(arguments->start + i, arguments->only, i % 100 == 0);
         if (i > 0 && i % PROGRESS_SEEDS == 0) {
             printf("%" PRIu64 " seeds, %.0f s\n", i, seconds_now() - began);
             fflush(stdout);
@@ -192,6 +196,16 @@ static int report(double seconds)
 
 /* ---- the command line ---- */
 
+static bool mode_parse(const char *name, enum durability *mode)
+{
+    for (*mode = DURABILITY_MEMORY; *mode <= DURABILITY_SYNC; (*mode)++) {
+        if (strcmp(name, durability_name(*mode)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -215,6 +229,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case 'r':
         arguments->regressions = value;
         return 0;
+    case 'm':
+        if (!mode_parse(value, &arguments->mode)) {
+            argp_error(state, "the modes are memory, async and sync");
+        }
+        arguments->only = &arguments->mode;
+        return 0;
     case ARGP_KEY_ARG:
         argp_usage(state);
         return 0;
@@ -229,6 +249,7 @@ static const struct argp_option options[] = {
     {"seeds", 'n', "COUNT", 0, "Run this many seeds (default 200)", 0},
     {"start", 'b', "S", 0, "... from this one on (default 1)", 0},
     {"failures", 'f', "COUNT", 0, "Stop after this many failed (default 20)", 0},
+    {"mode", 'm', "MODE", 0, "In this mode of durability, whatever the seed draws", 0},
     {"regressions", 'r', "FILE", 0, "Seeds that are always run (default test/sim/seeds.txt)", 0},
     {0},
 };
@@ -254,10 +275,10 @@ int main(int argc, char **argv)
     batch.sim.trace = arguments.trace;
     if (arguments.single) {
         struct sim_options drawn;
-        sim_options_from_seed(&drawn, arguments.seed);
+        sim_options_from_seed(&drawn, arguments.seed, arguments.only);
         sim_options_print(&drawn, stdout);
         fflush(stdout);
-        run_seed(arguments.seed, !arguments.trace);
+        run_seed(arguments.seed, arguments.only, !arguments.trace);
     } else {
         run_batch(&arguments, began);
     }

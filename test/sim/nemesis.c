@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/sim/nemesis.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -227,6 +228,133 @@ static uint32_t forgotten_count(const struct sim *sim)
     return count;
 }
 
+/* How many would be without memory if everybody ended like this. */
+static uint32_t forgotten_if(const struct sim *sim, enum sim_end end)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        const struct sim_host *host = &sim->hosts[i];
+        count += sim_host_forgot(host) || sim_host_would_forget(host, end) ? 1 : 0;
+    }
+    return count;
+}
+
+static enum sim_end draw_end(struct sim *sim)
+{
+    const bool machine =
+        prng_chance(&sim->nemesis.machine_prng, sim->options.machine_crash_ppm, 1000000);
+    return machine ? SIM_END_POWER : SIM_END_KILLED;
+}
+
+/* True if an end of this kind leaves enough that remember, or may leave too few. */
+static bool may_forget(struct sim *sim, const struct sim_host *host, enum sim_end end)
+{
+    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
+    if (!sim_host_would_forget(host, end) ||
+        forgotten <= configuration_faults_max(&sim->configuration)) {
+        return true;
+    }
+    sim->exceeded = sim->exceeded || sim->options.exceed_faults;
+    return sim->options.exceed_faults;
+}
+
+static void restart_in(struct sim *sim, uint32_t index, uint64_t delay_ns)
+{
+    sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + delay_ns,
+                                                        .kind = SIM_EVENT_RESTART,
+                                                        .node = index});
+}
+
+/* Everybody at once: their power where that loses nothing, as in mode sync; else their processes.
+ */
+static void power_cut(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    const uint32_t faults = configuration_faults_max(&sim->configuration);
+    const bool sync = forgotten_if(sim, SIM_END_POWER) <= faults;
+    const bool too_much = !sync && sim->options.exceed_faults && prng_chance(prng, 1, 2);
+    const bool power = too_much || (sync && prng_chance(prng, 3, 4));
+    if (!power && forgotten_if(sim, SIM_END_KILLED) > faults) {
+        return; /* some are in memory (D11) */
+    }
+    sim->exceeded = sim->exceeded || too_much;
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        sim_host_disarm_disk(&sim->hosts[i]);
+        sim_host_crash(&sim->hosts[i], power ? SIM_END_POWER : SIM_END_KILLED);
+        restart_in(sim, i, sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS);
+    }
+    sim->counts.power_cuts += power ? 1 : 0;
+    sim->counts.mass_kills += power ? 0 : 1;
+    trace_node(sim, 0, power ? "power fails everywhere" : "all processes are killed");
+}
+
+/* A write or a sync of somebody's log fails, soon (D4). */
+static void fail_disk(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    const uint32_t index = pick_replica(sim, prng);
+    struct sim_host *host = &sim->hosts[index];
+    const int status = prng_chance(prng, 1, 4) ? -ENOSPC : -EIO;
+    const uint64_t down = sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS;
+    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
+    if (!host->running || host->paused || host->crash_after > 0 || host->crash_at_write ||
+        host->disk_armed || forgotten > configuration_faults_max(&sim->configuration)) {
+        return;
+    }
+    sim_host_arm_disk(host, prng, SIM_END_KILLED, status);
+    if (host->durability == DURABILITY_SYNC) {
+        /* Whoever went on after that has its machine taken, too (PS-3). */
+        host->crash_machine = true;
+        sim_schedule_add(&sim->schedule,
+                         (struct sim_event){.at_ns = sim->schedule.now_ns + SIM_S / 2,
+                                            .kind = SIM_EVENT_CRASH,
+                                            .node = index,
+                                            .life = host->life});
+    }
+    restart_in(sim, index, SIM_S + down);
+}
+
+/* No disk has room left for another segment; what is reserved, and the state file, still can be
+ * written (D4). */
+static void fill_disks(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        sim_disk_fill(sim->hosts[i].platter);
+    }
+    sim->counts.disks_full++;
+    trace_node(sim, 0, "all disks are full");
+    plan_in(sim, NEMESIS_DISK_FULL_END,
+            prng_below(&sim->nemesis.disk_prng, sim->options.disk_full_max_ns) + SIM_MS, 0);
+}
+
+static void empty_disks(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        sim->hosts[i].platter->room = 0;
+    }
+    trace_node(sim, 0, "the disks have room again");
+    plan(sim, &sim->nemesis.disk_prng, NEMESIS_DISK_FULL, sim->options.disk_full_mean_ns);
+}
+
+/* A switch of suffix is written in steps: the best moment for an end (ST-2). */
+void sim_nemesis_switch(struct sim *sim, uint32_t index)
+{
+    struct prng *prng = &sim->nemesis.machine_prng;
+    struct sim_host *host = &sim->hosts[index];
+    if (sim->healing || sim->options.crash_mean_ns == 0 || host->disk_armed ||
+        host->crash_after > 0 || host->crash_at_write || !prng_chance(prng, 1, 3)) {
+        return;
+    }
+    const bool power = host->durability == DURABILITY_SYNC && draw_end(sim) == SIM_END_POWER;
+    const uint64_t latest = 200 * SIM_MS;
+    sim_host_arm_disk(host, prng, power ? SIM_END_POWER : SIM_END_KILLED, 0);
+    sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
+                                                        .kind = SIM_EVENT_CRASH,
+                                                        .node = index,
+                                                        .life = host->life});
+    restart_in(sim, index, latest + sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS);
+}
+
 static void crash(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
@@ -239,17 +367,25 @@ static void crash(struct sim *sim)
     const uint64_t latest = at_write ? SIM_S : 50 * SIM_MS;
     const uint64_t down = sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS;
     const uint32_t after = (uint32_t)prng_between(prng, 1, 24);
-    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
-    if (!host->running || host->paused || host->crash_after > 0 || host->crash_at_write) {
+    enum sim_end end = draw_end(sim);
+    if (!host->running || host->paused || host->crash_after > 0 || host->crash_at_write ||
+        host->disk_armed) {
         return;
     }
-    if (forgotten > configuration_faults_max(&sim->configuration)) {
-        if (!sim->options.exceed_faults) {
+    if (!may_forget(sim, host, end)) {
+        if (host->durability == DURABILITY_MEMORY) {
             return;
         }
-        sim->exceeded = true;
+        end = SIM_END_KILLED;
     }
-    if (inside) {
+    host->crash_machine = end == SIM_END_POWER;
+    if (inside && host->durability != DURABILITY_MEMORY && prng_chance(prng, 1, 2)) {
+        sim_host_arm_disk(host, prng, end, 0);
+        sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
+                                                            .kind = SIM_EVENT_CRASH,
+                                                            .node = index,
+                                                            .life = host->life});
+    } else if (inside) {
         host->crash_at_write = at_write;
         if (at_write) {
             provoke_view_change(sim, index); /* everybody writes the state file then */
@@ -260,7 +396,7 @@ static void crash(struct sim *sim)
                                                             .node = index,
                                                             .life = host->life});
     } else {
-        sim_host_crash(host, clean);
+        sim_host_crash(host, clean ? SIM_END_CLEAN : end);
     }
     sim_schedule_add(&sim->schedule,
                      (struct sim_event){.at_ns = sim->schedule.now_ns + latest + down,
@@ -279,6 +415,27 @@ static bool is_known_to_all(const struct sim *sim, uint32_t index)
     return true;
 }
 
+/* D11: in which mode it starts. Memory is forgotten by its next start at the latest. */
+static enum durability draw_mode(struct sim *sim, const struct sim_host *host)
+{
+    struct prng *prng = &sim->nemesis.disk_prng;
+    const enum durability usual = sim->options.durability;
+    if (sim->healing || !prng_chance(prng, sim->options.mode_change_ppm, 1000000)) {
+        return usual;
+    }
+    const enum durability mode =
+        (enum durability)prng_between(prng, DURABILITY_MEMORY, DURABILITY_SYNC);
+    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
+    const bool may =
+        mode != DURABILITY_MEMORY || forgotten <= configuration_faults_max(&sim->configuration);
+    if (!may || mode == host->durability) {
+        return usual;
+    }
+    sim->counts.mode_changes++;
+    trace_node(sim, host->index, "starts in mode %s", durability_name(mode));
+    return mode;
+}
+
 void sim_nemesis_restart(struct sim *sim, uint32_t index)
 {
     struct sim_host *host = &sim->hosts[index];
@@ -286,14 +443,24 @@ void sim_nemesis_restart(struct sim *sim, uint32_t index)
         return;
     }
     const bool started_before = host->disk.incarnation > 0;
+    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
     if (sim->options.lose_disk && started_before && !sim->nemesis.disk_lost && !sim->healing &&
-        is_known_to_all(sim, index)) {
+        forgotten <= configuration_faults_max(&sim->configuration) && is_known_to_all(sim, index)) {
         sim->nemesis.disk_lost = true;
         sim->nemesis.silenced |= 1u << index; /* the others go on without it, for ever */
         sim->counts.disks_lost++;
         sim_host_lose_disk(host);
     }
-    sim_host_start(host);
+    if (!sim->healing && started_before && !host->rotten && !sim_host_forgot(host) &&
+        prng_chance(&sim->nemesis.machine_prng, sim->options.rot_ppm, 1000000) &&
+        forgotten_count(sim) < configuration_faults_max(&sim->configuration)) {
+        (void)sim_host_rot(host, &sim->nemesis.disk_prng);
+    }
+    if (!sim->healing && started_before &&
+        prng_chance(&sim->nemesis.disk_prng, sim->options.read_fail_ppm, 1000000)) {
+        sim_host_arm_read(host, &sim->nemesis.disk_prng);
+    }
+    sim_host_start(host, draw_mode(sim, host));
 }
 
 static void pause_some(struct sim *sim)
@@ -338,6 +505,9 @@ void sim_nemesis_start(struct sim *sim)
     n->disk_lost = false;
     plan(sim, &n->machine_prng, NEMESIS_CRASH, o->crash_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_PAUSE, o->pause_mean_ns);
+    plan(sim, &n->machine_prng, NEMESIS_POWER_CUT, o->power_cut_mean_ns);
+    plan(sim, &n->machine_prng, NEMESIS_DISK_FAIL, o->disk_fail_mean_ns);
+    plan(sim, &n->disk_prng, NEMESIS_DISK_FULL, o->disk_full_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_HOLD, o->hold_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_BLACK_HOLE, o->black_hole_mean_ns);
@@ -356,6 +526,20 @@ void sim_nemesis_event(struct sim *sim, const struct sim_event *event)
     case NEMESIS_CRASH:
         crash(sim);
         plan(sim, &n->machine_prng, NEMESIS_CRASH, o->crash_mean_ns);
+        break;
+    case NEMESIS_POWER_CUT:
+        power_cut(sim);
+        plan(sim, &n->machine_prng, NEMESIS_POWER_CUT, o->power_cut_mean_ns);
+        break;
+    case NEMESIS_DISK_FAIL:
+        fail_disk(sim);
+        plan(sim, &n->machine_prng, NEMESIS_DISK_FAIL, o->disk_fail_mean_ns);
+        break;
+    case NEMESIS_DISK_FULL:
+        fill_disks(sim);
+        break;
+    case NEMESIS_DISK_FULL_END:
+        empty_disks(sim);
         break;
     case NEMESIS_PAUSE:
         pause_some(sim);
@@ -424,10 +608,22 @@ static void silence_some(struct sim *sim)
             isolate(sim, index, CUT_IN, true); /* deaf, and still talking (VC-14) */
             break;
         default:
-            sim_host_crash(&sim->hosts[index], false); /* dead */
+            sim_host_crash(&sim->hosts[index], SIM_END_KILLED); /* dead */
             break;
         }
     }
+}
+
+/* D5: an entry that some disk has lost may need everybody's word. */
+static bool none_lacks_entries(const struct sim *sim)
+{
+    bool lacks = false;
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        const struct sim_host *host = &sim->hosts[i];
+        lacks = lacks || host->rotten || (host->running && host->snapshot.lost_to > 0) ||
+                (!host->running && host->durability == DURABILITY_SYNC);
+    }
+    return !lacks;
 }
 
 void sim_nemesis_heal(struct sim *sim)
@@ -437,10 +633,11 @@ void sim_nemesis_heal(struct sim *sim)
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         sim->hosts[i].crash_after = 0;
         sim->hosts[i].crash_at_write = false;
+        sim_host_disarm_disk(&sim->hosts[i]);
         sim_host_resume(&sim->hosts[i]);
     }
     trace_node(sim, 0, "faults end");
-    if (sim->options.core_only) {
+    if (sim->options.core_only && none_lacks_entries(sim)) {
         silence_some(sim);
     }
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {

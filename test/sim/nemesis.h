@@ -10,6 +10,10 @@ struct sim;
 
 enum nemesis_move {
     NEMESIS_CRASH,
+    NEMESIS_POWER_CUT,
+    NEMESIS_DISK_FAIL,
+    NEMESIS_DISK_FULL,
+    NEMESIS_DISK_FULL_END,
     NEMESIS_PARTITION,
     NEMESIS_PARTITION_END,
     NEMESIS_HOLD,
@@ -25,6 +29,7 @@ struct sim_nemesis {
     struct prng machine_prng; /* crashes, pauses */
     struct prng clock_prng;
     struct prng client_prng;
+    struct prng disk_prng;
     uint32_t silenced; /* replicas that healing leaves out, as a mask */
     bool disk_lost;    /* it happens once a run */
 };
@@ -32,6 +37,9 @@ struct sim_nemesis {
 /* Schedules the first fault of each class. */
 void sim_nemesis_start(struct sim *sim);
 void sim_nemesis_event(struct sim *sim, const struct sim_event *event);
+
+/* A replica begins to replace the end of its log on the disk. */
+void sim_nemesis_switch(struct sim *sim, uint32_t index);
 
 /* A replica that is down comes back, be it with another disk (D10). */
 void sim_nemesis_restart(struct sim *sim, uint32_t index);

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "server/storage/wal_format.h"
+
 /* -log2 of a uniform number: the leading zeros give the whole part, the bits behind the leading one
  * the fraction (linearly, which is near enough); times ln 2 that is exponential with mean 1. */
 uint64_t sim_exponential(struct prng *prng, uint64_t mean)
@@ -123,6 +125,40 @@ static void draw_clients(struct sim_options *o, struct prng *p)
     o->clients_ask_cluster = percent(p, 30);
 }
 
+/* From a generator of its own, so that what was drawn before there were disks stays. */
+static void draw_disks(struct sim_options *o, const enum durability *only)
+{
+    struct prng prng;
+    struct prng *p = &prng;
+    prng_seed(p, o->seed ^ UINT64_C(0xd15c000000000000));
+    const uint64_t mode = prng_below(p, 100);
+    o->durability = mode < 34 ? DURABILITY_MEMORY : mode < 64 ? DURABILITY_ASYNC : DURABILITY_SYNC;
+    o->durability = only != NULL ? *only : o->durability;
+    const uint64_t largest = (uint64_t)o->value_size_max + 2048;
+    const uint64_t room = half(p) ? draw(p, 24, 64) : draw(p, 64, 512);
+    o->segment_size = WAL_SEGMENT_HEADER_SIZE +
+                      (room * 1024 > 2 * largest ? room * 1024 : 2 * largest) / 512 * 512;
+    o->log_queue_size =
+        (uint32_t)(largest + (half(p) ? draw(p, 0, 4096) : draw(p, 4096, 128 * 1024)));
+    o->power_cut_mean_ns = half(p) ? 0 : draw_scale(p, 4, 40) * SIM_S;
+    o->machine_crash_ppm = percent(p, 20) ? 0 : draw(p, 1, 10) * 100000;
+    o->disk_fail_mean_ns = percent(p, 70) ? 0 : draw_scale(p, 4, 40) * SIM_S;
+    o->rot_ppm = percent(p, 60) ? 0 : draw(p, 1, 5) * 200000;
+    o->read_fail_ppm = percent(p, 70) ? 0 : draw(p, 1, 5) * 100000;
+    o->flush_stall_ppm = percent(p, 60) ? 0 : draw(p, 1, 20) * 1000;
+    o->mode_change_ppm = percent(p, 80) ? 0 : draw(p, 1, 5) * 100000;
+    o->disk_full_mean_ns = percent(p, 75) ? 0 : draw_scale(p, 3, 20) * SIM_S;
+    o->disk_full_max_ns = draw_scale(p, 1000, 10000) * SIM_MS;
+    if (o->durability == DURABILITY_MEMORY) {
+        o->power_cut_mean_ns = 0;
+        o->disk_fail_mean_ns = 0;
+        o->rot_ppm = 0;
+        o->read_fail_ppm = 0;
+        o->mode_change_ppm = 0;
+        o->disk_full_mean_ns = 0;
+    }
+}
+
 /* Mixtures that a fault was once found by and that chance alone makes too rarely, in some seeds
  * each; drawn from a stream of their own, so that the other seeds stay what they are. */
 static void draw_mixture(struct sim_options *o, struct prng *p)
@@ -168,7 +204,7 @@ static void draw_mixture(struct sim_options *o, struct prng *p)
     }
 }
 
-void sim_options_from_seed(struct sim_options *options, uint64_t seed)
+void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enum durability *only)
 {
     struct prng prng;
     prng_seed(&prng, seed);
@@ -198,6 +234,7 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed)
         options->log_memory_size = 16 * 1024 * 1024;
         options->operation_count = options->operation_count / 4;
     }
+    draw_disks(options, only);
     /* The clients' pace spreads their operations over the faulty time. */
     const uint64_t sessions = (uint64_t)options->proxy_count * options->session_count;
     options->think_mean_ns = options->safety_ns * sessions / options->operation_count / 2;
@@ -231,6 +268,14 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             (double)o->pause_mean_ns / ms, (double)o->pause_max_ns / ms, o->clock_rate_spread,
             (double)o->wall_jump_mean_ns / ms, (double)o->state_latency_ns / ms,
             (double)o->log_latency_ns / ms, (double)o->execute_delay_ns / ms);
+    fprintf(out,
+            "  disks: %s segment=%" PRIu64 " queue=%u power_cut=%.0fms machine=%uppm fail=%.0fms "
+            "rot=%uppm read_fail=%uppm stall=%uppm mode=%uppm full=%.0f/%.0fms\n",
+            durability_name(o->durability), o->segment_size, o->log_queue_size,
+            (double)o->power_cut_mean_ns / ms, o->machine_crash_ppm,
+            (double)o->disk_fail_mean_ns / ms, o->rot_ppm, o->read_fail_ppm, o->flush_stall_ppm,
+            o->mode_change_ppm, (double)o->disk_full_mean_ns / ms,
+            (double)o->disk_full_max_ns / ms);
     fprintf(out,
             "  clients: %u x %u sessions, %u operations, %u keys, values to %u, think=%.3fms "
             "timeout=%.0fms crash=%.0fms%s; %.0fs of faults%s\n",

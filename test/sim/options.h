@@ -7,6 +7,7 @@
 #define VR_SIM_OPTIONS_H
 
 #include "common/base/prng.h"
+#include "common/base/types.h"
 #include "test/sim/schedule.h"
 
 #include <stdio.h>
@@ -68,6 +69,20 @@ struct sim_options {
     uint64_t log_latency_ns;   /* mean of a log write; 0: durable at once */
     uint64_t execute_delay_ns; /* mean of what one batch of execution takes */
 
+    /* Disks. */
+    enum durability durability;
+    uint64_t segment_size;
+    uint32_t log_queue_size;    /* bytes of one of its halves */
+    uint64_t power_cut_mean_ns; /* between two moments in which everybody stops at once */
+    uint32_t machine_crash_ppm; /* of all crashes; the others only kill the process */
+    uint64_t disk_fail_mean_ns; /* between two failures of some disk's write or sync */
+    uint32_t rot_ppm;           /* of restarts that find files damaged, cut or gone */
+    uint32_t read_fail_ppm;     /* of restarts that cannot read at the first try */
+    uint32_t flush_stall_ppm;   /* of syncs of the log that take up to a second more */
+    uint32_t mode_change_ppm;   /* of restarts that are in another mode (D11) */
+    uint64_t disk_full_mean_ns; /* between two times that all disks are full */
+    uint64_t disk_full_max_ns;  /* how long one lasts at most */
+
     /* The clients. */
     uint32_t proxy_count;
     uint32_t session_count; /* of each proxy */
@@ -84,7 +99,8 @@ struct sim_options {
     bool core_only;     /* healing brings back no more than the group needs */
 };
 
-void sim_options_from_seed(struct sim_options *options, uint64_t seed);
+/* `only`: this mode of durability instead of the one that the seed draws; NULL: that one. */
+void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enum durability *only);
 void sim_options_print(const struct sim_options *options, FILE *out);
 
 /* Exponentially distributed with the given mean, in integers alone: the same on every machine. */

@@ -19,7 +19,9 @@ enum sim_event_kind {
     SIM_EVENT_DRAIN,         /* a replica takes from its inbox */
     SIM_EVENT_TIMER,         /* a replica's deadline may have come */
     SIM_EVENT_STATE_DURABLE, /* the oldest state-file write under way is done */
-    SIM_EVENT_LOG_DURABLE,   /* argument: index of the log write */
+    SIM_EVENT_LOG_DURABLE,   /* argument: index of the log write; mode memory */
+    SIM_EVENT_LOG_WRITE,     /* the log's writer has the next batch */
+    SIM_EVENT_LOG_SYNC,      /* ... or its sync is done; async: is due */
     SIM_EVENT_EXECUTE,       /* the executor takes the next entries */
     SIM_EVENT_CRASH,
     SIM_EVENT_RESTART,

@@ -140,6 +140,7 @@ static void seed_streams(struct sim *sim)
     prng_seed(&sim->nemesis.machine_prng, seed + 4);
     prng_seed(&sim->nemesis.clock_prng, seed + 5);
     prng_seed(&sim->nemesis.client_prng, seed + 6);
+    prng_seed(&sim->nemesis.disk_prng, seed + 8);
 }
 
 static void make_arena(struct sim_memory *memory, struct arena *arena, size_t body_size)
@@ -212,12 +213,15 @@ static void happen(struct sim *sim, const struct sim_event *event)
     case SIM_EVENT_TIMER:
     case SIM_EVENT_STATE_DURABLE:
     case SIM_EVENT_LOG_DURABLE:
+    case SIM_EVENT_LOG_WRITE:
+    case SIM_EVENT_LOG_SYNC:
     case SIM_EVENT_EXECUTE:
         sim_host_event(&sim->hosts[event->node], event);
         break;
     case SIM_EVENT_CRASH:
         if (event->life == sim->hosts[event->node].life && !sim->healing) {
-            sim_host_crash(&sim->hosts[event->node], false);
+            sim_host_crash(&sim->hosts[event->node],
+                           sim->hosts[event->node].crash_machine ? SIM_END_POWER : SIM_END_KILLED);
         }
         break;
     case SIM_EVENT_RESTART:
@@ -319,6 +323,31 @@ static bool is_lost(const struct sim *sim)
     return sim->exceeded && remembering < configuration_quorum(&sim->configuration) && said;
 }
 
+/* True if this one cannot tell whether it ever acked an entry that `faulty` has lost: it recovers,
+ * or its log is of an earlier view and reaches as far. */
+static bool cannot_tell(const struct sim_host *host, const struct sim_host *faulty)
+{
+    return host->running && (host->snapshot.status == STATUS_RECOVERING ||
+                             (host->snapshot.last_normal_view < faulty->snapshot.last_normal_view &&
+                              host->snapshot.op_number >= faulty->snapshot.lost_from));
+}
+
+/* D5: a replica knows that it had an entry and has lost it, and nobody can say that it was not
+ * committed: more than f are impaired at once. Nothing may be guessed then. */
+static bool is_undecided(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->options.replica_count; i++) {
+        const struct sim_host *faulty = &sim->hosts[i];
+        for (uint32_t j = 0; j < sim->options.replica_count; j++) {
+            if (faulty->running && faulty->snapshot.lost_to > 0 &&
+                cannot_tell(&sim->hosts[j], faulty)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void heal(struct sim *sim)
 {
     struct sim_report why = {.text = ""};
@@ -338,6 +367,10 @@ static void heal(struct sim *sim)
         sim->counts.groups_lost++;
         return;
     }
+    if (is_undecided(sim)) {
+        sim->counts.groups_undecided++;
+        return;
+    }
     sim_fail(sim, "%s", why.text);
 }
 
@@ -354,8 +387,8 @@ static void stay(struct sim *sim)
 {
     struct sim_observed core[SIM_REPLICAS_MAX];
     struct sim_report why;
-    if (sim->failed || sim->counts.groups_lost > 0 || sim->options.seed % 4 != 0 ||
-        is_too_slow(&sim->options)) {
+    if (sim->failed || sim->counts.groups_lost > 0 || sim->counts.groups_undecided > 0 ||
+        sim->options.seed % 4 != 0 || is_too_slow(&sim->options)) {
         return;
     }
     run_until(sim, sim->schedule.now_ns + sim->options.hold_max_ns + 2 * SIM_S);

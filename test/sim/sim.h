@@ -59,9 +59,33 @@ struct sim_counts {
     uint64_t parts_asked;
     uint64_t state_writes;
     uint64_t writes_lost; /* under way at a crash */
+    uint64_t machine_crashes;
+    uint64_t power_cuts;    /* of everybody at once, ... */
+    uint64_t mass_kills;    /* or of every process */
+    uint64_t disk_failures; /* that ended a replica (D4) */
+    uint64_t failed_starts;
+    uint64_t log_writes;
+    uint64_t log_syncs;
+    uint64_t logs_resumed; /* starts that found their log counting (D5); of those, and of others: */
+    uint64_t logs_torn;
+    uint64_t logs_faulty;
+    uint64_t logs_broken;
+    uint64_t logs_repaired; /* faulty ones that became whole again */
+    uint64_t switches_unfinished;
+    uint64_t rotted; /* replicas; of those, and beside them: */
+    uint64_t sectors_rotted;
+    uint64_t segments_lost;
+    uint64_t segments_cut;
+    uint64_t state_rotted;
+    uint64_t logs_refused;
+    uint64_t read_failures;
+    uint64_t logs_full;    /* they ended a replica */
+    uint64_t disks_full;   /* times that all were */
+    uint64_t mode_changes; /* D11 */
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;
+    uint64_t groups_undecided; /* D5 */
     uint64_t disks_lost;
     uint64_t dropped[DROP_REASON_COUNT]; /* by cores */
     uint64_t wire_dropped[WIRE_DROP_COUNT];

@@ -437,9 +437,10 @@ static struct revealed revealed_by(const struct message *m)
     case MESSAGE_START_VIEW_CHANGE:
         return (struct revealed){m->start_view_change.view_number - 1, 0, 0};
     case MESSAGE_DO_VIEW_CHANGE:
-        return (struct revealed){m->do_view_change.view_number,
-                                 m->do_view_change.log.last_normal_view,
-                                 m->do_view_change.log.op_number};
+        return (struct revealed){
+            m->do_view_change.view_number, m->do_view_change.log.last_normal_view,
+            m->do_view_change.faulty_from != 0 ? m->do_view_change.faulty_from - 1
+                                               : m->do_view_change.log.op_number};
     case MESSAGE_START_VIEW:
         return (struct revealed){m->start_view.view_number, m->start_view.view_number, 0};
     case MESSAGE_RECOVERY:

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "server/vr/replica.h"
 #include "test/support/message_text.h"
 
 static const struct client_id the_client = {0xc11e, 1};
@@ -273,7 +274,7 @@ void core_free(struct core_fixture *f)
     }
 }
 
-void core_start(struct core_fixture *f, uint32_t index)
+static void start(struct core_fixture *f, uint32_t index, struct vr_options *options)
 {
     struct core_node *node = &f->nodes[index];
     INVARIANT(!node->up);
@@ -282,20 +283,18 @@ void core_start(struct core_fixture *f, uint32_t index)
         node->log_memory = allocate(CORE_LOG_SIZE);
         node->staging_memory = allocate(CORE_LOG_SIZE);
     }
-    struct vr_options options = f->defaults;
     node->incarnation++;
-    options.configuration = f->configuration;
-    options.replica_id = index + 1;
-    options.incarnation = node->incarnation;
-    options.identity = node->identity;
-    options.nonce = f->nonce++;
-    options.seed = 7 + index;
-    options.start = node->started_before ? VR_START_RECOVER : VR_START_INITIAL;
-    options.durable = node->disk;
-    options.log_memory = node->log_memory;
-    options.staging_memory = node->staging_memory;
-    options.log_memory_size = CORE_LOG_SIZE;
-    node->replica = vr_init(node->memory, &options, time_of(f));
+    options->configuration = f->configuration;
+    options->replica_id = index + 1;
+    options->incarnation = node->incarnation;
+    options->identity = node->identity;
+    options->nonce = f->nonce++;
+    options->seed = 7 + index;
+    options->durable = node->disk;
+    options->log_memory = node->log_memory;
+    options->staging_memory = node->staging_memory;
+    options->log_memory_size = CORE_LOG_SIZE;
+    node->replica = vr_init(node->memory, options, time_of(f));
     node->up = true;
     node->started_before = true;
     node->state_waits = false;
@@ -304,8 +303,36 @@ void core_start(struct core_fixture *f, uint32_t index)
     flush(f, index);
 }
 
+void core_start(struct core_fixture *f, uint32_t index)
+{
+    struct vr_options options = f->defaults;
+    options.start = f->nodes[index].started_before ? VR_START_RECOVER : VR_START_INITIAL;
+    start(f, index, &options);
+}
+
+void core_resume(struct core_fixture *f, uint32_t index, uint64_t held_op)
+{
+    struct core_node *node = &f->nodes[index];
+    struct vr_options options = f->defaults;
+    struct vr_log log = node->kept;
+    options.start = VR_START_RESUME;
+    options.durability = DURABILITY_SYNC;
+    log.protected_op = 0; /* what was committed is not known yet */
+    if (held_op < log.op_number) {
+        options.had = (struct vr_log_end){log.op_number, vr_log_checksum(&log, log.op_number)};
+        vr_log_cut(&log, held_op);
+    }
+    options.log = &log;
+    options.commit_known = node->commit_known;
+    options.commit_number = node->commit_known < held_op ? node->commit_known : held_op;
+    start(f, index, &options);
+}
+
 void core_crash(struct core_fixture *f, uint32_t index)
 {
+    if (f->nodes[index].up) {
+        f->nodes[index].kept = f->nodes[index].replica->log;
+    }
     f->nodes[index].up = false;
     f->nodes[index].state_waits = false;
     f->nodes[index].log_waits = false;

@@ -18,6 +18,7 @@
 #define VR_TEST_CORE_FIXTURE_H
 
 #include "server/vr/vr.h"
+#include "server/vr/vr_log.h"
 
 enum {
     CORE_QUEUE_MAX = 8192,
@@ -68,6 +69,9 @@ struct core_node {
     uint64_t log_generation;
     uint64_t log_op;
 
+    struct vr_log kept;    /* the log as it was at the last crash */
+    uint64_t commit_known; /* what core_resume() finds said to be committed; set by a test */
+
     bool hold_execution;
     uint64_t execute_to;
     struct vr_snapshot snapshot; /* after the last step */
@@ -97,6 +101,10 @@ void core_free(struct core_fixture *f);
 
 /* A first start, or after core_crash() one that recovers. */
 void core_start(struct core_fixture *f, uint32_t node);
+
+/* After core_crash(): a start that finds the first `held_op` entries of its log (D5); if that had
+ * more, the rest is damaged, and it knows. */
+void core_resume(struct core_fixture *f, uint32_t node, uint64_t held_op);
 
 /* The log and all volatile state are gone; the state file keeps what was written. A write that was
  * held is lost; call core_state_written() before to have it kept. */

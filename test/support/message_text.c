@@ -70,6 +70,9 @@ static void say_view_change(struct line *line, const struct message *m)
         say(line, " v=%" PRIu64, view_within_epoch(m->do_view_change.view_number));
         say_log(line, &m->do_view_change.log);
         say(line, " synced=%" PRIu64, m->do_view_change.synced_op);
+        if (m->do_view_change.faulty_from != 0) {
+            say(line, " faulty from %" PRIu64, m->do_view_change.faulty_from);
+        }
         break;
     case MESSAGE_START_VIEW:
         say(line, " v=%" PRIu64, view_within_epoch(m->start_view.view_number));

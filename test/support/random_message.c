@@ -464,6 +464,13 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
                                                           m->do_view_change.view_number - 1));
         m->do_view_change.synced_op = any(prng);
         m->do_view_change.primary_identity = any(prng);
+        if (m->do_view_change.log.op_number > 0 && prng_chance(prng, 1, 3)) {
+            m->do_view_change.faulty_from = number(prng, 1, m->do_view_change.log.op_number);
+            m->do_view_change.held_checksum = checksum(prng);
+            if (m->do_view_change.log.commit_number >= m->do_view_change.faulty_from) {
+                m->do_view_change.log.commit_checksum = (struct checksum){0};
+            }
+        }
         break;
     case MESSAGE_START_VIEW:
         m->start_view.view_number = view(prng);
@@ -675,6 +682,8 @@ static bool body_equal(const struct message *a, const struct message *b)
         return a->do_view_change.view_number == b->do_view_change.view_number &&
                a->do_view_change.synced_op == b->do_view_change.synced_op &&
                a->do_view_change.primary_identity == b->do_view_change.primary_identity &&
+               a->do_view_change.faulty_from == b->do_view_change.faulty_from &&
+               checksum_equal(a->do_view_change.held_checksum, b->do_view_change.held_checksum) &&
                log_equal(&a->do_view_change.log, &b->do_view_change.log);
     case MESSAGE_START_VIEW:
         return a->start_view.view_number == b->start_view.view_number &&

@@ -14,6 +14,7 @@ static void content_reserve(struct sim_disk_content *content, size_t size)
     if (size <= content->capacity) {
         return;
     }
+    size = size < 2 * content->capacity ? 2 * content->capacity : size; /* few moves */
     uint8_t *bytes = realloc(content->bytes, size);
     INVARIANT(bytes != NULL);
     memset(bytes + content->capacity, 0, size - content->capacity);
@@ -69,10 +70,28 @@ static void node_write(struct sim_disk_node *node, size_t offset, const void *by
     }
 }
 
+/* What was not written since the last sync is on the platter already, or never will be. */
 static void node_sync(struct sim_disk_node *node)
 {
-    content_copy(&node->durable, &node->now);
+    content_reserve(&node->durable, node->now.size);
+    node->durable.size = node->now.size;
+    for (size_t at = 0; at < node->pending.size; at++) {
+        const size_t offset = at * SIM_DISK_SECTOR_SIZE;
+        const size_t left = node->now.size - offset;
+        if (node->pending.bytes[at] != 0) {
+            memcpy(node->durable.bytes + offset, node->now.bytes + offset,
+                   left < SIM_DISK_SECTOR_SIZE ? left : SIM_DISK_SECTOR_SIZE);
+        }
+    }
     content_copy(&node->pending, &(struct sim_disk_content){.size = 0});
+}
+
+static void node_free(struct sim_disk_node *node)
+{
+    free(node->now.bytes);
+    free(node->durable.bytes);
+    free(node->pending.bytes);
+    *node = (struct sim_disk_node){0};
 }
 
 static void node_settle(struct prng *prng, struct sim_disk_node *node)
@@ -166,10 +185,12 @@ static enum call_fate call_begin(struct sim_disk *disk, int *status)
     disk->calls++;
     if (disk->calls == disk->power_cut_at) {
         disk->power_off = true;
+        disk->faults++;
         *status = -EIO;
         return CALL_LOSES_POWER;
     }
     if (disk->calls == disk->fail_at) {
+        disk->faults++;
         *status = disk->fail_status;
         return CALL_FAILS;
     }
@@ -196,6 +217,69 @@ static struct sim_disk_node *handle_node(struct sim_disk *disk, int handle)
     return &disk->nodes[disk->handles[handle].node];
 }
 
+static bool node_is_named(const struct sim_disk_name *names, uint32_t node)
+{
+    for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
+        if (names[i].path[0] != '\0' && names[i].node == node) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool node_is_open(const struct sim_disk *disk, uint32_t node)
+{
+    for (uint32_t i = 0; i < SIM_DISK_HANDLES_MAX; i++) {
+        if (disk->handles[i].open && disk->handles[i].node == node) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Frees what no name leads to any more, now or after a power cut. */
+static void nodes_collect(struct sim_disk *disk)
+{
+    for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
+        if (disk->nodes[i].used && !node_is_named(disk->names, i) &&
+            !node_is_named(disk->durable_names, i) && !node_is_open(disk, i)) {
+            node_free(&disk->nodes[i]);
+        }
+    }
+}
+
+static uint32_t node_take(struct sim_disk *disk)
+{
+    uint32_t i = 0;
+    nodes_collect(disk);
+    while (i < SIM_DISK_NODES_MAX && disk->nodes[i].used) {
+        i++;
+    }
+    INVARIANT(i < SIM_DISK_NODES_MAX);
+    disk->nodes[i].used = true;
+    return i;
+}
+
+/* Bytes of all files that can be seen. */
+static uint64_t bytes_taken(const struct sim_disk *disk)
+{
+    uint64_t taken = 0;
+    for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
+        if (disk->nodes[i].used && (node_is_named(disk->names, i) || node_is_open(disk, i))) {
+            taken += disk->nodes[i].now.size;
+        }
+    }
+    return taken;
+}
+
+static bool has_room(struct sim_disk *disk, const struct sim_disk_node *node, uint64_t size)
+{
+    const bool fits = disk->room == 0 || size <= node->now.size ||
+                      bytes_taken(disk) + (size - node->now.size) <= disk->room;
+    disk->faults += fits ? 0 : 1;
+    return fits;
+}
+
 static int node_create(struct sim_disk *disk, const char *path, bool is_directory)
 {
     int status = 0;
@@ -208,10 +292,9 @@ static int node_create(struct sim_disk *disk, const char *path, bool is_director
     if (call_begin(disk, &status) == CALL_FAILS) {
         return status;
     }
-    INVARIANT(disk->node_count < SIM_DISK_NODES_MAX);
-    disk->nodes[disk->node_count] = (struct sim_disk_node){.is_directory = is_directory};
-    name_set(disk->names, path, disk->node_count);
-    disk->node_count++;
+    const uint32_t node = node_take(disk);
+    disk->nodes[node].is_directory = is_directory;
+    name_set(disk->names, path, node);
     return status;
 }
 
@@ -272,8 +355,13 @@ static int sim_open(void *state, const char *path, bool create)
 
 static int64_t sim_read(void *state, int file, uint64_t offset, void *bytes, size_t size)
 {
-    const struct sim_disk_content *content = &handle_node(state, file)->now;
-    if (((const struct sim_disk *)state)->power_off) {
+    struct sim_disk *disk = state;
+    const struct sim_disk_content *content = &handle_node(disk, file)->now;
+    if (disk->power_off) {
+        return -EIO;
+    }
+    if (++disk->reads == disk->read_fail_at) {
+        disk->faults++;
         return -EIO;
     }
     if (offset >= content->size) {
@@ -290,6 +378,9 @@ static int sim_write(void *state, int file, uint64_t offset, const void *bytes, 
     struct sim_disk *disk = state;
     struct sim_disk_node *node = handle_node(disk, file);
     int status;
+    if (!has_room(disk, node, offset + size)) {
+        return -ENOSPC;
+    }
     /* Even a write that fails has done some of its work: all of it pending, for a cut to choose. */
     (void)call_begin(disk, &status);
     if (status == 0 || disk->calls == disk->power_cut_at || disk->calls == disk->fail_at) {
@@ -303,12 +394,68 @@ static int sim_sync(void *state, int file)
     struct sim_disk *disk = state;
     struct sim_disk_node *node = handle_node(disk, file);
     int status;
-    if (call_begin(disk, &status) != CALL_GOES_ON) {
+    switch (call_begin(disk, &status)) {
+    case CALL_GOES_ON:
+        disk->sync_count++;
+        node_sync(node);
+        return 0;
+    case CALL_FAILS:
+        if (!disk->power_off) { /* the kernel takes what it could not write for clean */
+            content_copy(&node->pending, &(struct sim_disk_content){.size = 0});
+        }
+        return status;
+    default:
         return status;
     }
-    disk->sync_count++;
-    node_sync(node);
-    return 0;
+}
+
+static int sim_reserve(void *state, int file, uint64_t size)
+{
+    static const uint8_t zeros[SIM_DISK_SECTOR_SIZE];
+    struct sim_disk *disk = state;
+    struct sim_disk_node *node = handle_node(disk, file);
+    int status;
+    if (!has_room(disk, node, size)) {
+        return -ENOSPC;
+    }
+    (void)call_begin(disk, &status);
+    while (status == 0 && node->now.size < size) {
+        const size_t left = size - node->now.size;
+        node_write(node, node->now.size, zeros, left < sizeof zeros ? left : sizeof zeros);
+    }
+    return status;
+}
+
+static int64_t sim_size(void *state, int file)
+{
+    return (int64_t)handle_node(state, file)->now.size;
+}
+
+static int sim_remove(void *state, const char *path)
+{
+    struct sim_disk *disk = state;
+    int status;
+    if (name_find(disk->names, path) == NULL) {
+        return -ENOENT;
+    }
+    if (call_begin(disk, &status) != CALL_FAILS) {
+        name_remove(disk->names, path);
+    }
+    return status;
+}
+
+static int sim_list(void *state, const char *path, int (*visit)(void *context, const char *name),
+                    void *context)
+{
+    struct sim_disk *disk = state;
+    int result = disk->power_off ? -EIO : 0;
+    for (uint32_t i = 0; result == 0 && i < SIM_DISK_NAMES_MAX; i++) {
+        if (disk->names[i].path[0] != '\0' && path_is_in(disk->names[i].path, path)) {
+            const char *slash = strrchr(disk->names[i].path, '/');
+            result = visit(context, slash == NULL ? disk->names[i].path : slash + 1);
+        }
+    }
+    return result;
 }
 
 static int sim_rename(void *state, const char *from, const char *to)
@@ -348,10 +495,8 @@ void sim_disk_init(struct sim_disk *disk, uint64_t seed)
 
 void sim_disk_free(struct sim_disk *disk)
 {
-    for (uint32_t i = 0; i < disk->node_count; i++) {
-        free(disk->nodes[i].now.bytes);
-        free(disk->nodes[i].durable.bytes);
-        free(disk->nodes[i].pending.bytes);
+    for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
+        node_free(&disk->nodes[i]);
     }
     memset(disk, 0, sizeof *disk);
 }
@@ -367,7 +512,12 @@ struct file_ops sim_disk_ops(struct sim_disk *disk)
         .read = sim_read,
         .write = sim_write,
         .sync = sim_sync,
+        .sync_data = sim_sync,
+        .reserve = sim_reserve,
+        .size = sim_size,
         .rename = sim_rename,
+        .remove = sim_remove,
+        .list = sim_list,
         .close = sim_close,
     };
 }
@@ -378,11 +528,12 @@ void sim_disk_process_killed(struct sim_disk *disk)
     disk->power_off = false;
     disk->power_cut_at = 0;
     disk->fail_at = 0;
+    disk->read_fail_at = 0;
 }
 
 void sim_disk_power_cut(struct sim_disk *disk)
 {
-    for (uint32_t i = 0; i < disk->node_count; i++) {
+    for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
         node_settle(&disk->prng, &disk->nodes[i]);
     }
     for (uint32_t i = 0; i < SIM_DISK_NAMES_MAX; i++) {
@@ -417,7 +568,8 @@ void sim_disk_settle(struct sim_disk *disk, const char *path)
     const struct sim_disk_name *name = name_find(disk->names, path);
     INVARIANT(name != NULL);
     struct sim_disk_node *node = &disk->nodes[name->node];
-    node_sync(node);
+    content_copy(&node->durable, &node->now);
+    content_copy(&node->pending, &(struct sim_disk_content){.size = 0});
 }
 
 void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t size)
@@ -430,4 +582,28 @@ void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t
         bytes[i] ^= 0xff;
     }
     sim_disk_settle(disk, path);
+}
+
+void sim_disk_lose(struct sim_disk *disk, const char *path)
+{
+    INVARIANT(name_find(disk->names, path) != NULL);
+    name_remove(disk->names, path);
+    name_remove(disk->durable_names, path);
+}
+
+void sim_disk_cut(struct sim_disk *disk, const char *path, size_t size)
+{
+    const struct sim_disk_name *name = name_find(disk->names, path);
+    INVARIANT(name != NULL);
+    struct sim_disk_content *now = &disk->nodes[name->node].now;
+    INVARIANT(size <= now->size);
+    memset(now->bytes + size, 0, now->size - size);
+    now->size = size;
+    sim_disk_settle(disk, path);
+}
+
+void sim_disk_fill(struct sim_disk *disk)
+{
+    const uint64_t taken = bytes_taken(disk);
+    disk->room = taken > 0 ? taken : 1;
 }

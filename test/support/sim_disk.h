@@ -5,11 +5,15 @@
  * second equal to the first; power_cut() makes the first equal to the second, but each 512-byte
  * sector that was written and not synced turns out old, new or garbage (one that was rewritten with
  * the bytes it had, too), and each name that was
- * created or renamed and not synced is there or not. One seed decides all of it.
+ * created, renamed or removed and not synced is there or not. One seed decides all of it.
  *
  * Calls that can change the disk are numbered from 1 in `calls`; power can be made to fail at any
  * of them (`power_cut_at`: that call does part of its work, it and all later ones fail with EIO),
- * and any of them can be made to fail once with an error of choice (`fail_at`, `fail_status`).
+ * and any of them can be made to fail once with an error of choice (`fail_at`, `fail_status`). A
+ * sync that fails leaves what it should have written as Linux does: still seen by readers, taken
+ * for clean, and not on the platter, so that syncing again succeeds and saves nothing (PITFALLS
+ * PS-3). Calls of read() are counted apart, in `reads`, and can be made to fail once, too. `room`
+ * bounds the bytes of all files together (ENOSPC). What was made to fail is counted in `faults`.
  *
  * Threads: one caller at a time. Memory: grows with what is written. */
 #ifndef VR_TEST_SIM_DISK_H
@@ -24,8 +28,8 @@
 
 enum {
     SIM_DISK_SECTOR_SIZE = 512,
-    SIM_DISK_NODES_MAX = 64, /* files and directories, those no longer named included */
-    SIM_DISK_NAMES_MAX = 64,
+    SIM_DISK_NODES_MAX = 512, /* files and directories */
+    SIM_DISK_NAMES_MAX = 512,
     SIM_DISK_HANDLES_MAX = 32,
     SIM_DISK_PATH_MAX = 256,
 };
@@ -37,6 +41,7 @@ struct sim_disk_content {
 };
 
 struct sim_disk_node {
+    bool used;
     bool is_directory;
     struct sim_disk_content now;
     struct sim_disk_content durable;
@@ -61,8 +66,11 @@ struct sim_disk {
     bool power_off;
     uint64_t fail_at; /* 0: never */
     int fail_status;  /* a negative errno */
+    uint64_t reads;
+    uint64_t read_fail_at; /* 0: never */
     uint64_t sync_count;
-    uint32_t node_count;
+    uint64_t room;   /* bytes; 0: without bound */
+    uint64_t faults; /* errors returned that a disk without faults would not have */
     struct sim_disk_node nodes[SIM_DISK_NODES_MAX];
     struct sim_disk_name names[SIM_DISK_NAMES_MAX];
     struct sim_disk_name durable_names[SIM_DISK_NAMES_MAX];
@@ -82,6 +90,14 @@ void sim_disk_process_killed(struct sim_disk *disk);
 
 /* Bit rot: inverts `size` bytes of a file, both contents. The file must be that long. */
 void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t size);
+
+/* The file system has lost a file, or its end; both contents. The file must be there, and longer.
+ */
+void sim_disk_lose(struct sim_disk *disk, const char *path);
+void sim_disk_cut(struct sim_disk *disk, const char *path, size_t size);
+
+/* There is no room left, until `room` is set again. */
+void sim_disk_fill(struct sim_disk *disk);
 
 /* What a reader sees of a file now, to be changed at will together with the platter's; NULL if
  * there is no such file. */

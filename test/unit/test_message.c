@@ -439,10 +439,23 @@ START_TEST(log_descriptor_bounds)
     m->do_view_change.log.op_number = 3;
     m->do_view_change.log.commit_number = 3;
     m->do_view_change.log.last_normal_view = view_make(EPOCH_FIRST, 4);
+    m->do_view_change.faulty_from = 0;
     ck_assert(valid(m));
     m->do_view_change.log.commit_number = 4;
     ck_assert(!valid(m));
     m->do_view_change.log.commit_number = 0;
+    m->do_view_change.faulty_from = 3;
+    ck_assert(valid(m));
+    m->do_view_change.faulty_from = 4;
+    ck_assert(!valid(m));
+    m->do_view_change.faulty_from = 2;
+    m->do_view_change.log.commit_number = 2; /* D5: a checksum that was lost is not named */
+    m->do_view_change.log.commit_checksum = (struct checksum){.low = 1};
+    ck_assert(!valid(m));
+    m->do_view_change.log.commit_checksum = (struct checksum){0};
+    ck_assert(valid(m));
+    m->do_view_change.log.commit_number = 0;
+    m->do_view_change.faulty_from = 0;
     m->do_view_change.log.last_normal_view = VIEW_NONE; /* P1: never was normal */
     ck_assert(valid(m));
     m->do_view_change.log.last_normal_view = VIEW_OF_NO_EPOCH;

@@ -3,6 +3,7 @@
  * the key-value store. */
 #include <check.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "common/os/thread.h"
 #include "common/wire/sender.h"
 #include "server/runtime/server.h"
+#include "server/storage/state_file.h"
 #include "test/support/accounts.h"
 
 enum {
@@ -62,6 +64,14 @@ static uint16_t free_port(void)
     ck_assert_int_eq(datagram_socket_open(&sock, &address, 1), 0);
     const uint16_t port = sock.bound.port;
     datagram_socket_close(&sock);
+    static uint16_t taken[1024]; /* by this process: a port that was closed may be given again */
+    static size_t count;
+    for (size_t i = 0; i < count && i < 1024; i++) {
+        if (taken[i] == port) {
+            return free_port();
+        }
+    }
+    taken[count++ % 1024] = port;
     return port;
 }
 
@@ -96,12 +106,14 @@ static enum vr_server_exit node_init(uint32_t index, struct vr_server_error *err
     return vr_server_init(&options, error);
 }
 
+static enum durability mode = DURABILITY_MEMORY; /* of the test under way */
+
 static enum vr_server_exit node_try_start(uint32_t index, struct vr_server_error *error)
 {
     struct node *node = &group.nodes[index];
     const struct vr_server_options options = {
         .data_directory = node->directory,
-        .durability = DURABILITY_MEMORY,
+        .durability = mode,
         .log_memory_max = LOG_MEMORY,
     };
     accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
@@ -387,6 +399,7 @@ END_TEST
 
 START_TEST(three_replicas_agree)
 {
+    mode = (enum durability)_i;
     group_start(3);
     struct vr_client *client = open_client();
     struct vr_session *session = vr_session_open(client);
@@ -405,6 +418,7 @@ END_TEST
 /* V1, D6: the primary leaves, the others go on; it comes back and has everything again. */
 START_TEST(group_survives_its_primary_and_takes_it_back)
 {
+    mode = (enum durability)_i;
     group_start(3);
     struct vr_client *client = open_client();
     struct vr_session *session = vr_session_open(client);
@@ -463,6 +477,7 @@ static void load_stop(struct load *load)
  * (A lost join or wake-up would hang until the test's timeout; a race is TSan's to see.) */
 START_TEST(stops_whenever_it_is_told_to)
 {
+    mode = (enum durability)_i;
     enum { ROUNDS = 50 };
     static struct load load;
     for (uint32_t round = 0; round < ROUNDS; round++) {
@@ -478,6 +493,7 @@ END_TEST
 
 START_TEST(group_stops_under_load)
 {
+    mode = (enum durability)_i;
     enum { ROUNDS = 5 };
     static struct load load;
     for (uint32_t round = 0; round < ROUNDS; round++) {
@@ -536,6 +552,230 @@ START_TEST(failed_state_file_ends_the_replica)
     node->server = NULL;
     (void)vr_server_stop(group.nodes[1].server);
     group.nodes[1].server = NULL;
+    group_stop();
+}
+END_TEST
+
+/* The files of this process may not grow beyond `size`: a disk that says no. */
+static void limit_files(rlim_t size)
+{
+    const struct rlimit limit = {.rlim_cur = size, .rlim_max = RLIM_INFINITY};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static struct durable_state node_state(uint32_t index)
+{
+    struct durable_state state;
+    struct storage_error error;
+    const struct file_ops ops = file_ops_posix();
+    const int status = state_file_peek(&ops, group.nodes[index].directory, &state, &error);
+    ck_assert_msg(status == 0, "%s", error.text);
+    return state;
+}
+
+static void log_path(uint32_t index, char path[2 * PATH_SIZE])
+{
+    char name[WAL_NAME_SIZE];
+    wal_segment_name(1, name);
+    (void)snprintf(path, 2 * PATH_SIZE, "%s/%s", group.nodes[index].directory, name);
+}
+
+/* D4: a log that cannot be written ends the replica, in order, and does not count any more. */
+START_TEST(failed_log_ends_the_replica)
+{
+    enum { STATE_FITS = 20 * 1024 };
+    static struct load load;
+    atomic_bool failed = false;
+    struct vr_server_error error = {.text = ""};
+    mode = (enum durability)_i;
+    group_plan(1);
+    ck_assert_int_eq((int)node_init(0, &error), VR_SERVER_OK);
+    struct node *node = &group.nodes[0];
+    const struct vr_server_options options = {
+        .data_directory = node->directory,
+        .durability = mode,
+        .log_memory_max = LOG_MEMORY,
+        .failed = note_failure,
+        .context = &failed,
+    };
+    accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
+    node->app = accounts_app(&node->accounts);
+    ck_assert_int_eq((int)vr_server_start(&options, &node->app, &node->server, &error),
+                     VR_SERVER_OK);
+    wait_until_executed(0, 0);
+    ck_assert(node_state(0).vr.log_valid);
+    limit_files(STATE_FITS);
+    load_start(&load);
+    for (int i = 0; i < DEADLINE_S * 100 && !atomic_load(&failed); i++) {
+        clock_sleep_ns(10 * NANOSECONDS_PER_MILLISECOND);
+    }
+    ck_assert(atomic_load(&failed));
+    ck_assert_int_eq((int)vr_server_stop(node->server), VR_SERVER_IO);
+    node->server = NULL;
+    load_stop(&load);
+    ck_assert(!node_state(0).vr.log_valid);
+    ck_assert(!node_state(0).clean_shutdown);
+    group_stop();
+}
+END_TEST
+
+/* D6: a log that does not count is void on the disk before it is made to look whole. */
+START_TEST(a_broken_log_is_void_before_it_is_renewed)
+{
+    enum { STATE_FITS = 64 * 1024 };
+    char path[2 * PATH_SIZE];
+    struct vr_server_error error = {.text = ""};
+    mode = DURABILITY_SYNC;
+    group_start(3);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    transfer(session, 0, 1);
+    wait_until_executed(2, 2);
+    node_stop(2);
+    ck_assert(node_state(2).vr.log_valid);
+    ck_assert(node_state(2).clean_shutdown);
+    ck_assert_uint_eq(node_state(2).log_segment, 1);
+    ck_assert_uint_eq(node_state(2).log_end.segment, 1);
+    ck_assert_uint_ge(node_state(2).log_end.head.op_number, 2);
+    log_path(2, path);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    limit_files(STATE_FITS); /* no segment can be made */
+    ck_assert_int_eq((int)node_try_start(2, &error), VR_SERVER_IO);
+    group.nodes[2].server = NULL;
+    ck_assert(!node_state(2).vr.log_valid);
+    limit_files(RLIM_INFINITY);
+    node_start(2);
+    wait_until_executed(2, 2);
+    node_stop(2);
+    ck_assert(node_state(2).vr.log_valid); /* it has all of it again */
+    vr_client_close(client);
+    group_stop();
+}
+END_TEST
+
+/* A group of one has nobody to ask for what its disk has lost: it does not go on without. */
+START_TEST(a_group_of_one_does_not_start_without_what_it_promised)
+{
+    char path[2 * PATH_SIZE];
+    struct vr_server_error error = {.text = ""};
+    mode = (enum durability)_i;
+    group_start(1);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    for (uint32_t i = 0; i < 5; i++) {
+        transfer(session, 0, 1);
+    }
+    vr_client_close(client);
+    node_stop(0);
+    const struct durable_state before = node_state(0);
+    log_path(0, path);
+    uint8_t byte;
+    const off_t at = WAL_SEGMENT_HEADER_SIZE + WAL_RECORD_HEADER_SIZE + 8; /* in the first body */
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+    ck_assert_int_eq((int)node_try_start(0, &error), VR_SERVER_IO);
+    ck_assert_ptr_nonnull(strstr(error.text, "ops 1 to"));
+    ck_assert_ptr_nonnull(strstr(error.text, "no other replica has a copy"));
+    ck_assert_ptr_nonnull(strstr(error.text, "were told that they are done"));
+    ck_assert_str_eq(error.id, "VR1217");
+    ck_assert_uint_eq(node_state(0).incarnation, before.incarnation);
+    byte ^= 1;
+    ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+    (void)close(fd);
+    node_start(0); /* nothing was changed */
+    wait_until_executed(0, 6);
+    node_stop(0);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq((int)node_try_start(0, &error), VR_SERVER_IO);
+    ck_assert_ptr_nonnull(strstr(error.text, "cannot be told"));
+    group.nodes[0].server = NULL;
+    group_stop();
+}
+END_TEST
+
+/* Appends entries to the log of a node that does not run, in one write that is never synced, and
+ * damages the first of them: as a machine may leave it that loses power (mode sync). */
+static void leave_torn_batch(uint32_t index, uint32_t count)
+{
+    static uint64_t memory[2][1024 * 1024 / sizeof(uint64_t)];
+    struct state_file file;
+    struct durable_state state;
+    struct storage_error error;
+    struct wal wal;
+    struct wal_found found;
+    struct vr_log log;
+    struct vr_log staging;
+    const struct file_ops ops = file_ops_posix();
+    const char *directory = group.nodes[index].directory;
+    ck_assert_int_eq(state_file_open(&file, &ops, directory, &state, &error), 0);
+    const uint64_t cluster_id = state.configuration.cluster_id;
+    const struct wal_options options = {
+        .directory = directory,
+        .owner = {cluster_id, state.replica_id},
+        .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
+        .sector_size = WAL_SECTOR_SIZE,
+    };
+    vr_log_init(&log, memory[0], sizeof memory[0], cluster_id, 0, entry_chain_start(cluster_id));
+    vr_log_init(&staging, memory[1], sizeof memory[1], cluster_id, 0,
+                entry_chain_start(cluster_id));
+    ck_assert_int_eq(wal_read(&wal, &ops, &options, &log, &staging, &found, &error), 0);
+    ck_assert_int_eq(wal_start(&wal, state.incarnation, &error), 0);
+    const uint64_t offset = wal.offset;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t size;
+        const struct entry entry = {
+            .op_number = log.op_number + 1,
+            .view_number = state.vr.last_normal_view,
+            .timestamp = UINT64_C(1) << 60,
+            .client_id = {1, 2},
+            .session = 3,
+            .request_number = 4,
+            .kind = ENTRY_OPERATION,
+            .body_size = 4,
+            .body = (const uint8_t *)"torn",
+        };
+        vr_log_append(&log, &entry);
+        const struct wal_record record = {
+            .type = WAL_ENTRY,
+            .op_number = entry.op_number,
+            .view_number = entry.view_number,
+            .checksum = vr_log_checksum(&log, entry.op_number),
+            .other = vr_log_checksum(&log, entry.op_number - 1),
+            .body = vr_log_entry(&log, entry.op_number, &size),
+            .body_size = ENTRY_HEADER_SIZE + 4,
+        };
+        ck_assert_int_eq(wal_append(&wal, &record, &error), 0);
+    }
+    ck_assert_int_eq(wal_flush(&wal, &error), 0);
+    ck_assert_int_eq(ops.write(ops.disk, wal_handle(&wal), offset + 200, "x", 1), 0);
+    wal_close(&wal);
+    memset(state.boot_id, 0x77, sizeof state.boot_id);
+    state.clean_shutdown = false;
+    ck_assert_int_eq(state_file_store(&file, &state, &error), 0);
+    state_file_close(&file);
+}
+
+/* D1: what was under way when power failed was never acknowledged, and hinders nobody. */
+START_TEST(a_group_of_one_starts_without_what_was_under_way)
+{
+    mode = DURABILITY_SYNC;
+    group_start(1);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    transfer(session, 0, 1);
+    transfer(session, 0, 1);
+    node_stop(0);
+    leave_torn_batch(0, 3);
+    node_start(0);
+    wait_until_executed(0, 3);
+    transfer(session, 0, 1);
+    ck_assert_uint_eq(total(session), ACCOUNTS * OPENING_BALANCE);
+    ck_assert_uint_le(executed_op(0), 5); /* with the total, and nothing of what was torn */
+    vr_client_close(client);
     group_stop();
 }
 END_TEST
@@ -601,8 +841,6 @@ START_TEST(bad_options_are_refused_with_a_reason)
     group_plan(1);
     ck_assert_int_eq((int)node_init(0, &error), VR_SERVER_OK);
     const struct vr_server_options bad[] = {
-        {.durability = DURABILITY_SYNC},
-        {.durability = DURABILITY_ASYNC},
         {.durability = DURABILITY_MEMORY, .listen = "0.0.0.0:1"},
         {.durability = DURABILITY_MEMORY, .listen = "nonsense"},
         {.durability = DURABILITY_MEMORY, .heartbeat_ns = 2, .view_change_ns = 1},
@@ -850,14 +1088,22 @@ static Suite *server_suite(void)
     TCase *serving = tcase_create("serving");
     tcase_set_timeout(serving, 180);
     tcase_add_test(serving, one_replica_serves);
-    tcase_add_test(serving, three_replicas_agree);
-    tcase_add_test(serving, group_survives_its_primary_and_takes_it_back);
+    tcase_add_loop_test(serving, three_replicas_agree, DURABILITY_MEMORY, DURABILITY_SYNC + 1);
+    tcase_add_loop_test(serving, group_survives_its_primary_and_takes_it_back, DURABILITY_MEMORY,
+                        DURABILITY_SYNC + 1);
     suite_add_tcase(suite, serving);
     TCase *stopping = tcase_create("stopping");
     tcase_set_timeout(stopping, 300);
-    tcase_add_test(stopping, stops_whenever_it_is_told_to);
-    tcase_add_test(stopping, group_stops_under_load);
+    tcase_add_loop_test(stopping, stops_whenever_it_is_told_to, DURABILITY_MEMORY,
+                        DURABILITY_SYNC + 1);
+    tcase_add_loop_test(stopping, group_stops_under_load, DURABILITY_MEMORY, DURABILITY_SYNC + 1);
     tcase_add_test(stopping, failed_state_file_ends_the_replica);
+    tcase_add_loop_test(stopping, failed_log_ends_the_replica, DURABILITY_ASYNC,
+                        DURABILITY_SYNC + 1);
+    tcase_add_test(stopping, a_broken_log_is_void_before_it_is_renewed);
+    tcase_add_loop_test(stopping, a_group_of_one_does_not_start_without_what_it_promised,
+                        DURABILITY_ASYNC, DURABILITY_SYNC + 1);
+    tcase_add_test(stopping, a_group_of_one_starts_without_what_was_under_way);
     suite_add_tcase(suite, stopping);
     TCase *refusing = tcase_create("refusing");
     tcase_set_timeout(refusing, 180);

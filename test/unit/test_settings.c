@@ -325,7 +325,7 @@ START_TEST(bad_values_are_said_with_place_and_example)
         "[network]\nlisten = 127.0.0.1\n", 2,
         (const char *[]){"must be an address", "127.0.0.1", "for example: listen", NULL});
     expect_one_complaint("[replica]\ndurability = disk\n", 2,
-                         (const char *[]){"memory, async or sync", "durability = memory", NULL});
+                         (const char *[]){"memory, async or sync", "durability = sync", NULL});
     expect_one_complaint(
         "[log]\nlog-level = loud\n", 2,
         (const char *[]){"error, warning, info or debug", "log-level = info", NULL});

@@ -64,6 +64,8 @@ static struct durable_state later_state(const struct durable_state *state, uint6
     later.checkpoint.op = by;
     later.checkpoint.checksum = (struct checksum){by, ~by};
     later.clean_shutdown = by % 2 == 1;
+    later.log_segment = 100 + by;
+    later.log_end = (struct wal_end){200 + by, {300 + by, {400 + by, ~by}}};
     memset(later.boot_id, (int)by, sizeof later.boot_id);
     return later;
 }
@@ -77,6 +79,9 @@ static bool states_equal(const struct durable_state *a, const struct durable_sta
            a->clean_shutdown == b->clean_shutdown && a->durability == b->durability &&
            a->checkpoint.op == b->checkpoint.op &&
            checksum_equal(a->checkpoint.checksum, b->checkpoint.checksum) &&
+           a->log_segment == b->log_segment && a->log_end.segment == b->log_end.segment &&
+           a->log_end.head.op_number == b->log_end.head.op_number &&
+           checksum_equal(a->log_end.head.checksum, b->log_end.head.checksum) &&
            a->vr.view_number == b->vr.view_number &&
            a->vr.last_normal_view == b->vr.last_normal_view && a->vr.log_valid == b->vr.log_valid &&
            memcmp(a->vr.identities, b->vr.identities, sizeof a->vr.identities) == 0;
@@ -159,6 +164,35 @@ START_TEST(every_field_comes_back)
         sim_disk_power_cut(&f.disk);
         const struct durable_state read = fixture_open(&f);
         ck_assert_msg(states_equal(&read, &later), "state %d", (int)i);
+    }
+    sim_disk_free(&f.disk);
+}
+END_TEST
+
+/* Format 1 ended before what is known of the log: it is read, and written anew as format 2. */
+START_TEST(the_format_before_is_read)
+{
+    static struct fixture f;
+    fixture_init(&f, 1);
+    size_t size;
+    uint8_t *bytes = sim_disk_bytes(&f.disk, STATE_PATH, &size);
+    for (uint32_t i = 0; i < STATE_SLOTS; i++) {
+        uint8_t *slot = bytes + (size_t)i * STATE_SLOT_SIZE;
+        const uint32_t content_size = bytes_get_u32(slot + 24) - STATE_CONTENT_LOG_SIZE;
+        bytes_put_u32(slot + 8, 1);
+        bytes_put_u32(slot + 24, content_size);
+        memset(slot + 48 + content_size, 0, STATE_CONTENT_LOG_SIZE);
+        seal_as_the_format_says(slot);
+    }
+    const struct durable_state old = fixture_open(&f);
+    ck_assert(states_equal(&old, &f.first));
+    ck_assert_uint_eq(old.log_segment, 0);
+    for (uint64_t i = 1; i < 4; i++) {
+        const struct durable_state later = later_state(&old, i);
+        fixture_store(&f, &later);
+        sim_disk_process_killed(&f.disk);
+        const struct durable_state read = fixture_open(&f);
+        ck_assert(states_equal(&read, &later));
     }
     sim_disk_free(&f.disk);
 }
@@ -486,7 +520,7 @@ START_TEST(a_short_file_is_damage_of_what_it_lacks)
     const struct durable_state new = later_state(&old, 1); /* sequence 2: the first pair */
     fixture_store(&f, &new);
     sim_disk_process_killed(&f.disk);
-    for (uint32_t i = 0; i < f.disk.node_count; i++) {
+    for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
         struct sim_disk_node *node = &f.disk.nodes[i];
         if (node->now.size == STATE_FILE_SIZE) {
             node->now.size = STATE_SLOT_SIZE;
@@ -687,7 +721,7 @@ END_TEST
 START_TEST(a_name_too_long_is_refused)
 {
     static struct fixture f;
-    static char name[STATE_PATH_MAX + 10];
+    static char name[STORAGE_PATH_MAX + 10];
     fixture_init(&f, 1);
     memset(name, 'a', sizeof name - 1);
     struct durable_state state;
@@ -758,45 +792,92 @@ END_TEST
 
 /* --- how a start begins --- */
 
-/* D3: init's log_valid lasts for one start; every later one is D6. */
+static const uint8_t this_boot[BOOT_ID_SIZE] = {7};
+static const uint8_t other_boot[BOOT_ID_SIZE] = {8};
+static const uint8_t unknown_boot[BOOT_ID_SIZE];
+
+/* D3: init's log_valid lasts for one start in mode memory; every later one is D6. */
 START_TEST(only_the_first_start_finds_its_log_intact)
 {
     struct durable_state state = fresh_state();
-    struct storage_error error;
-    enum vr_start start;
-    const uint8_t boot_id[BOOT_ID_SIZE] = {7};
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, boot_id, &start, &error), 0);
-    ck_assert_int_eq(start, VR_START_INITIAL);
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, false),
+                     VR_START_INITIAL);
     ck_assert(!state.vr.log_valid);
     ck_assert(!state.clean_shutdown);
     ck_assert_uint_eq(state.incarnation, 1);
-    ck_assert_mem_eq(state.boot_id, boot_id, sizeof boot_id);
+    ck_assert_mem_eq(state.boot_id, this_boot, sizeof this_boot);
 
     state.clean_shutdown = true; /* even a clean stop leaves no log behind */
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, boot_id, &start, &error), 0);
-    ck_assert_int_eq(start, VR_START_RECOVER);
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, false),
+                     VR_START_RECOVER);
     ck_assert_uint_eq(state.incarnation, 2);
 
     state.vr.log_valid = true; /* as the write that ends a recovery may say (D6) */
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, boot_id, &start, &error), 0);
-    ck_assert_int_eq(start, VR_START_RECOVER);
+    ck_assert(!durable_state_trusts_log(&state, this_boot));
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, false),
+                     VR_START_RECOVER);
     ck_assert(!state.vr.log_valid);
 }
 END_TEST
 
-START_TEST(a_mode_without_a_disk_log_is_refused)
+/* D1, D2, D5: whose word about the log counts after which end. */
+START_TEST(a_log_counts_as_its_mode_and_its_end_say)
+{
+    static const struct {
+        enum durability durability; /* of the run before */
+        bool log_valid;
+        bool clean;
+        const uint8_t *boot; /* of the start */
+        bool counts;
+    } cases[] = {
+        {DURABILITY_SYNC, true, false, this_boot, true},
+        {DURABILITY_SYNC, true, false, other_boot, true}, /* power may go at any time */
+        {DURABILITY_SYNC, false, true, this_boot, false},
+        {DURABILITY_ASYNC, true, false, this_boot, true},   /* a killed process loses nothing */
+        {DURABILITY_ASYNC, true, false, other_boot, false}, /* M-async-resume */
+        {DURABILITY_ASYNC, true, true, other_boot, true},
+        {DURABILITY_ASYNC, false, true, this_boot, false},
+        {DURABILITY_MEMORY, true, true, this_boot, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct durable_state state = fresh_state();
+        state.incarnation = 3;
+        state.durability = cases[i].durability;
+        state.vr.log_valid = cases[i].log_valid;
+        state.clean_shutdown = cases[i].clean;
+        memcpy(state.boot_id, this_boot, sizeof this_boot);
+        ck_assert_msg(durable_state_trusts_log(&state, cases[i].boot) == cases[i].counts,
+                      "case %zu", i);
+    }
+    struct durable_state state = fresh_state();
+    state.incarnation = 3;
+    state.durability = DURABILITY_ASYNC;
+    state.clean_shutdown = false;
+    /* Where no boot id is known no two boots look alike. */
+    ck_assert(!durable_state_trusts_log(&state, unknown_boot));
+}
+END_TEST
+
+START_TEST(a_start_uses_up_what_the_end_before_it_said)
 {
     struct durable_state state = fresh_state();
-    const struct durable_state before = state;
-    struct storage_error error;
-    enum vr_start start;
-    const uint8_t boot_id[BOOT_ID_SIZE] = {7};
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_SYNC, boot_id, &start, &error),
-                     -ENOTSUP);
-    ck_assert_int_eq(durable_state_start(&state, DURABILITY_ASYNC, boot_id, &start, &error),
-                     -ENOTSUP);
-    ck_assert_ptr_nonnull(strstr(error.text, "--durability memory"));
-    ck_assert(states_equal(&state, &before));
+    ck_assert(durable_state_trusts_log(&state, this_boot));
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_ASYNC, this_boot, true),
+                     VR_START_INITIAL);
+    ck_assert(state.vr.log_valid);
+    ck_assert(!state.clean_shutdown);
+    ck_assert_int_eq(state.durability, DURABILITY_ASYNC);
+
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_SYNC, this_boot, true),
+                     VR_START_RESUME); /* D11 */
+    ck_assert(state.vr.log_valid);
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_SYNC, this_boot, false),
+                     VR_START_RECOVER); /* what was read does not bear it out (D6) */
+    ck_assert(!state.vr.log_valid);
+    state.vr.log_valid = true;
+    ck_assert_int_eq(durable_state_start(&state, DURABILITY_MEMORY, this_boot, true),
+                     VR_START_RECOVER); /* D11: -> memory sets log_valid false */
+    ck_assert(!state.vr.log_valid);
 }
 END_TEST
 
@@ -835,15 +916,14 @@ START_TEST(memory_is_durable_at_once)
     const struct log_store_client client = {.context = &completion, .durable = note_completion};
     const struct log_store store = log_store_memory_init(&memory, &client);
     const struct log_write append = {.generation = 3, .cut_to = 4, .first_op = 5, .last_op = 9};
-    ck_assert_int_eq(store.write(store.state, &append), 0);
+    store.write(store.state, &append);
     ck_assert_uint_eq(completion.generation, 3);
     ck_assert_uint_eq(completion.op_number, 9);
     const struct log_write cut = {.generation = 4, .cut_to = 4, .first_op = 5, .last_op = 4};
-    ck_assert_int_eq(store.write(store.state, &cut), 0);
+    store.write(store.state, &cut);
     ck_assert_uint_eq(completion.generation, 4);
     ck_assert_uint_eq(completion.op_number, 4);
     ck_assert_uint_eq(completion.count, 2);
-    ck_assert_int_eq(store.close(store.state), 0);
 }
 END_TEST
 
@@ -854,6 +934,7 @@ static Suite *state_file_suite(bool forks)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, init_writes_view_zero_normal_in_none);
     tcase_add_test(tests, every_field_comes_back);
+    tcase_add_test(tests, the_format_before_is_read);
     tcase_add_test(tests, the_largest_configuration_fits);
     tcase_add_test(tests, a_crash_in_a_store_leaves_old_or_new);
     tcase_add_test(tests, a_state_once_read_survives_a_power_cut);
@@ -881,7 +962,8 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, the_operating_system_does_it_too);
     tcase_add_test(tests, enospc_from_the_operating_system_is_reported);
     tcase_add_test(tests, only_the_first_start_finds_its_log_intact);
-    tcase_add_test(tests, a_mode_without_a_disk_log_is_refused);
+    tcase_add_test(tests, a_log_counts_as_its_mode_and_its_end_say);
+    tcase_add_test(tests, a_start_uses_up_what_the_end_before_it_said);
     tcase_add_test(tests, memory_is_durable_at_once);
     if (forks) { /* an abort ends the process it happens in */
         tcase_add_test_raise_signal(tests, a_view_that_goes_back_is_never_written, SIGABRT);

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wal_read.c - reading at a start: what did this replica have?
+ *
+ * Records are read in the order in which they were written. Where one is damaged the search goes on
+ * behind it: whatever is whole there proves that the damage is no torn tail (PITFALLS PS-1, PS-2).
+ * The numbers of records tell how many are missing, and every record adds one entry or, where it
+ * cuts, none; so where as many entries as records are missing, nothing was cut in between, and the
+ * log's end is known although some of its entries are not. Otherwise the log is BROKEN.
+ *
+ * Damage behind which nothing whole comes is a torn tail only where nothing says that there was
+ * more: the state file, which knows how many segments there are and where a clean stop left the
+ * log; and every header, which says what was durable when it was written. A segment gets its name
+ * when its header is durable, so a header that is damaged is never the work of a crash. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/bytes.h"
+#include "common/base/invariant.h"
+#include "server/storage/wal.h"
+
+struct reader {
+    struct wal *wal;
+    const struct wal_options *options;
+    struct vr_log *log; /* NULL: only the structure is wanted */
+    struct vr_log *staging;
+    struct wal_found *found;
+    struct storage_error *error;
+
+    uint64_t held_op; /* entries that were read, without a gap */
+    bool faulty;      /* the log goes on behind held_op */
+    bool broken;
+    bool headless;      /* the segment's header is damaged */
+    bool end_lost;      /* the last segment may have held more than can be seen */
+    uint64_t lost;      /* the first record that is damaged, since the log was whole; 0: none */
+    uint64_t synced;    /* records up to here were durable, by the word of some header */
+    uint64_t truncated; /* the first segment that is shorter than it was made; 0: none is */
+
+    uint64_t *numbers; /* of the segments, rising */
+    size_t count;
+    size_t capacity;
+};
+
+/* --- what a record means --- */
+
+static void note_damage(struct reader *r, uint64_t segment, uint64_t offset)
+{
+    struct wal_found *found = r->found;
+    if (found->damaged_count++ == 0) {
+        found->damaged_segment = segment;
+        found->damaged_offset = offset;
+    }
+}
+
+static void note_synced(struct reader *r, uint64_t sequence)
+{
+    r->synced = sequence > r->synced ? sequence : r->synced;
+}
+
+static void note_lost(struct reader *r, uint64_t sequence)
+{
+    r->lost = r->lost == 0 ? sequence : r->lost;
+}
+
+static int no_room(struct reader *r)
+{
+    return storage_error_set(r->error, -ENOBUFS,
+                             "the log in %s needs more memory than this replica may use: start it "
+                             "with a larger --log-memory-max",
+                             r->wal->directory);
+}
+
+static bool held_matches(const struct reader *r, const struct wal_head *head)
+{
+    return head->op_number <= r->held_op &&
+           (r->log == NULL || vr_log_matches(r->log, head->op_number, head->checksum));
+}
+
+static void hold_up_to(struct reader *r, uint64_t op_number)
+{
+    if (op_number < r->held_op) {
+        r->held_op = op_number;
+        if (r->log != NULL) {
+            vr_log_cut(r->log, op_number);
+        }
+    }
+}
+
+/* What was cut is not known, so of what is held only that counts which never is: what was
+ * committed. */
+static void break_log(struct reader *r)
+{
+    if (!r->broken) {
+        r->broken = true;
+        hold_up_to(r, r->found->commit_known);
+    }
+}
+
+/* The log behind the replacement: the whole story again, where its beginning is held. */
+static int finish_group(struct reader *r)
+{
+    struct wal *wal = r->wal;
+    struct wal_group *group = &wal->group;
+    group->active = false;
+    wal->head = (struct wal_head){group->through_op, group->through_checksum};
+    if (!group->attachable) {
+        hold_up_to(r, group->cut_to);
+        r->faulty = true;
+        return 0;
+    }
+    hold_up_to(r, group->cut_to);
+    r->broken = false;
+    r->faulty = group->faulty;
+    if (group->faulty) {
+        return 0;
+    }
+    r->lost = 0;
+    if (r->log != NULL && group->through_op > group->cut_to) {
+        if (!vr_log_has_room_after(r->log, group->cut_to, r->staging, group->through_op)) {
+            return no_room(r);
+        }
+        vr_log_append_from(r->log, r->staging, group->through_op);
+    }
+    r->held_op = group->through_op;
+    return 0;
+}
+
+static int begin_group(struct reader *r, const struct wal_record *record)
+{
+    const struct wal_head base = {record->op_number, record->checksum};
+    struct wal_group *group = &r->wal->group;
+    *group = (struct wal_group){
+        .active = true,
+        .attachable = held_matches(r, &base),
+        .cut_to = record->op_number,
+        .through_op = record->through_op,
+        .through_checksum = record->other,
+        .incarnation = record->incarnation,
+        .head = base,
+    };
+    if (r->staging != NULL) {
+        vr_log_init(r->staging, r->staging->memory, r->staging->memory_size, r->staging->cluster_id,
+                    base.op_number, base.checksum);
+    }
+    return group->through_op == group->cut_to ? finish_group(r) : 0;
+}
+
+static int group_entry(struct reader *r, const struct wal_record *record, bool body_whole)
+{
+    struct wal_group *group = &r->wal->group;
+    group->faulty = group->faulty || !body_whole;
+    group->head = (struct wal_head){record->op_number, record->checksum};
+    if (!group->faulty && group->attachable && r->log != NULL) {
+        if (!vr_log_has_room(r->staging, record->body_size)) {
+            return no_room(r);
+        }
+        vr_log_append_bytes(r->staging, record->body, record->body_size);
+    }
+    if (record->op_number < group->through_op) {
+        return 0;
+    }
+    if (!checksum_equal(group->head.checksum, group->through_checksum)) {
+        break_log(r);
+    }
+    return finish_group(r);
+}
+
+static int plain_entry(struct reader *r, const struct wal_record *record, bool body_whole)
+{
+    r->faulty = r->faulty || !body_whole;
+    r->wal->head = (struct wal_head){record->op_number, record->checksum};
+    if (r->faulty || r->broken) {
+        return 0;
+    }
+    if (r->log != NULL) {
+        if (!vr_log_has_room(r->log, record->body_size)) {
+            return no_room(r);
+        }
+        vr_log_append_bytes(r->log, record->body, record->body_size);
+    }
+    r->held_op = record->op_number;
+    return 0;
+}
+
+/* `missing` records before this one are damaged beyond recognition. */
+static int on_entry(struct reader *r, const struct wal_record *record, bool body_whole,
+                    uint64_t missing)
+{
+    struct wal_group *group = &r->wal->group;
+    const struct wal_head *head = group->active ? &group->head : &r->wal->head;
+    const bool follows = record->op_number == head->op_number + missing + 1 &&
+                         (missing > 0 || checksum_equal(record->other, head->checksum)) &&
+                         (!group->active || (record->incarnation == group->incarnation &&
+                                             record->op_number <= group->through_op));
+    if (!follows) {
+        group->active = false;
+        break_log(r);
+        r->wal->head = (struct wal_head){record->op_number, record->checksum};
+        return 0;
+    }
+    if (group->active) {
+        group->faulty = group->faulty || missing > 0;
+        return group_entry(r, record, body_whole);
+    }
+    r->faulty = r->faulty || missing > 0;
+    return plain_entry(r, record, body_whole);
+}
+
+static int follow(struct reader *r, const struct wal_record *record, bool body_whole)
+{
+    struct wal *wal = r->wal;
+    const uint64_t missing = record->sequence - wal->sequence - 1;
+    wal->sequence = record->sequence;
+    if (record->type == WAL_ENTRY) {
+        return on_entry(r, record, body_whole, missing);
+    }
+    /* What is missing before a cut may have been a cut as well; only what is held counts then. */
+    if (missing > 0) {
+        break_log(r);
+    }
+    if (record->type == WAL_REPLACE) {
+        return begin_group(r, record);
+    }
+    wal->group.active = false;
+    if (record->op_number != wal->head.op_number ||
+        !checksum_equal(record->checksum, wal->head.checksum)) {
+        break_log(r);
+        wal->head = (struct wal_head){record->op_number, record->checksum};
+    }
+    return 0;
+}
+
+static int on_record(struct reader *r, const struct wal_record *record, bool body_whole)
+{
+    const int status = follow(r, record, body_whole);
+    /* True of every log of this replica, whatever became of the one in which it stands. */
+    if (record->commit_number > r->found->commit_known) {
+        r->found->commit_known = record->commit_number;
+    }
+    note_synced(r, record->synced_sequence);
+    return status;
+}
+
+/* --- one segment --- */
+
+static void visit(const struct reader *r, uint64_t offset, enum wal_verdict verdict,
+                  const struct wal_record *record)
+{
+    if (r->options->visit != NULL) {
+        r->options->visit(r->options->context, r->wal->segment.number, offset, verdict, record);
+    }
+}
+
+/* A record that can stand here: whole, and later than all that was read. */
+static enum wal_verdict decode_at(const struct reader *r, uint64_t offset, uint64_t end,
+                                  struct wal_record *record)
+{
+    const enum wal_verdict verdict =
+        wal_record_decode(r->wal->image + offset, end - offset, &r->wal->owner,
+                          r->wal->segment.number, offset, record);
+    const bool stands = (verdict == WAL_VALID || verdict == WAL_BODY_DAMAGED) &&
+                        record->sequence > r->wal->sequence;
+    return stands ? verdict : WAL_DAMAGED;
+}
+
+/* The next record at or behind *offset, which moves there; WAL_DAMAGED: there is none. */
+static enum wal_verdict find_record(const struct reader *r, uint64_t *offset, uint64_t end,
+                                    struct wal_record *record)
+{
+    while (*offset + WAL_RECORD_HEADER_SIZE <= end) {
+        const enum wal_verdict verdict = decode_at(r, *offset, end, record);
+        if (verdict != WAL_DAMAGED) {
+            return verdict;
+        }
+        *offset += WAL_ALIGNMENT;
+    }
+    return WAL_DAMAGED;
+}
+
+static uint64_t last_nonzero(const uint8_t *bytes, uint64_t from, uint64_t end)
+{
+    while (end > from && bytes[end - 1] == 0) {
+        end--;
+    }
+    return end;
+}
+
+static int read_records(struct reader *r, uint64_t end)
+{
+    struct wal *wal = r->wal;
+    uint64_t offset = WAL_SEGMENT_HEADER_SIZE;
+    int status = 0;
+    wal->image_end = WAL_SEGMENT_HEADER_SIZE;
+    while (status == 0 && offset < end) {
+        struct wal_record record;
+        uint64_t found = offset;
+        const enum wal_verdict verdict = find_record(r, &found, end, &record);
+        if (verdict == WAL_DAMAGED) {
+            break;
+        }
+        if (record.sequence != wal->sequence + 1) {
+            note_damage(r, wal->segment.number, offset);
+            note_lost(r, wal->sequence + 1);
+            visit(r, offset, WAL_DAMAGED, NULL);
+        }
+        if (verdict == WAL_BODY_DAMAGED) {
+            note_damage(r, wal->segment.number, found);
+            note_lost(r, record.sequence);
+        }
+        visit(r, found, verdict, &record);
+        status = on_record(r, &record, verdict == WAL_VALID);
+        offset = found + wal_record_size(record.body_size);
+        wal->image_end = offset;
+    }
+    return status;
+}
+
+/* Behind the last record of the last segment: what a crash left of records that were being written,
+ * unless they are known to have been durable. In an earlier segment it is damage, if the next one
+ * says that records are missing. */
+static void judge_tail(struct reader *r, uint64_t end)
+{
+    const struct wal *wal = r->wal;
+    const uint64_t torn_end = last_nonzero(wal->image, wal->image_end, end);
+    if (r->synced > wal->sequence) {
+        note_damage(r, wal->segment.number, wal->image_end);
+        r->end_lost = true;
+    } else if (torn_end > wal->image_end) {
+        r->found->torn_bytes = torn_end - wal->image_end;
+        r->found->torn_segment = wal->segment.number;
+        r->found->torn_offset = wal->image_end;
+    }
+}
+
+/* --- segments --- */
+
+static int refuse(const struct reader *r, int status, const char *name, const char *why,
+                  const char *cure)
+{
+    return storage_error_set(r->error, status, "%s/%s %s; %s", r->wal->directory, name, why, cure);
+}
+
+static int judge_header(struct reader *r, uint64_t number, const char *name)
+{
+    struct wal *wal = r->wal;
+    struct wal_segment_header header;
+    const enum wal_verdict verdict =
+        wal->image_size < WAL_SEGMENT_HEADER_SIZE
+            ? WAL_DAMAGED
+            : wal_segment_header_decode(wal->image, &wal->owner, number, &header);
+    if (verdict == WAL_NEWER) {
+        return refuse(r, -EPROTO, name,
+                      "was written by a newer version of vr-server, in a format that this one "
+                      "cannot read",
+                      "start the newer one");
+    }
+    if (verdict == WAL_FOREIGN) {
+        return refuse(r, -EINVAL, name, "belongs to another replica or another cluster",
+                      "each replica needs the directory that its own init made: put the right "
+                      "files back");
+    }
+    r->headless = verdict != WAL_VALID;
+    if (verdict == WAL_VALID && wal->image_size < header.size) {
+        note_damage(r, number, wal->image_size);
+        r->truncated = r->truncated == 0 ? number : r->truncated;
+        r->end_lost = true;
+    } else if (verdict == WAL_VALID) {
+        r->end_lost = false;
+    } else {
+        note_damage(r, number, 0);
+        r->end_lost = true; /* until something whole is found in it */
+        header = (struct wal_segment_header){
+            .number = number,
+            .size = wal->image_size < wal->segment_size ? wal->segment_size : wal->image_size,
+            .first_sequence = wal->sequence + 1,
+            .synced_sequence = wal->sequence,
+            .head_op = wal->head.op_number,
+            .head_checksum = wal->head.checksum,
+        };
+    }
+    wal->segment = header;
+    note_synced(r, header.synced_sequence);
+    return 0;
+}
+
+/* Records are missing before a segment: its header says where the log was by then. */
+static void judge_missing(struct reader *r)
+{
+    struct wal *wal = r->wal;
+    const struct wal_segment_header *header = &wal->segment;
+    if (header->first_sequence <= wal->sequence + 1) {
+        return;
+    }
+    const uint64_t missing = header->first_sequence - wal->sequence - 1;
+    if (wal->group.active || header->head_op != wal->head.op_number + missing) {
+        break_log(r);
+    }
+    note_damage(r, header->number, WAL_SEGMENT_HEADER_SIZE);
+    note_lost(r, wal->sequence + 1);
+    wal->group.active = false;
+    r->faulty = true;
+    wal->sequence = header->first_sequence - 1;
+    wal->head = (struct wal_head){header->head_op, header->head_checksum};
+}
+
+static int image_grow(struct reader *r, uint64_t size)
+{
+    if (size > WAL_SEGMENT_SIZE_MAX) {
+        return storage_error_set(r->error, -EINVAL,
+                                 "a file of the log in %s is larger than any that vr-server makes: "
+                                 "is this the right data directory?",
+                                 r->wal->directory);
+    }
+    uint8_t *image =
+        realloc(r->wal->image, size < WAL_SEGMENT_HEADER_SIZE ? WAL_SEGMENT_HEADER_SIZE : size);
+    if (image == NULL) {
+        return storage_error_set(r->error, -ENOMEM, "there is no memory left to read the log");
+    }
+    r->wal->image = image;
+    r->wal->image_size = size;
+    return 0;
+}
+
+static int read_image(struct reader *r, const char *path)
+{
+    const struct file_ops *ops = r->wal->ops;
+    const int file = ops->open(ops->disk, path, false);
+    if (file < 0) {
+        return storage_error_system(r->error, file, "open", path);
+    }
+    const int64_t size = ops->size(ops->disk, file);
+    int status = size < 0 ? (int)size : image_grow(r, (uint64_t)size);
+    if (status == 0) {
+        const int64_t got = ops->read(ops->disk, file, 0, r->wal->image, r->wal->image_size);
+        status = got < 0 ? storage_error_system(r->error, (int)got, "read", path) : 0;
+        r->wal->image_size = got < 0 ? 0 : (size_t)got;
+    } else if (size < 0) {
+        (void)storage_error_system(r->error, status, "read the size of", path);
+    }
+    ops->close(ops->disk, file);
+    return status;
+}
+
+static int read_segment(struct reader *r, size_t index)
+{
+    char name[WAL_NAME_SIZE];
+    char path[STORAGE_PATH_MAX];
+    const bool last = index + 1 == r->count;
+    wal_segment_name(r->numbers[index], name);
+    int status = storage_path(path, r->wal->directory, name, r->error);
+    status = status == 0 ? read_image(r, path) : status;
+    status = status == 0 ? judge_header(r, r->numbers[index], name) : status;
+    if (status != 0) {
+        return status;
+    }
+    const struct wal *wal = r->wal;
+    const uint64_t end = wal->image_size < wal->segment.size ? wal->image_size : wal->segment.size;
+    judge_missing(r);
+    const uint64_t sequence = wal->sequence;
+    status = read_records(r, end);
+    if (r->headless && wal->sequence > sequence && end >= wal->segment_size) {
+        r->end_lost = false; /* only the header is lost: what is behind it speaks for itself */
+    }
+    if (last) {
+        judge_tail(r, end);
+    }
+    r->wal->disk_bytes += wal->image_size;
+    return status;
+}
+
+/* --- the directory --- */
+
+static int note_name(void *context, const char *name)
+{
+    struct reader *r = context;
+    const uint64_t number = wal_segment_number(name);
+    if (number == 0) {
+        return 0;
+    }
+    if (r->count == r->capacity) {
+        const size_t capacity = 2 * r->capacity + 64;
+        uint64_t *numbers = realloc(r->numbers, capacity * sizeof *numbers);
+        if (numbers == NULL) {
+            return storage_error_set(r->error, -ENOMEM, "there is no memory left to read the log");
+        }
+        r->numbers = numbers;
+        r->capacity = capacity;
+    }
+    r->numbers[r->count++] = number;
+    return 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a;
+    const uint64_t y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int list_segments(struct reader *r)
+{
+    const struct file_ops *ops = r->wal->ops;
+    r->error->text[0] = '\0';
+    const int status = ops->list(ops->disk, r->wal->directory, note_name, r);
+    if (status != 0 && r->error->text[0] == '\0') {
+        return storage_error_system(r->error, status, "read the directory", r->wal->directory);
+    }
+    if (r->count > 1) {
+        qsort(r->numbers, r->count, sizeof r->numbers[0], compare_numbers);
+    }
+    return status;
+}
+
+/* What the state file knows of the log is not there. */
+static void judge_end(struct reader *r)
+{
+    const struct wal_options *options = r->options;
+    const struct wal *wal = r->wal;
+    const uint64_t last = r->count == 0 ? 0 : r->numbers[r->count - 1];
+    if (last < options->named_segment || last < options->end.segment) {
+        note_damage(r, last + 1, 0);
+        r->end_lost = true;
+    } else if (options->end.segment != 0 && !r->end_lost &&
+               (wal->head.op_number != options->end.head.op_number ||
+                !checksum_equal(wal->head.checksum, options->end.head.checksum))) {
+        note_damage(r, last, wal->image_end);
+        r->end_lost = true;
+    }
+    if (r->end_lost) {
+        r->found->torn_bytes = 0;
+        break_log(r);
+    }
+}
+
+static void conclude(struct reader *r)
+{
+    struct wal_found *found = r->found;
+    const struct wal *wal = r->wal;
+    judge_end(r);
+    found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
+    found->lost_durable = r->lost != 0 && r->lost <= r->synced;
+    found->held_op = r->held_op;
+    found->head = wal->head;
+    found->segment_count = r->count;
+    found->last_segment = r->count == 0 ? 0 : r->numbers[r->count - 1];
+    found->disk_bytes = wal->disk_bytes;
+    found->unfinished_replacement = wal->group.active;
+    found->commit_number =
+        found->commit_known < found->held_op ? found->commit_known : found->held_op;
+}
+
+/* A file that was cut, by whatever moved or copied it, may be there as a whole elsewhere; unless
+ * the log has done without it since. */
+static int judge_truncated(struct reader *r)
+{
+    char name[WAL_NAME_SIZE];
+    if (r->truncated == 0 || !r->options->refuse_truncated || r->found->condition == WAL_INTACT) {
+        return 0;
+    }
+    wal_segment_name(r->truncated, name);
+    return refuse(r, -EBADMSG, name,
+                  "is shorter than it was made: it was cut or not copied whole, so this "
+                  "replica no longer knows what it promised",
+                  "put the whole file back; or let the others give it what it had: start it "
+                  "once with --durability memory, then as before");
+}
+
+int wal_read(struct wal *wal, const struct file_ops *ops, const struct wal_options *options,
+             struct vr_log *log, struct vr_log *staging, struct wal_found *found,
+             struct storage_error *error)
+{
+    INVARIANT(strlen(options->directory) < STORAGE_PATH_MAX);
+    INVARIANT(options->segment_size >= WAL_SEGMENT_HEADER_SIZE);
+    INVARIANT(options->segment_size <= WAL_SEGMENT_SIZE_MAX);
+    INVARIANT(options->sector_size > 0 && options->sector_size % WAL_ALIGNMENT == 0);
+    *wal = (struct wal){
+        .ops = ops,
+        .owner = options->owner,
+        .segment_size = options->segment_size,
+        .sector_size = options->sector_size,
+        .file = -1,
+        .head = {0, entry_chain_start(options->owner.cluster_id)},
+    };
+    memcpy(wal->directory, options->directory, strlen(options->directory) + 1);
+    *found = (struct wal_found){.condition = WAL_INTACT};
+    struct reader reader = {
+        .wal = wal,
+        .options = options,
+        .log = log,
+        .staging = staging,
+        .found = found,
+        .error = error,
+    };
+    int status = list_segments(&reader);
+    for (size_t i = 0; status == 0 && i < reader.count; i++) {
+        status = read_segment(&reader, i);
+    }
+    conclude(&reader);
+    status = status == 0 ? judge_truncated(&reader) : status;
+    free(reader.numbers);
+    if (status != 0) {
+        wal_close(wal);
+    }
+    return status;
+}
