@@ -261,7 +261,19 @@ static int show(const struct shell *shell, const struct level_asker *asker)
     return code;
 }
 
-/* ---- the command ---- */
+/* ---- options ---- */
+
+enum {
+    OPTION_JSON,
+    OPTION_REPLICA,
+    OPTION_COUNT,
+};
+
+const char *const log_level_options[] = {
+    [OPTION_JSON] = "--json",
+    [OPTION_REPLICA] = "--replica",
+    [OPTION_COUNT] = NULL,
+};
 
 static int wrong_levels(const struct shell *shell, const char *levels)
 {
@@ -285,9 +297,9 @@ static int parse(const struct shell *shell, const struct words *words,
     options->levels = "";
     for (size_t i = 1; i < words->count; i++) {
         const char *text = (const char *)words->items[i].bytes;
-        if (word_is(&words->items[i], "--json")) {
+        if (word_is(&words->items[i], log_level_options[OPTION_JSON])) {
             options->options.json = true;
-        } else if (word_is(&words->items[i], "--replica")) {
+        } else if (word_is(&words->items[i], log_level_options[OPTION_REPLICA])) {
             i++;
             if (i == words->count || !option_number((const char *)words->items[i].bytes, 0,
                                                     UINT32_MAX - 1, &options->replica_id)) {
@@ -308,6 +320,8 @@ static int parse(const struct shell *shell, const struct words *words,
     }
     return 0;
 }
+
+/* ---- the command ---- */
 
 /* Fills in whom to ask; returns 0 or an exit code, having said why there is nobody. */
 static int choose_targets(const struct shell *shell, const struct survey *survey,
