@@ -219,7 +219,7 @@ $(BUILD)/libvrclient.so.$(VERSION): $(BUILD)/vrclient.o
 LIBVR := $(BUILD)/libvr.a
 all: $(LIBVRCLIENT) $(LIBVR)
 $(BUILD)/vr.o: $(call archives,$(SERVER_ROOMS)) server/runtime/server.h
-	@printf '%s\n' $$(grep -oE '\bvr_server_[a-z]+\(' server/runtime/server.h | tr -d '(' | sort -u) \
+	@printf '%s\n' $$(grep -oE '\bvr_server_[a-z_]+\(' server/runtime/server.h | tr -d '(' | sort -u) \
 	    cluster_parameters_default > $@.symbols
 	$(Q)$(call merge,$@,$(filter %.a,$^))
 

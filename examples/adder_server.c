@@ -74,7 +74,13 @@ int main(int argc, char **argv)
             .data_directory = argv[2],
             .durability = DURABILITY_MEMORY,
         };
-        result = vr_server_run(&options, &app, &error);
+        /* Its log on stderr, which then cannot make the replica wait; a function of one's own may
+         * take the lines instead. */
+        result = vr_server_log_start(NULL, &error);
+        if (result == VR_SERVER_OK) {
+            result = vr_server_run(&options, &app, &error);
+            vr_server_log_stop();
+        }
     }
     if (result != VR_SERVER_OK) {
         fprintf(stderr, "adder_server: %s\n", error.text);

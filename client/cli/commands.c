@@ -415,22 +415,15 @@ static int report_argument_count(const struct shell *shell, const struct command
 static int run_cancellable(struct shell *shell, const struct command *command,
                            const struct words *words)
 {
-    const bool uses_session = needs_session(command);
-    int code = uses_session ? shell_open(shell) : 0;
+    const int code = needs_session(command) ? shell_open(shell) : 0;
     if (code != 0) {
-        return code;
-    }
-    if (!uses_session && command->run != status_run) {
-        interrupt_suspend(); /* it has ways of its own */
-        code = command->run(shell, words);
-        interrupt_resume();
         return code;
     }
     waiting_begin(&shell->waiting);
     interrupt_catch();
-    code = command->run(shell, words);
+    const int ended = command->run(shell, words);
     interrupt_release();
-    return code;
+    return ended;
 }
 
 /* Runs a command whose words are what they mean. */

@@ -1,33 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/completion.h"
 
+#include <argp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/flood_options.h"
+#include "client/cli/log_level.h"
 #include "client/cli/memory.h"
+#include "client/cli/status.h"
+#include "client/cli/trace_options.h"
 #include "client/cli/words.h"
+#include "common/base/invariant.h"
+
+enum { OPTION_TEXT_MAX = 32 }; /* with its dashes */
 
 /* What the arguments of a command may be, beyond nothing in particular. */
 static const struct grammar {
     const char *command;
     bool takes_key; /* its first argument is a key, or the beginning of one */
     bool takes_command;
-    const char *const options[16];
+    const char *const *words;          /* ends with a NULL; or NULL */
+    const struct argp_option *options; /* ends with one without a name; or NULL */
 } grammars[] = {
-    {"get", true, false, {NULL}},
-    {"set", true, false, {NULL}},
-    {"del", true, false, {NULL}},
-    {"cas", true, false, {"--absent", NULL}},
-    {"incr", true, false, {NULL}},
-    {"scan", true, false, {NULL}},
-    {"help", false, true, {NULL}},
-    {"timing", false, true, {"on", "off", NULL}},
-    {"status", false, false, {"--json", "--watch", "--interval", NULL}},
-    {"flood",
-     false,
-     false,
-     {"--clients", "--duration", "--count", "--warmup", "--mix", "--key-count", "--value-size",
-      "--seed", "--verify", "--json", "--help", NULL}},
+    {.command = "get", .takes_key = true},
+    {.command = "set", .takes_key = true},
+    {.command = "del", .takes_key = true},
+    {.command = "cas", .takes_key = true, .words = (const char *const[]){"--absent", NULL}},
+    {.command = "incr", .takes_key = true},
+    {.command = "scan", .takes_key = true},
+    {.command = "help", .takes_command = true},
+    {.command = "timing", .takes_command = true, .words = (const char *const[]){"on", "off", NULL}},
+    {.command = "status", .words = status_options},
+    {.command = "log-level", .words = log_level_options},
+    {.command = "flood", .options = flood_option_table},
+    {.command = "trace", .options = trace_option_table},
 };
 
 static const struct grammar *find_grammar(const struct word *command)
@@ -42,10 +50,11 @@ static const struct grammar *find_grammar(const struct word *command)
 
 /* ---- candidates ---- */
 
-/* Borrowed bytes. */
+/* Borrowed bytes; those of options are made here. */
 struct candidates {
     struct seen_key *items;
     size_t count;
+    char (*options)[OPTION_TEXT_MAX];
 };
 
 static void consider(struct candidates *candidates, const struct word *word, const void *bytes,
@@ -68,6 +77,21 @@ static void consider_texts(struct candidates *candidates, const struct word *wor
     }
 }
 
+static void consider_options(struct candidates *candidates, const struct word *word,
+                             const struct argp_option *options)
+{
+    size_t count = 0;
+    while (options[count].name != NULL) {
+        count++;
+    }
+    candidates->options = must_calloc(count + 1, sizeof *candidates->options);
+    for (size_t i = 0; i < count; i++) {
+        const int size = snprintf(candidates->options[i], OPTION_TEXT_MAX, "--%s", options[i].name);
+        INVARIANT(size < OPTION_TEXT_MAX);
+        consider(candidates, word, candidates->options[i], (size_t)size);
+    }
+}
+
 /* All that can stand where the last word stands. */
 static void gather(const struct words *words, const char *const *commands,
                    const struct seen_keys *seen, struct candidates *candidates)
@@ -81,13 +105,17 @@ static void gather(const struct words *words, const char *const *commands,
     if (grammar == NULL) {
         return;
     }
-    if (!word->quoted && !(grammar->takes_key && words->count == 2)) {
-        consider_texts(candidates, word, grammar->options);
+    const bool key = grammar->takes_key && words->count == 2;
+    if (grammar->words != NULL && !word->quoted && !key) {
+        consider_texts(candidates, word, grammar->words);
+    }
+    if (grammar->options != NULL && !word->quoted) {
+        consider_options(candidates, word, grammar->options);
     }
     if (grammar->takes_command && words->count == 2) {
         consider_texts(candidates, word, commands);
     }
-    for (size_t i = 0; i < seen->count && grammar->takes_key && words->count == 2; i++) {
+    for (size_t i = 0; i < seen->count && key; i++) {
         consider(candidates, word, seen->keys[i].bytes, seen->keys[i].size);
     }
 }
@@ -159,6 +187,7 @@ void completion_find(const char *line, size_t size, const char *const *commands,
         }
     }
     free(candidates.items);
+    free(candidates.options);
     words_free(&words);
 }
 

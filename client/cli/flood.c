@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/flood.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "client/cli/exit_code.h"
 #include "client/cli/flood_lane.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/usage.h"
@@ -32,25 +32,6 @@ struct flood {
     struct flood_stats *stats;
 };
 
-/* ---- Ctrl-C ---- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first one ends the measuring; a second one ends the program, as ever. */
-static void catch_interrupt(struct sigaction *old)
-{
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    interrupted = 0;
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, old);
-}
-
 /* ---- running ---- */
 
 static void collect(struct flood *flood, struct flood_stats *stats)
@@ -63,7 +44,7 @@ static void collect(struct flood *flood, struct flood_stats *stats)
 
 static bool is_over(struct flood *flood, uint64_t now_ns)
 {
-    return interrupted != 0 || atomic_load(&flood->shared.stopping) ||
+    return interrupt_seen() || atomic_load(&flood->shared.stopping) ||
            atomic_load(&flood->shared.lanes_loading) == 0 ||
            (flood->options.duration_ns > 0 &&
             now_ns >= flood->begin_ns + flood->options.duration_ns);
@@ -198,9 +179,7 @@ static int run(struct shell *shell, struct flood *flood, const struct cluster_li
 {
     const bool progress =
         isatty(STDERR_FILENO) == 1 && !shell->options->quiet && !flood->options.json;
-    struct sigaction old;
     mutex_init(&flood->shared.mutex);
-    catch_interrupt(&old);
     flood->begin_ns = clock_monotonic_ns() + flood->options.warmup_ns;
     atomic_store(&flood->shared.measure_from_ns, flood->begin_ns);
     flood->stats = must_calloc(1, sizeof *flood->stats);
@@ -208,9 +187,12 @@ static int run(struct shell *shell, struct flood *flood, const struct cluster_li
     if (error == 0) {
         watch(flood, progress);
     }
+    interrupt_end_line();
+    if (interrupt_seen() && shell->source == SOURCE_ARGUMENTS) {
+        interrupt_give_up(); /* the first one ends the measuring; what is in flight may take long */
+    }
     join_lanes(flood);
     close_measuring(flood);
-    (void)sigaction(SIGINT, &old, NULL);
     const int code = error == 0 ? finish(shell, flood)
                                 : report_error(shell, EXIT_INTERNAL, "internal",
                                                "flood: cannot open a socket and start a thread: %s",

@@ -27,7 +27,7 @@ enum option_key {
     OPTION_HELP,
 };
 
-static const struct argp_option option_table[] = {
+const struct argp_option flood_option_table[] = {
     {"clients", OPTION_CLIENTS, "N", 0, "Sessions with one request in flight each (16)", 0},
     {"duration", OPTION_DURATION, "S", 0, "Seconds to measure (10)", 0},
     {"count", OPTION_COUNT, "N", 0, "Operations to measure, instead of a duration", 0},
@@ -131,7 +131,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 int flood_options_parse(size_t count, char **arguments, struct flood_options *options)
 {
     static const struct argp argp = {
-        .options = option_table,
+        .options = flood_option_table,
         .parser = parse_option,
         .doc =
             "Measures the group: every session makes its next request as soon as the last one is "

@@ -3,6 +3,7 @@
 #ifndef VR_CLI_FLOOD_OPTIONS_H
 #define VR_CLI_FLOOD_OPTIONS_H
 
+#include <argp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,9 @@ struct flood_options {
     bool json;
     bool help; /* was asked for and printed: nothing else to do */
 };
+
+/* Ends with one that has no name; completion knows them from here. */
+extern const struct argp_option flood_option_table[];
 
 /* `arguments` begin with the command's name. Returns 0 or an exit code, having said what is wrong.
  */

@@ -2,6 +2,8 @@
 #include "client/cli/interrupt.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t seen;
 static struct sigaction before; /* valid while depth > 0 */
@@ -36,21 +38,21 @@ void interrupt_release(void)
     }
 }
 
-void interrupt_suspend(void)
+void interrupt_give_up(void)
 {
     if (depth > 0) {
         (void)sigaction(SIGINT, &before, NULL);
     }
 }
 
-void interrupt_resume(void)
-{
-    if (depth > 0) {
-        install(NULL);
-    }
-}
-
 bool interrupt_seen(void)
 {
     return seen != 0;
+}
+
+void interrupt_end_line(void)
+{
+    if (seen != 0 && isatty(STDERR_FILENO) == 1) {
+        (void)fputc('\n', stderr);
+    }
 }

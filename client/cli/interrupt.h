@@ -14,10 +14,13 @@ void interrupt_catch(void);
 /* The outermost: Ctrl-C does again what it did before. */
 void interrupt_release(void);
 
-/* In between, for what does not ask interrupt_seen(): Ctrl-C does what it did before. */
-void interrupt_suspend(void);
-void interrupt_resume(void);
+/* For the rest of a command that the first Ctrl-C has begun to end: one more ends the program, as
+ * it would have before interrupt_catch(). */
+void interrupt_give_up(void);
 
 bool interrupt_seen(void);
+
+/* The terminal has shown the Ctrl-C, if there was one: what is said next begins a line. */
+void interrupt_end_line(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/cli/exit_code.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
@@ -148,7 +149,7 @@ static int ask_all(struct level_asker *asker, uint64_t cluster_id, const struct 
     channel_set_cluster(&asker->channel, cluster_id);
     uint64_t now_ns = clock_monotonic_ns();
     const uint64_t deadline_ns = now_ns + options->timeout_ms * NANOSECONDS_PER_MILLISECOND;
-    while (now_ns < deadline_ns && ask_who_is_due(asker, now_ns)) {
+    while (now_ns < deadline_ns && ask_who_is_due(asker, now_ns) && !interrupt_seen()) {
         channel_flush(&asker->channel);
         (void)channel_receive(&asker->channel, CHANNEL_WAIT_MS * NANOSECONDS_PER_MILLISECOND);
         now_ns = clock_monotonic_ns();
@@ -261,7 +262,19 @@ static int show(const struct shell *shell, const struct level_asker *asker)
     return code;
 }
 
-/* ---- the command ---- */
+/* ---- options ---- */
+
+enum {
+    OPTION_JSON,
+    OPTION_REPLICA,
+    OPTION_COUNT,
+};
+
+const char *const log_level_options[] = {
+    [OPTION_JSON] = "--json",
+    [OPTION_REPLICA] = "--replica",
+    [OPTION_COUNT] = NULL,
+};
 
 static int wrong_levels(const struct shell *shell, const char *levels)
 {
@@ -285,9 +298,9 @@ static int parse(const struct shell *shell, const struct words *words,
     options->levels = "";
     for (size_t i = 1; i < words->count; i++) {
         const char *text = (const char *)words->items[i].bytes;
-        if (word_is(&words->items[i], "--json")) {
+        if (word_is(&words->items[i], log_level_options[OPTION_JSON])) {
             options->options.json = true;
-        } else if (word_is(&words->items[i], "--replica")) {
+        } else if (word_is(&words->items[i], log_level_options[OPTION_REPLICA])) {
             i++;
             if (i == words->count || !option_number((const char *)words->items[i].bytes, 0,
                                                     UINT32_MAX - 1, &options->replica_id)) {
@@ -308,6 +321,8 @@ static int parse(const struct shell *shell, const struct words *words,
     }
     return 0;
 }
+
+/* ---- the command ---- */
 
 /* Fills in whom to ask; returns 0 or an exit code, having said why there is nobody. */
 static int choose_targets(const struct shell *shell, const struct survey *survey,
@@ -342,18 +357,35 @@ static int choose_targets(const struct shell *shell, const struct survey *survey
     return 0;
 }
 
+/* What was asked may have been done, whether it was answered or not. */
+static int report_cancelled(const struct shell *shell, const struct level_options *options)
+{
+    interrupt_end_line();
+    return report_error(
+        shell, EXIT_UNKNOWN, "cancelled", "cancelled before all replicas answered%s",
+        options->levels[0] != '\0' ? ": some may have changed their levels; log-level shows them"
+                                   : "");
+}
+
 static int run(const struct shell *shell, const struct survey *survey,
                const struct level_options *options)
 {
+    if (interrupt_seen()) {
+        interrupt_end_line();
+        return report_error(shell, EXIT_UNAVAILABLE, "cancelled", "cancelled; nothing was changed");
+    }
     struct level_asker *asker = must_calloc(1, sizeof *asker);
     asker->nonce = random_nonzero_u64();
     asker->levels = options->levels;
     int code = choose_targets(shell, survey, options, asker);
     if (code == 0) {
         const int error = ask_all(asker, survey->cluster_id, &options->options);
-        code = error == 0 ? show(shell, asker)
-                          : report_error(shell, EXIT_INTERNAL, "internal",
-                                         "cannot open a socket: %s", strerror(-error));
+        if (error != 0) {
+            code = report_error(shell, EXIT_INTERNAL, "internal", "cannot open a socket: %s",
+                                strerror(-error));
+        } else {
+            code = interrupt_seen() ? report_cancelled(shell, options) : show(shell, asker);
+        }
     }
     free(asker);
     return code;

@@ -8,4 +8,7 @@
 /* The command. Returns 0; 4 if a replica that was asked did not answer; 6 if one refused. */
 int log_level_run(struct shell *caller, const struct words *words);
 
+/* "--json" and so on; ends with a NULL. */
+extern const char *const log_level_options[];
+
 #endif

@@ -283,10 +283,23 @@ static int watch(const struct asked *request, struct screen *screen)
 
 /* ---- options ---- */
 
+enum {
+    OPTION_JSON,
+    OPTION_WATCH,
+    OPTION_INTERVAL,
+    OPTION_COUNT,
+};
+
+const char *const status_options[] = {
+    [OPTION_JSON] = "--json",
+    [OPTION_WATCH] = "--watch",
+    [OPTION_INTERVAL] = "--interval",
+    [OPTION_COUNT] = NULL,
+};
+
 static int refuse_option(const struct asked *request, const struct word *word)
 {
-    static const char *const known[] = {"--json", "--watch", "--interval", NULL};
-    const char *meant = suggest_nearest((const char *)word->bytes, known);
+    const char *meant = suggest_nearest((const char *)word->bytes, status_options);
     return report_usage(&request->shell, word->begin, word->end,
                         "status: \"%s\" is not known%s%s%s; usage: status [--json] [--watch] "
                         "[--interval SECONDS]",
@@ -316,11 +329,11 @@ static int parse(struct asked *request, const struct words *words)
     int code = 0;
     for (size_t i = 1; i < words->count && code == 0; i++) {
         const struct word *word = &words->items[i];
-        if (word_is(word, "--json")) {
+        if (word_is(word, status_options[OPTION_JSON])) {
             request->options.json = true;
-        } else if (word_is(word, "--watch")) {
+        } else if (word_is(word, status_options[OPTION_WATCH])) {
             request->watch = true;
-        } else if (word_is(word, "--interval")) {
+        } else if (word_is(word, status_options[OPTION_INTERVAL])) {
             request->watch = true;
             code = parse_interval(request, words, ++i);
         } else {

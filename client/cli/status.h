@@ -10,6 +10,9 @@
 /* The command. Returns 0 healthy, 3 degraded, 4 unavailable, 5 unknown; 7 if two groups answer. */
 int status_run(struct shell *caller, const struct words *words);
 
+/* "--json" and so on; ends with a NULL. */
+extern const char *const status_options[];
+
 /* What --json prints. */
 json_t *status_json(const struct survey *survey, const struct health_report *health);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/cli/exit_code.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
@@ -137,6 +138,9 @@ static int show_once(struct trace *trace)
     const uint64_t timeout_ns = trace->shell->options->timeout_ms * NANOSECONDS_PER_MILLISECOND;
     trace_pull_once(&trace->pull, events_needed(&trace->options),
                     clock_monotonic_ns() + timeout_ns);
+    if (interrupt_seen()) {
+        return trace_cancelled(trace);
+    }
     if (!trace_anybody_answered(trace)) {
         return trace_nobody_answers(trace);
     }
@@ -175,6 +179,9 @@ static int find_replicas(struct trace *trace)
 
 static int show(struct trace *trace)
 {
+    if (interrupt_seen()) {
+        return trace_cancelled(trace);
+    }
     if (survey_is_refused(&trace->survey)) {
         return status_report_refusal(trace->shell, &trace->survey);
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "client/cli/exit_code.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/json_text.h"
 #include "client/cli/memory.h"
 #include "client/lib/explain.h"
@@ -18,29 +19,23 @@ enum {
     HOLD_MS = 150, /* lines are held back until both ends of a message are there */
 };
 
-/* ---- Ctrl-C ---- */
+/* ---- SIGTERM ---- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t terminated;
 
-static void on_interrupt(int number)
+static void on_terminate(int number)
 {
     (void)number;
-    interrupted = 1;
+    terminated = 1;
 }
 
-static void catch_interrupt(struct sigaction old[2])
+/* For the one command of a program: it ends as after Ctrl-C. A prompt ends with SIGTERM. */
+static void catch_terminate(const struct trace *trace, struct sigaction *old)
 {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    interrupted = 0;
+    struct sigaction action = {.sa_handler = on_terminate, .sa_flags = (int)SA_RESETHAND};
+    terminated = 0;
     (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, &old[0]);
-    (void)sigaction(SIGTERM, &action, &old[1]);
-}
-
-static void release_interrupt(const struct sigaction old[2])
-{
-    (void)sigaction(SIGINT, &old[0], NULL);
-    (void)sigaction(SIGTERM, &old[1], NULL);
+    (void)sigaction(SIGTERM, trace->shell->source == SOURCE_ARGUMENTS ? &action : NULL, old);
 }
 
 /* ---- rounds ---- */
@@ -137,8 +132,8 @@ static void say_total_lost(const struct trace *trace, const uint64_t total_lost[
 int trace_follow(struct trace *trace)
 {
     uint64_t total_lost[REPLICAS_MAX] = {0};
-    struct sigaction old[2];
-    catch_interrupt(old);
+    struct sigaction old;
+    catch_terminate(trace, &old);
     trace_pull_more(&trace->pull,
                     clock_monotonic_ns() + FOLLOW_ROUND_MS * NANOSECONDS_PER_MILLISECOND);
     const bool answered = trace_anybody_answered(trace);
@@ -147,17 +142,18 @@ int trace_follow(struct trace *trace)
         trace_show_columns(trace);
         (void)fflush(stdout);
     }
-    while (answered && interrupted == 0 && !ferror(stdout)) {
+    while (answered && !interrupt_seen() && terminated == 0 && !ferror(stdout)) {
         clock_sleep_ns(FOLLOW_STEP_MS * NANOSECONDS_PER_MILLISECOND);
         /* What the pull brings is complete up to here; the rest is held back. */
         const uint64_t now_ns = clock_monotonic_ns();
         trace_pull_more(&trace->pull, now_ns + FOLLOW_ROUND_MS * NANOSECONDS_PER_MILLISECOND);
         show_round(trace, now_ns, total_lost);
     }
-    release_interrupt(old);
+    (void)sigaction(SIGTERM, &old, NULL);
     if (!answered) {
-        return trace_nobody_answers(trace);
+        return interrupt_seen() ? trace_cancelled(trace) : trace_nobody_answers(trace);
     }
+    interrupt_end_line();
     say_total_lost(trace, total_lost);
     return EXIT_DONE;
 }

@@ -26,7 +26,7 @@ enum option_key {
     OPTION_HELP,
 };
 
-static const struct argp_option option_table[] = {
+const struct argp_option trace_option_table[] = {
     {"op", OPTION_OP, "N", 0, "Explains one operation: from its request to its reply", 0},
     {"type", OPTION_TYPE, "T[,T]", 0,
      "Messages of these types only, as Prepare,PrepareOk; \"state\": changes of status and view; "
@@ -193,7 +193,7 @@ static int check(const struct trace_options *options)
 int trace_options_parse(size_t count, char **arguments, struct trace_options *options)
 {
     static const struct argp argp = {
-        .options = option_table,
+        .options = trace_option_table,
         .parser = parse_option,
         .doc = "Shows the messages of the group, of all replicas in one order: who sent what to "
                "whom, how long it took, and what came of it.\v"

@@ -3,6 +3,8 @@
 #ifndef VR_CLI_TRACE_OPTIONS_H
 #define VR_CLI_TRACE_OPTIONS_H
 
+#include <argp.h>
+
 #include "client/cli/trace_filter.h"
 
 enum {
@@ -26,6 +28,9 @@ struct trace_options {
     uint32_t replica_count;
     struct trace_filter filter;
 };
+
+/* Ends with one that has no name; completion knows them from here. */
+extern const struct argp_option trace_option_table[];
 
 /* arguments[0] is replaced. Returns 0, or the exit code to end with, having said why. */
 int trace_options_parse(size_t count, char **arguments, struct trace_options *options);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/interrupt.h"
 #include "client/cli/memory.h"
 #include "common/os/clock.h"
 #include "common/os/random.h"
@@ -277,7 +278,7 @@ static void run(struct trace_pull *pull, uint64_t deadline_ns)
         ask_who_is_due(pull, now_ns);
         give_up_silent(pull, begin_ns, now_ns);
         channel_flush(&pull->channel);
-        if (now_ns >= deadline_ns || all_finished(pull, now_ns)) {
+        if (now_ns >= deadline_ns || all_finished(pull, now_ns) || interrupt_seen()) {
             return;
         }
         (void)channel_receive(&pull->channel, CHANNEL_WAIT_MS * NANOSECONDS_PER_MILLISECOND);

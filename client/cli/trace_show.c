@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "client/cli/exit_code.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/report.h"
 #include "client/cli/trace_print.h"
 #include "common/os/clock.h"
@@ -78,7 +79,7 @@ int trace_show_lines(struct trace *trace, const struct trace_lines *lines)
         return EXIT_DONE;
     }
     trace_show_columns(trace);
-    for (size_t i = 0; i < lines->count && !ferror(stdout); i++) {
+    for (size_t i = 0; i < lines->count && !ferror(stdout) && !interrupt_seen(); i++) {
         trace_show_line(trace, &lines->items[i]);
     }
     return EXIT_DONE;
@@ -89,6 +90,13 @@ int trace_nobody_answers(const struct trace *trace)
     return report_error(trace->shell, EXIT_UNAVAILABLE, "unavailable",
                         "no replica of %s answers: nobody can tell of any message",
                         trace->shell->options->cluster);
+}
+
+int trace_cancelled(const struct trace *trace)
+{
+    interrupt_end_line();
+    return report_error(trace->shell, EXIT_UNAVAILABLE, "cancelled",
+                        "cancelled before the replicas had told what they remember");
 }
 
 bool trace_anybody_answered(const struct trace *trace)

@@ -31,7 +31,8 @@ int trace_show_lines(struct trace *trace, const struct trace_lines *lines);
 
 bool trace_anybody_answered(const struct trace *trace);
 
-/* Says so. Returns the exit code. */
+/* Say so. Return the exit code. */
 int trace_nobody_answers(const struct trace *trace);
+int trace_cancelled(const struct trace *trace);
 
 #endif

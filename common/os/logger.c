@@ -21,6 +21,12 @@
 enum { LOGGER_STOP_MS = 300 };
 #define REPLICA_UNKNOWN UINT64_MAX
 
+/* Where lines go. */
+struct log_target {
+    int fd;
+    struct log_sink sink; /* write == NULL: to fd */
+};
+
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* a line came or went, or stopping */
@@ -31,9 +37,9 @@ static struct {
     bool stopping;
     bool finished; /* the thread has left its loop */
     uint64_t lost; /* not yet reported */
-    int fd;
+    struct log_target target;
     pthread_t thread;
-} logger = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
+} logger = {.mutex = PTHREAD_MUTEX_INITIALIZER, .target = {.fd = STDERR_FILENO}};
 
 /* Each read by itself: a line between two changes of several levels is no harm. */
 static atomic_int logger_level[LOG_SUBSYSTEM_COUNT] = {
@@ -112,11 +118,16 @@ static void write_all(int fd, const char *bytes, size_t size)
     }
 }
 
-static void write_line(int fd, const struct log_line *line)
+static void write_line(const struct log_target *target, const struct log_line *line)
 {
     char text[LOG_WRITTEN_MAX];
     const size_t size = log_line_write(line, logger_format(), text);
-    write_all(fd, text, size);
+    if (target->sink.write == NULL) {
+        write_all(target->fd, text, size);
+        return;
+    }
+    text[size - 1] = '\0'; /* instead of the newline */
+    target->sink.write(target->sink.context, (int)line->level, text, size - 1);
 }
 
 /* What the thread remembers between lines, to count repeats instead of printing them. */
@@ -125,7 +136,7 @@ struct repeat_filter {
     uint64_t repeats;
 };
 
-static void filter_report(struct repeat_filter *filter, int fd)
+static void filter_report(struct repeat_filter *filter, const struct log_target *target)
 {
     struct log_line note = filter->last; /* its subsystem and position; the id it has said */
     if (filter->repeats == 0) {
@@ -136,7 +147,7 @@ static void filter_report(struct repeat_filter *filter, int fd)
     note.repeats = filter->repeats;
     (void)snprintf(note.text, sizeof note.text,
                    "the line before this one came %" PRIu64 " times more", filter->repeats);
-    write_line(fd, &note);
+    write_line(target, &note);
     filter->repeats = 0;
 }
 
@@ -149,7 +160,8 @@ static bool is_repeat(const struct log_line *line, const struct log_line *last)
            line->position.view == last->position.view && strcmp(line->text, last->text) == 0;
 }
 
-static void filter_line(struct repeat_filter *filter, int fd, const struct log_line *line)
+static void filter_line(struct repeat_filter *filter, const struct log_target *target,
+                        const struct log_line *line)
 {
     if (is_repeat(line, &filter->last)) {
         filter->repeats++;
@@ -157,12 +169,12 @@ static void filter_line(struct repeat_filter *filter, int fd, const struct log_l
         filter->last.position = line->position;
         return;
     }
-    filter_report(filter, fd);
-    write_line(fd, line);
+    filter_report(filter, target);
+    write_line(target, line);
     filter->last = *line;
 }
 
-static void write_lost(int fd, uint64_t wall_ns, uint64_t lost)
+static void write_lost(const struct log_target *target, uint64_t wall_ns, uint64_t lost)
 {
     struct log_line line = {.wall_ns = wall_ns,
                             .level = error_entry(ERROR_LOG_LINES_LOST)->level,
@@ -172,7 +184,7 @@ static void write_lost(int fd, uint64_t wall_ns, uint64_t lost)
                    "%" PRIu64 " log lines were lost: stderr took them too slowly. What happened "
                    "meanwhile is not on record: see what reads stderr, or log less (--log-level)",
                    lost);
-    write_line(fd, &line);
+    write_line(target, &line);
 }
 
 static void *logger_run(void *argument)
@@ -188,23 +200,23 @@ static void *logger_run(void *argument)
         }
         const struct log_line line = logger.ring[logger.head];
         const uint64_t lost = logger.lost;
-        const int fd = logger.fd;
+        const struct log_target target = logger.target;
         logger.head = (logger.head + 1) % LOG_RING_MAX;
         logger.count--;
         logger.lost = 0;
         logger.writing = true;
         mutex_unlock(&logger.mutex);
-        filter_line(filter, fd, &line);
+        filter_line(filter, &target, &line);
         if (lost > 0) {
-            write_lost(fd, line.wall_ns, lost);
+            write_lost(&target, line.wall_ns, lost);
         }
         mutex_lock(&logger.mutex);
         logger.writing = false;
         condition_broadcast(&logger.changed);
     }
-    const int fd = logger.fd;
+    const struct log_target target = logger.target;
     mutex_unlock(&logger.mutex);
-    filter_report(filter, fd);
+    filter_report(filter, &target);
     free(filter);
     mutex_lock(&logger.mutex);
     logger.finished = true;
@@ -213,27 +225,41 @@ static void *logger_run(void *argument)
     return NULL;
 }
 
-int logger_start(const struct log_levels *levels, enum log_format format, int fd)
+/* With the mutex. */
+static int start_thread(struct log_line *ring, struct repeat_filter *filter,
+                        const struct log_target *target)
+{
+    if (logger.ring != NULL) {
+        return -EBUSY;
+    }
+    condition_init(&logger.changed);
+    logger.ring = ring;
+    logger.head = 0;
+    logger.count = 0;
+    logger.lost = 0;
+    logger.stopping = false;
+    logger.finished = false;
+    logger.target = *target;
+    const int error = thread_start(&logger.thread, "vr-log", logger_run, filter);
+    if (error != 0) {
+        logger.ring = NULL;
+        condition_destroy(&logger.changed);
+    }
+    return error;
+}
+
+static int start(const struct log_levels *levels, enum log_format format,
+                 const struct log_target *target)
 {
     struct log_line *ring = calloc(LOG_RING_MAX, sizeof *ring);
     struct repeat_filter *filter = calloc(1, sizeof *filter);
     int error = ring == NULL || filter == NULL ? -ENOMEM : 0;
     if (error == 0) {
-        set_levels(levels);
-        atomic_store(&logger_form, (int)(format == LOG_FORMAT_AUTO ? log_format_of(fd) : format));
         mutex_lock(&logger.mutex);
-        condition_init(&logger.changed);
-        logger.ring = ring;
-        logger.head = 0;
-        logger.count = 0;
-        logger.lost = 0;
-        logger.stopping = false;
-        logger.finished = false;
-        logger.fd = fd;
-        error = thread_start(&logger.thread, "vr-log", logger_run, filter);
-        if (error != 0) {
-            logger.ring = NULL;
-            condition_destroy(&logger.changed);
+        error = start_thread(ring, filter, target);
+        if (error == 0) {
+            set_levels(levels);
+            atomic_store(&logger_form, (int)format);
         }
         mutex_unlock(&logger.mutex);
     }
@@ -242,6 +268,19 @@ int logger_start(const struct log_levels *levels, enum log_format format, int fd
         free(filter);
     }
     return error;
+}
+
+int logger_start(const struct log_levels *levels, enum log_format format, int fd)
+{
+    const struct log_target target = {.fd = fd};
+    return start(levels, format == LOG_FORMAT_AUTO ? log_format_of(fd) : format, &target);
+}
+
+int logger_start_sink(const struct log_levels *levels, enum log_format format,
+                      const struct log_sink *sink)
+{
+    const struct log_target target = {.fd = STDERR_FILENO, .sink = *sink};
+    return start(levels, format == LOG_FORMAT_AUTO ? LOG_FORMAT_TEXT : format, &target);
 }
 
 /* Waits, with the mutex, until `ring written` or `thread finished`; false when the time is up. */
@@ -294,7 +333,7 @@ static void take_line(const struct log_line *line)
 {
     mutex_lock(&logger.mutex);
     const bool started = logger.ring != NULL && !logger.stopping;
-    const int fd = logger.fd;
+    const struct log_target direct = {.fd = logger.target.fd};
     if (started && logger.count == LOG_RING_MAX) {
         logger.lost++;
         atomic_fetch_add_explicit(&logger_lost_total, 1, memory_order_relaxed);
@@ -305,7 +344,7 @@ static void take_line(const struct log_line *line)
     }
     mutex_unlock(&logger.mutex);
     if (!started) {
-        write_line(fd, line);
+        write_line(&direct, line);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logger.h - one line an event, on stderr, that never makes the caller wait (TH-6).
+/* logger.h - one line an event, on stderr or to whoever is given, that never makes the caller wait
+ * (TH-6).
  *
  * A line is put into a bounded ring and written by a thread of its own, so a stuck pipe or a slow
  * disk behind stderr stops nothing: lines that find the ring full are counted, and the count is
@@ -7,19 +8,33 @@
  *
  * Threads:   all of it is safe anywhere, but logger_start() and logger_stop() in pairs.
  * Memory:    the ring, allocated by logger_start(). Before it and after logger_stop() lines are
- *            written at once. */
+ *            written at once, to a file descriptor: never to a sink. */
 #ifndef VR_OS_LOGGER_H
 #define VR_OS_LOGGER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/os/log_line.h"
 
 enum { LOG_RING_MAX = 2048 }; /* lines */
 
-/* Returns 0 or a negative errno. `format` also holds for lines written when it is not started. */
+/* Takes lines instead of a file descriptor: each without its newline, NUL-terminated, borrowed for
+ * the call. Called by the log's own thread, one line at a time. */
+struct log_sink {
+    void (*write)(void *context, int level, const char *line, size_t size); /* enum log_level */
+    void *context;
+};
+
+/* Returns 0, -EBUSY (it is started) or another negative errno. `format` also holds for lines
+ * written when it is not started. */
 int logger_start(const struct log_levels *levels, enum log_format format, int fd);
+
+/* The same with a sink, which must live until logger_stop() has returned, and if it does not let go
+ * within that time, for ever. */
+int logger_start_sink(const struct log_levels *levels, enum log_format format,
+                      const struct log_sink *sink);
 
 /* Writes what waits, but waits itself for a bounded time only. */
 void logger_stop(void);

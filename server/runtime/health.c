@@ -226,6 +226,23 @@ static void say_accepted(struct health *health, const struct vr_snapshot *now)
     }
 }
 
+/* Whoever refuses may be heard all the same, so that here quiet counts, too. */
+static void say_accepted_by(struct health *health, const struct vr_snapshot *now)
+{
+    const uint64_t quiet_ns =
+        HEALTH_UNREFUSED_NS + HEALTH_UNREFUSED_HEARTBEATS * health->heartbeat_ns;
+    for (uint32_t i = 0; i < now->member_count; i++) {
+        const uint64_t heard_ns = now->members[i].heard_ns;
+        if (health->refused_by[i] != 0 && heard_ns > health->refused_by_ns[i] + quiet_ns) {
+            health->refused_by[i] = 0;
+            say(health,
+                "replica %" PRIu32 " is heard and has not refused this replica for %" PRIu64 " s",
+                now->members[i].replica_id,
+                (heard_ns - health->refused_by_ns[i]) / NANOSECONDS_PER_SECOND);
+        }
+    }
+}
+
 void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
 {
     const struct health_said *said = &health->said;
@@ -244,6 +261,7 @@ void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t 
     say_conditions(health, now);
     say_silent(health, now, now_ns);
     say_accepted(health, now);
+    say_accepted_by(health, now);
     health->said = (struct health_said){
         .anything = true,
         .view_number = now->view_number,
@@ -340,6 +358,7 @@ void health_refused_by(struct health *health, uint32_t replica_id, const struct 
         .own = refused->yours,
         .yours = refused->own,
     };
+    health->refused_by_ns[index] = clock_monotonic_ns();
     say_refused(health, &health->refused_by[index], ERROR_REFUSED_BY_REPLICA, replica_id, &turned);
 }
 

@@ -18,6 +18,11 @@ enum {
 
 #define HEALTH_SILENT_NS UINT64_C(1000000000) /* a primary misses a backup that long: news */
 #define HEALTH_STALL_NS UINT64_C(1000000000)  /* a primary did not run that long: news */
+/* Heard that long after its last Refused, a member is taken to refuse this replica no more. One
+ * that refuses may go on sending, and repeats it only when it is sent something; the longer
+ * heartbeats take the rarer that is. */
+#define HEALTH_UNREFUSED_NS UINT64_C(10000000000)
+#define HEALTH_UNREFUSED_HEARTBEATS 100
 
 struct health_senders {
     struct wire_sender_counters peers;
@@ -64,7 +69,8 @@ struct health {
     uint32_t silent_mask;
     uint32_t refused_peers[REPLICAS_MAX]; /* by member index: reasons said already, as bits */
     uint64_t refused_ns[REPLICAS_MAX];    /* when a member was refused last */
-    uint32_t refused_by[REPLICAS_MAX]; /* never said to be over: it goes on sending all the same */
+    uint32_t refused_by[REPLICAS_MAX];    /* as refused_peers: the other way round */
+    uint64_t refused_by_ns[REPLICAS_MAX]; /* when a member refused last */
 };
 
 void health_init(struct health *health, const struct configuration *configuration, uint32_t self,

@@ -4,7 +4,8 @@
  *     vr_server_init()    once: makes the data directory (D10)
  *     vr_server_run()     runs the replica until SIGTERM or SIGINT, or until it cannot go on
  *
- * or, for a program that has a life of its own, vr_server_start() and vr_server_stop().
+ * or, for a program that has a life of its own, vr_server_start() and vr_server_stop(). What a
+ * replica logs goes to stderr, or where vr_server_log_start() says.
  *
  * Threads:   start and stop from one thread. The application is called from one thread at a time,
  *            the server's own, between start and stop.
@@ -91,6 +92,45 @@ enum vr_server_exit vr_server_stop(struct vr_server *server);
  * to stop. `failed` and `context` of the options are its own. */
 enum vr_server_exit vr_server_run(const struct vr_server_options *options, const struct app *app,
                                   struct vr_server_error *error);
+
+/* ---- the log: one of the process, whatever runs in it ---- */
+
+enum vr_server_log_level {
+    VR_SERVER_LOG_ERROR = 0, /* the replica cannot go on, or a person has to act */
+    VR_SERVER_LOG_WARNING = 1,
+    VR_SERVER_LOG_INFO = 2,
+    VR_SERVER_LOG_DEBUG = 3,
+};
+
+enum vr_server_log_format {
+    VR_SERVER_LOG_AUTO = 0, /* journald if stderr leads to the journal, else text */
+    VR_SERVER_LOG_TEXT = 1,
+    VR_SERVER_LOG_JSON = 2,     /* one object a line */
+    VR_SERVER_LOG_JOURNALD = 3, /* "<4>protocol: ...": with sd-daemon's priority, without a time */
+};
+
+struct vr_server_log_options {
+    const char *levels; /* "info", or by subsystem as in "warning,network=debug"; NULL: info */
+    enum vr_server_log_format format;
+
+    /* Takes each line instead of stderr: without its newline, NUL-terminated, borrowed for the
+     * call. Called by the log's own thread, one line at a time; it may block, and then lines are
+     * lost and counted, but must not call anything of this header. `level` is an enum
+     * vr_server_log_level. NULL: stderr. */
+    void (*write)(void *context, int level, const char *line, size_t size);
+    void *context;
+};
+
+/* From here on lines are written by a thread of the log's own, so that a slow stderr does not make
+ * the replica wait: do it before vr_server_start() or vr_server_run(). Without it what is logged at
+ * info goes to stderr as text, at once. `options` may be NULL. VR_SERVER_USAGE: no such levels, no
+ * such format, or it was called already. */
+enum vr_server_exit vr_server_log_start(const struct vr_server_log_options *options,
+                                        struct vr_server_error *error);
+
+/* After the server has stopped: writes what is left, for a third of a second at most, and goes back
+ * to what was before vr_server_log_start(). */
+void vr_server_log_stop(void);
 
 #ifdef __cplusplus
 }

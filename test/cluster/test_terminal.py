@@ -321,6 +321,20 @@ class Editing(TerminalTest):
         t.prompt()
         self.assertEqual(t.command("set after-watch 1"), "ok\n")
 
+    def test_ctrl_c_ends_what_goes_on_and_not_the_prompt(self):
+        t = self.terminal(self.cluster)
+        t.prompt()
+        for line, running in (("trace --follow --heartbeats", r"began view|what\r?\n"),
+                              ("timing trace --follow", r"what\r?\n"),
+                              ("flood --duration 600 --clients 1", r"p99")):
+            t.type(line + "\n")
+            t.expect(running)
+            t.type(CTRL_C)
+            t.prompt()
+            self.assertEqual(t.command("set after-ctrl-c 1"), "ok\n", line)
+        self.assertEqual(t.command("get after-ctrl-c"), "1\n")
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
+
     def test_pipes_have_no_prompt(self):
         done = self.cluster.client(stdin=b"set piped 1\nget piped\ngte\nget piped\n")
         self.assertEqual(done.returncode, 2)
@@ -432,6 +446,18 @@ class Waiting(TerminalTest):
             with contextlib.suppress(TimeoutError):
                 t.expect(r"ok\r?\n", seconds=PATIENCE_SECONDS / 20)
                 break
+        self.assertEqual(t.end(CTRL_D), EXIT_OK)
+
+    def test_ctrl_c_ends_every_command_that_finds_nobody(self):
+        """Those without a session, too: a second one comes while the first is heeded."""
+        t = self.terminal(Group(3, free_first_port(3)), timeout_ms=600000)
+        t.prompt()
+        for line in ("trace", "trace --follow", "log-level debug", "timing trace --op 1", "status"):
+            t.type(line + "\n")
+            t.expect(r"\n")
+            time.sleep(0.2)  # one that comes before the command does is the line's
+            t.type(CTRL_C)
+            self.assertIn("cancelled", t.prompt(), line)
         self.assertEqual(t.end(CTRL_D), EXIT_OK)
 
     def test_nobody_there(self):

@@ -14,6 +14,7 @@
 #include "client/cli/completion.h"
 #include "client/cli/history_file.h"
 #include "client/cli/suggest.h"
+#include "client/cli/trace_options.h"
 #include "client/cli/waiting.h"
 
 static const char *const commands[] = {"exit", "quit",   "get",   "set",    "del",  "cas", "incr",
@@ -176,7 +177,46 @@ START_TEST(tab_completes_options)
     expect_only("flood --clients 4 --ver", 18, "--verify");
     expect_only("cas lock --a", 9, "--absent");
     expect_only("timing of", 7, "off");
+    expect_only("trace --fol", 6, "--follow");
+    expect_only("trace --type Prepare --heart", 21, "--heartbeats");
+    expect_only("log-level --rep", 10, "--replica");
     expect_nothing("get --j");
+}
+END_TEST
+
+static bool takes_options(const struct command *command)
+{
+    return strstr(command->arguments, "OPTIONS") != NULL ||
+           strstr(command->arguments, "--") != NULL ||
+           strstr(command->details, "--") == command->details;
+}
+
+/* No command that has options is forgotten. */
+START_TEST(tab_completes_options_of_every_command)
+{
+    for (const struct command *command = command_table; command->name != NULL; command++) {
+        char line[64];
+        (void)snprintf(line, sizeof line, "%s x --", command->name);
+        find(line);
+        const bool wanted = takes_options(command);
+        ck_assert_msg((found.count > 0) == wanted, "%s: %zu options", command->name, found.count);
+    }
+}
+END_TEST
+
+/* All of them, and as they are written. */
+START_TEST(tab_knows_the_tables_of_options)
+{
+    size_t count = 0;
+    for (; trace_option_table[count].name != NULL; count++) {
+        char line[64];
+        (void)snprintf(line, sizeof line, "trace --%s", trace_option_table[count].name);
+        find(line);
+        ck_assert_msg(found.count > 0, "%s", line);
+        ck_assert_str_eq(found.candidates[0], line + strlen("trace "));
+    }
+    find("trace --");
+    ck_assert_uint_eq(found.count, count);
 }
 END_TEST
 
@@ -433,6 +473,8 @@ int main(void)
     tcase_add_test(tests, the_caret_counts_characters);
     tcase_add_test(tests, tab_completes_commands_and_topics);
     tcase_add_test(tests, tab_completes_options);
+    tcase_add_test(tests, tab_completes_options_of_every_command);
+    tcase_add_test(tests, tab_knows_the_tables_of_options);
     tcase_add_test(tests, tab_completes_keys_that_were_seen);
     tcase_add_test(tests, completed_keys_are_quoted_where_they_must_be);
     tcase_add_test(tests, seen_keys_are_bounded_and_each_once);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* common/os/logger: lines that nobody waits for. */
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -74,6 +75,49 @@ START_TEST(lines_have_time_level_subsystem_and_text)
     ck_assert_ptr_nonnull(strstr(text, "Z error   network   nor that it was quiet [VR1301]\n"));
     ck_assert_ptr_nonnull(
         strstr(text, "Z info    protocol  replica 3 view 4 op 5 commit 6: here\n"));
+}
+END_TEST
+
+struct collected {
+    unsigned count;
+    int level;
+    char text[4096];
+};
+
+static void collect(void *context, int level, const char *line, size_t size)
+{
+    struct collected *collected = context;
+    ck_assert_uint_eq(strlen(line), size);
+    ck_assert_ptr_null(strchr(line, '\n'));
+    collected->count++;
+    collected->level = level;
+    (void)strcat(strcat(collected->text, line), "|");
+}
+
+/* Whole lines, and none once it has stopped: what it writes to may be gone then. */
+START_TEST(a_sink_takes_the_lines_until_it_stops)
+{
+    static struct collected collected;
+    const struct log_levels levels = log_levels_all(LOG_LEVEL_INFO);
+    const struct log_sink sink = {.write = collect, .context = &collected};
+    ck_assert_int_eq(logger_start_sink(&levels, LOG_FORMAT_JOURNALD, &sink), 0);
+    ck_assert_int_eq(logger_start_sink(&levels, LOG_FORMAT_JOURNALD, &sink), -EBUSY);
+    log_info(LOG_RUNTIME, "one");
+    log_info(LOG_RUNTIME, "one");
+    log_problem(ERROR_BIND, "two");
+    logger_stop();
+    ck_assert_str_eq(collected.text,
+                     "<6>runtime: one|<6>runtime: the line before this one came 1 times more|"
+                     "<3>network: two [VR1301]|");
+    ck_assert_uint_eq(collected.count, 3);
+    ck_assert_int_eq(collected.level, LOG_LEVEL_ERROR);
+    log_info(LOG_RUNTIME, "to stderr");
+    ck_assert_uint_eq(collected.count, 3);
+    ck_assert_int_eq(logger_start_sink(&levels, LOG_FORMAT_AUTO, &sink), 0);
+    log_info(LOG_RUNTIME, "again");
+    logger_stop();
+    ck_assert_uint_eq(collected.count, 4);
+    ck_assert_ptr_nonnull(strstr(collected.text, "Z info    runtime   again|"));
 }
 END_TEST
 
@@ -362,6 +406,7 @@ static Suite *logger_suite(void)
     tcase_set_timeout(all, 60);
     tcase_add_checked_fixture(all, open_pipe, close_pipe);
     tcase_add_test(all, lines_have_time_level_subsystem_and_text);
+    tcase_add_test(all, a_sink_takes_the_lines_until_it_stops);
     tcase_add_test(all, journald_lines_have_priorities);
     tcase_add_test(all, levels_are_by_subsystem_and_change_while_it_runs);
     tcase_add_test(all, levels_as_text);

@@ -213,6 +213,17 @@ START_TEST(refusals_are_said_when_they_begin_and_end)
         health_refused_by(&health, 4, &refused);
     }
     expect_told("<4>protocol", "replica 4 refuses this replica: its configuration differs");
+
+    /* One that refuses an identity sends all the same: that alone ends nothing. */
+    snapshot.members[4].heard_ns = clock_monotonic_ns() + NANOSECONDS_PER_SECOND;
+    ck_assert_str_eq(told(), "");
+    health_refused_by(&health, 4, &refused);
+    snapshot.members[4].heard_ns = clock_monotonic_ns() + 2 * HEALTH_UNREFUSED_NS;
+    expect_told("<6>protocol", "replica 4 is heard and has not refused this replica for ");
+    snapshot.members[4].heard_ns = 0;
+    ck_assert_str_eq(told(), "");
+    health_refused_by(&health, 4, &refused);
+    expect_told("<4>protocol", "replica 4 refuses this replica: its configuration differs");
 }
 END_TEST
 

@@ -397,6 +397,59 @@ START_TEST(one_replica_serves)
 }
 END_TEST
 
+struct log_lines {
+    unsigned count;
+    int level_most;
+    bool json;
+    bool primary;
+};
+
+static void take_log_line(void *context, int level, const char *line, size_t size)
+{
+    struct log_lines *lines = context;
+    ck_assert_uint_eq(strlen(line), size);
+    lines->count++;
+    lines->level_most = level > lines->level_most ? level : lines->level_most;
+    lines->json = line[0] == '{' && line[size - 1] == '}';
+    lines->primary = lines->primary || strstr(line, "primary of view") != NULL;
+}
+
+/* A program's own log, of the levels and in the form that it wants, as long as it wants. */
+START_TEST(log_goes_where_the_program_says)
+{
+    struct log_lines lines = {.count = 0};
+    struct vr_server_error error = {.text = ""};
+    struct vr_server_log_options options = {
+        .levels = "loud",
+        .format = VR_SERVER_LOG_JSON,
+        .write = take_log_line,
+        .context = &lines,
+    };
+    ck_assert_int_eq((int)vr_server_log_start(&options, &error), VR_SERVER_USAGE);
+    ck_assert_ptr_nonnull(strstr(error.text, "\"loud\" is no level"));
+    options.levels = "info,network=debug";
+    options.format = (enum vr_server_log_format)4;
+    ck_assert_int_eq((int)vr_server_log_start(&options, &error), VR_SERVER_USAGE);
+    options.format = VR_SERVER_LOG_JSON;
+    ck_assert_int_eq((int)vr_server_log_start(&options, &error), VR_SERVER_OK);
+    ck_assert_int_eq((int)vr_server_log_start(&options, &error), VR_SERVER_USAGE);
+    ck_assert_ptr_nonnull(strstr(error.text, "started already"));
+
+    group_start(1);
+    struct vr_client *client = open_client();
+    transfer(vr_session_open(client), 0, 1);
+    vr_client_close(client);
+    group_stop();
+    vr_server_log_stop();
+    ck_assert_uint_gt(lines.count, 0);
+    ck_assert(lines.json && lines.primary);
+    ck_assert_int_eq(lines.level_most, VR_SERVER_LOG_DEBUG);
+    vr_server_log_stop(); /* nothing is left to stop */
+    ck_assert_int_eq((int)vr_server_log_start(NULL, &error), VR_SERVER_OK);
+    vr_server_log_stop();
+}
+END_TEST
+
 START_TEST(three_replicas_agree)
 {
     mode = (enum durability)_i;
@@ -1088,6 +1141,7 @@ static Suite *server_suite(void)
     TCase *serving = tcase_create("serving");
     tcase_set_timeout(serving, 180);
     tcase_add_test(serving, one_replica_serves);
+    tcase_add_test(serving, log_goes_where_the_program_says);
     tcase_add_loop_test(serving, three_replicas_agree, DURABILITY_MEMORY, DURABILITY_SYNC + 1);
     tcase_add_loop_test(serving, group_survives_its_primary_and_takes_it_back, DURABILITY_MEMORY,
                         DURABILITY_SYNC + 1);
