@@ -124,6 +124,7 @@ static int code_of_error(const struct flood_shared *shared)
     switch (shared->first_error) {
     case PROXY_ERROR_WRONG_CLUSTER:
     case PROXY_ERROR_WRONG_VERSION:
+    case PROXY_ERROR_WRONG_PORT:
         return EXIT_WRONG_GROUP;
     case PROXY_ERROR_TOO_LARGE:
     case PROXY_ERROR_PAYLOAD_MISMATCH:
@@ -137,7 +138,7 @@ static const char *name_of_error(const struct flood_shared *shared)
 {
     switch (code_of_error(shared)) {
     case EXIT_WRONG_GROUP:
-        return "wrong_group";
+        return flood_error_name(shared->first_error);
     case EXIT_DEFINITE_FAILURE:
         return "failed";
     case EXIT_UNKNOWN:

@@ -23,7 +23,8 @@ enum {
 static bool is_fatal(enum proxy_error error)
 {
     return error == PROXY_ERROR_WRONG_CLUSTER || error == PROXY_ERROR_WRONG_VERSION ||
-           error == PROXY_ERROR_TOO_LARGE || error == PROXY_ERROR_PAYLOAD_MISMATCH;
+           error == PROXY_ERROR_WRONG_PORT || error == PROXY_ERROR_TOO_LARGE ||
+           error == PROXY_ERROR_PAYLOAD_MISMATCH;
 }
 
 static void note_error(struct lane *lane, const struct lane_slot *slot,

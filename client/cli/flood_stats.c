@@ -31,8 +31,15 @@ static const char *const error_names[FLOOD_ERRORS_MAX] = {
     [PROXY_ERROR_TOO_LARGE] = "too_large",
     [PROXY_ERROR_WRONG_CLUSTER] = "wrong_cluster",
     [PROXY_ERROR_WRONG_VERSION] = "wrong_version",
+    [PROXY_ERROR_WRONG_PORT] = "wrong_port",
     [PROXY_ERROR_CANCELLED] = "cancelled",
 };
+
+const char *flood_error_name(enum proxy_error error)
+{
+    return (size_t)error < FLOOD_ERRORS_MAX && error_names[error] != NULL ? error_names[error]
+                                                                          : "?";
+}
 
 static uint64_t microseconds(uint64_t ns)
 {

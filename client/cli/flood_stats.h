@@ -30,6 +30,9 @@ struct flood_stats {
     uint64_t unread_keys;                                  /* that could not be */
 };
 
+/* As in JSON: "unavailable". */
+const char *flood_error_name(enum proxy_error error);
+
 /* Adds one thread's counts to all. */
 void flood_stats_add(struct flood_stats *all, const struct flood_stats *one);
 

@@ -26,6 +26,7 @@ int report_exit_code(const struct vr_result *result)
         return EXIT_UNAVAILABLE;
     case VR_ERROR_WRONG_CLUSTER:
     case VR_ERROR_WRONG_VERSION:
+    case VR_ERROR_WRONG_PORT:
         return EXIT_WRONG_GROUP;
     case VR_ERROR_SESSION_MISUSED:
     case VR_ERROR_NO_MEMORY:

@@ -151,7 +151,7 @@ int status_report_refusal(const struct shell *shell, const struct survey *survey
     if (refusal->reason == REFUSED_PEERS_PORT) {
         char text[VR_MESSAGE_MAX];
         explain_peers_port(&survey->refused_by, refusal, text, sizeof text);
-        return report_error(shell, EXIT_WRONG_GROUP, "wrong_cluster", "%s", text);
+        return report_error(shell, EXIT_WRONG_GROUP, "wrong_port", "%s", text);
     }
     if (refusal->reason == REFUSED_VERSION) {
         return report_error(shell, EXIT_WRONG_GROUP, "wrong_version",

@@ -245,6 +245,7 @@ void explain_failure(const struct proxy_view *view, const struct explain_request
         break;
     case PROXY_ERROR_WRONG_CLUSTER:
     case PROXY_ERROR_WRONG_VERSION:
+    case PROXY_ERROR_WRONG_PORT:
         add_refusal(&out, view);
         break;
     case PROXY_ERROR_CANCELLED:

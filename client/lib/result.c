@@ -24,6 +24,8 @@ const char *vr_error_name(enum vr_error error)
         return "wrong_cluster";
     case VR_ERROR_WRONG_VERSION:
         return "wrong_version";
+    case VR_ERROR_WRONG_PORT:
+        return "wrong_port";
     case VR_ERROR_CANCELLED:
         return "cancelled";
     case VR_ERROR_NO_MEMORY:
@@ -70,6 +72,8 @@ static enum vr_error error_of(enum proxy_error error)
         return VR_ERROR_WRONG_CLUSTER;
     case PROXY_ERROR_WRONG_VERSION:
         return VR_ERROR_WRONG_VERSION;
+    case PROXY_ERROR_WRONG_PORT:
+        return VR_ERROR_WRONG_PORT;
     case PROXY_ERROR_CANCELLED:
         return VR_ERROR_CANCELLED;
     }

@@ -282,14 +282,14 @@ static void on_refused(struct proxy *proxy, const struct message *message, uint3
     }
     proxy->group.view.refusal = message->refused;
     proxy->group.view.refused_by = message->address;
-    const bool cluster =
+    const bool list =
         message->refused.reason == REFUSED_CLUSTER || message->refused.reason == REFUSED_PEERS_PORT;
     const bool version = message->refused.reason == REFUSED_VERSION;
-    if (cluster && unheard) {
+    if (list && unheard) {
         seeds_found_wrong(proxy);
-    } else if ((cluster || version) && proxy->group.view.configuration == NULL) {
+    } else if ((list || version) && proxy->group.view.configuration == NULL) {
         /* One replica of a group that is known to be the right one may be wrong; others go on. */
-        request_give_up_all(proxy, cluster ? PROXY_ERROR_WRONG_CLUSTER : PROXY_ERROR_WRONG_VERSION);
+        request_give_up_all(proxy, request_refusal_error(&proxy->group.view));
     }
 }
 
@@ -333,7 +333,7 @@ bool proxy_heard_cluster(struct proxy *proxy, const struct net_address *address,
     if (seeds_is_unheard(proxy, address)) {
         seeds_found_wrong(proxy);
     } else if (view->configuration == NULL) {
-        request_give_up_all(proxy, PROXY_ERROR_WRONG_CLUSTER);
+        request_give_up_all(proxy, request_refusal_error(view));
     }
     return false;
 }

@@ -136,7 +136,7 @@ void proxy_submit(struct proxy *proxy, uint32_t index, const uint8_t *operation,
     } else if (deadline_ns <= now_ns) {
         request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_TIMEOUT);
     } else if (proxy->seeds.wrong) {
-        request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
+        request_complete(proxy, session, PROXY_FAILED, request_refusal_error(&proxy->group.view));
     } else {
         request_begin(proxy, session, now_ns);
         proxy_ask_status_if_wanted(proxy, now_ns);

@@ -98,8 +98,9 @@ enum proxy_error {
     PROXY_ERROR_SESSION_EXPIRED,  /* evicted: a write may have been executed (C4) */
     PROXY_ERROR_PAYLOAD_MISMATCH, /* C3; a bug, or two processes with one client_id (CT-7) */
     PROXY_ERROR_TOO_LARGE,        /* over the cluster's operation_size_max */
-    PROXY_ERROR_WRONG_CLUSTER,    /* refused: see proxy_refusal() */
+    PROXY_ERROR_WRONG_CLUSTER,    /* refused: see proxy_view()'s refusal */
     PROXY_ERROR_WRONG_VERSION,
+    PROXY_ERROR_WRONG_PORT, /* the list names a port at which replicas talk to each other */
     PROXY_ERROR_CANCELLED,
 };
 

@@ -261,3 +261,15 @@ void request_begin(struct proxy *proxy, struct session *session, uint64_t now_ns
     }
     request_send_first(proxy, session, now_ns);
 }
+
+enum proxy_error request_refusal_error(const struct proxy_view *view)
+{
+    switch (view->refusal.reason) {
+    case REFUSED_VERSION:
+        return PROXY_ERROR_WRONG_VERSION;
+    case REFUSED_PEERS_PORT:
+        return PROXY_ERROR_WRONG_PORT;
+    default:
+        return PROXY_ERROR_WRONG_CLUSTER;
+    }
+}

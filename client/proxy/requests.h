@@ -122,6 +122,9 @@ void request_complete(struct proxy *proxy, struct session *session, enum proxy_o
 void request_give_up(struct proxy *proxy, struct session *session, enum proxy_error error,
                      uint64_t now_ns);
 void request_give_up_all(struct proxy *proxy, enum proxy_error error);
+
+/* What a request fails of once the view holds a refusal that ends requests. */
+enum proxy_error request_refusal_error(const struct proxy_view *view);
 enum proxy_outcome request_outcome_unanswered(const struct session *session);
 
 /* ---- StatusRequests ---- */

@@ -94,7 +94,7 @@ void seeds_heard(struct proxy *proxy, const struct net_address *address, uint64_
 void seeds_found_wrong(struct proxy *proxy)
 {
     proxy->seeds.wrong = true;
-    request_give_up_all(proxy, PROXY_ERROR_WRONG_CLUSTER);
+    request_give_up_all(proxy, request_refusal_error(&proxy->group.view));
 }
 
 void seeds_tick(struct proxy *proxy, uint64_t now_ns)

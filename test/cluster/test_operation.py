@@ -106,6 +106,8 @@ class PeersPort(ClusterTest):
             self.assertIn(b"the port for peers", done.stderr)
             self.assertRegex(done.stderr.decode(), f"clients use port {c.first_port}|"
                              f"{c.first_port + 1}|{c.first_port + 2}")
+            answer = json.loads(wrong.client("--json", *command).stdout)
+            self.assertEqual((answer["ok"], answer["error"]), (False, "wrong_port"), command)
         for i in range(3):
             self.assertNotIn("belongs to cluster", c.log(i))
 

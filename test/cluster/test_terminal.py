@@ -22,7 +22,7 @@ from harness import (CLIENT, EXIT_OK, EXIT_UNAVAILABLE, PATIENCE_SECONDS, Cluste
 PROMPT = r"(view \d+, primary \d+|view \d+|no primary)> "
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]")
 EXIT_UNKNOWN = 5
-TAB, CTRL_C, CTRL_D, UP = "\t", "\x03", "\x04", "\x1b[A"
+TAB, CTRL_C, CTRL_D, CTRL_U, UP = "\t", "\x03", "\x04", "\x15", "\x1b[A"
 
 
 class Terminal:
@@ -107,16 +107,19 @@ class Terminal:
     def end(self, keys=""):
         """Reads until it has ended - closing the terminal earlier would be a hang-up - and returns
         its exit code. Types `keys` until then: one that comes while the terminal changes between
-        editing and running a command is lost, as for interrupt_line()."""
+        editing and running a command is lost, as for interrupt_line(), or stands in the line as a
+        character, which is why the line is emptied first."""
         if self.status is None:
             deadline = time.monotonic() + PATIENCE_SECONDS
             again = time.monotonic()
+            first = True
             while self._read():
                 if time.monotonic() > deadline:
                     raise AssertionError(f"does not end: {self.seen!r}")
                 if keys and time.monotonic() > again:
                     with contextlib.suppress(OSError):  # it has just ended
-                        self.type(keys)
+                        self.type(keys if first else CTRL_U + keys)
+                    first = False
                     again = time.monotonic() + 2
             self.status = os.waitpid(self.pid, 0)[1]
         return os.waitstatus_to_exitcode(self.status)

@@ -101,6 +101,7 @@ START_TEST(exit_codes_are_the_promised_ones)
         {VR_UNKNOWN, VR_ERROR_WRONG_CLUSTER, 5},
         {VR_FAILED, VR_ERROR_WRONG_CLUSTER, 7},
         {VR_FAILED, VR_ERROR_WRONG_VERSION, 7},
+        {VR_FAILED, VR_ERROR_WRONG_PORT, 7},
         {VR_FAILED, VR_ERROR_NO_MEMORY, 70},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -358,7 +359,7 @@ START_TEST(wrong_groups_are_named)
     view.refusal = (struct refused){.reason = REFUSED_PEERS_PORT, .own = 8000};
     view.refused_by = view.targets[0].address;
     view.refused_by.port = 8100;
-    request.error = PROXY_ERROR_WRONG_CLUSTER;
+    request.error = PROXY_ERROR_WRONG_PORT;
     explain_failure(&view, &request, text, sizeof text);
     ck_assert_str_eq(text, "127.0.0.1:8100 is the port for peers, at which replicas talk to each "
                            "other; clients use port 8000: correct the list of addresses; it was "

@@ -1179,7 +1179,7 @@ START_TEST(peers_port_is_an_error)
     registered_at_one_of_two();
     receive(1, (struct message){.type = MESSAGE_REFUSED,
                                 .refused = {.reason = REFUSED_PEERS_PORT, .own = 8000}});
-    only_done(PROXY_FAILED, PROXY_ERROR_WRONG_CLUSTER);
+    only_done(PROXY_FAILED, PROXY_ERROR_WRONG_PORT);
     const struct net_address asked = address_of(1);
     ck_assert(net_address_equal(&proxy_view(f.proxy)->refused_by, &asked));
 }

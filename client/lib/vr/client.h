@@ -70,7 +70,8 @@ enum vr_error {
     VR_ERROR_WRONG_CLUSTER = 6,
     VR_ERROR_WRONG_VERSION = 7,
     VR_ERROR_CANCELLED = 8,
-    VR_ERROR_NO_MEMORY = 9, /* of this process; not sent */
+    VR_ERROR_NO_MEMORY = 9,   /* of this process; not sent */
+    VR_ERROR_WRONG_PORT = 10, /* `cluster` names a port at which replicas talk to each other */
     /* The key-value application said no. */
     VR_ERROR_NOT_FOUND = 20,
     VR_ERROR_MISMATCH = 21,     /* cas: the value is another one */
