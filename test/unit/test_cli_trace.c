@@ -228,6 +228,53 @@ START_TEST(a_receipt_alone_is_a_line)
 }
 END_TEST
 
+/* Replica 0 was dead when the vote for it was sent; the same one came to its next process. */
+START_TEST(nothing_is_received_across_a_start)
+{
+    sent(1, 1, 10, MESSAGE_START_VIEW_CHANGE, 0);
+    state(0, 500, TRACE_STARTED, 0);
+    sources[0].complete_from_ns[TRACE_LANE_CHANGES] = 500 * MS;
+    received(0, 1, 600, MESSAGE_START_VIEW_CHANGE, 0);
+    merge(1000);
+    ck_assert_uint_eq(lines.count, 3);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_UNKNOWN);
+    ck_assert_uint_eq(lines.items[0].received_ns, 0);
+    ck_assert_uint_eq(lines.items[2].sent_ns, 0);
+    ck_assert_uint_eq(lines.items[2].received_ns / MS, 600);
+}
+END_TEST
+
+START_TEST(nothing_takes_seconds_on_its_way)
+{
+    sent(1, 1, 10, MESSAGE_START_VIEW_CHANGE, 0);
+    state(0, 900, TRACE_COMMITTED, 1); /* it ran */
+    received(0, 1, 4000, MESSAGE_START_VIEW_CHANGE, 0);
+    merge(10000);
+    ck_assert_uint_eq(lines.count, 3);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_UNKNOWN);
+    ck_assert_uint_eq(lines.items[2].sent_ns, 0);
+}
+END_TEST
+
+/* What came while its process was stopped waited in the socket. */
+START_TEST(who_did_not_run_finds_old_messages)
+{
+    sent(1, 1, 10, MESSAGE_START_VIEW_CHANGE, 0);
+    state(0, 15, TRACE_COMMITTED, 1);
+    state(0, 4000, TRACE_COMMITTED, 2); /* it wakes up */
+    received(0, 1, 4001, MESSAGE_START_VIEW_CHANGE, 0);
+    merge(10000);
+    ck_assert_uint_eq(lines.count, 3);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_RECEIVED);
+    ck_assert_uint_eq(lines.items[0].received_ns / MS, 4001);
+    /* If it does not remember what it did then, nobody can say that it slept. */
+    sources[0].complete_from_ns[TRACE_LANE_REPEATS] = 300 * MS;
+    merge(10000);
+    ck_assert_uint_eq(lines.count, 4);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_UNKNOWN);
+}
+END_TEST
+
 START_TEST(clients_have_one_end)
 {
     client_event(0, 10, MESSAGE_REQUEST, 3, 4, 7);
@@ -564,6 +611,9 @@ static Suite *cli_trace_suite(void)
     tcase_add_test(all, what_did_not_arrive_was_lost_or_cannot_be_known);
     tcase_add_test(all, a_receipt_belongs_to_the_latest_sending_before_it);
     tcase_add_test(all, a_receipt_alone_is_a_line);
+    tcase_add_test(all, nothing_is_received_across_a_start);
+    tcase_add_test(all, nothing_takes_seconds_on_its_way);
+    tcase_add_test(all, who_did_not_run_finds_old_messages);
     tcase_add_test(all, clients_have_one_end);
     tcase_add_test(all, contradicting_events_do_not_stop_it);
     tcase_add_test(all, types_are_read_in_any_case);
