@@ -29,6 +29,8 @@ static const char *step_of_state(enum trace_state state)
     case TRACE_SUSPECTS:
     case TRACE_NO_QUORUM:
         return "silence";
+    case TRACE_DURABLE:
+        return "durable";
     case TRACE_COMMITTED:
         return "committed";
     case TRACE_EXECUTED:
@@ -46,6 +48,7 @@ static const char *step_of_state(enum trace_state state)
         return "log_sync";
     case TRACE_STARTED:
     case TRACE_HEARS:
+    case TRACE_HEARS_QUORUM:
     case TRACE_DIVERGED:
     case TRACE_STOPPED:
         break;
@@ -314,13 +317,18 @@ static uint64_t end_of(const struct story *story)
     return i < story->lines->count ? story->lines->items[i].at_ns : UINT64_MAX;
 }
 
+static bool is_relief(const struct trace_line *line)
+{
+    return is_state(line, TRACE_HEARS) || is_state(line, TRACE_HEARS_QUORUM);
+}
+
 /* If somebody was suspected when the story begins, it begins with that. */
 static size_t trouble_before(const struct story *story, size_t first)
 {
     size_t begin = first;
     for (size_t i = first; i > 0; i--) {
         const struct trace_line *line = &story->lines->items[i - 1];
-        if (is_normal(line) || is_state(line, TRACE_HEARS) || is_message(line, MESSAGE_PREPARE)) {
+        if (is_normal(line) || is_relief(line) || is_message(line, MESSAGE_PREPARE)) {
             break; /* somebody served */
         }
         if (is_state(line, TRACE_SUSPECTS) || is_state(line, TRACE_NO_QUORUM)) {
@@ -344,7 +352,9 @@ static void note_trouble(const struct story *story, size_t begin, uint64_t end_n
         explanation->view_changed = explanation->view_changed ||
                                     is_state(line, TRACE_VIEW_CHANGE) ||
                                     is_state(line, TRACE_PRIMARY);
-        explanation->no_quorum = explanation->no_quorum || is_state(line, TRACE_NO_QUORUM);
+        explanation->no_quorum =
+            explanation->no_quorum || is_state(line, TRACE_NO_QUORUM) ||
+            (is_state(line, TRACE_SUSPECTS) && line->event.extra == SUSPICION_NO_QUORUM);
     }
 }
 

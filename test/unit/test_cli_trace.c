@@ -566,7 +566,7 @@ START_TEST(waiting_for_a_quorum_is_part_of_the_story)
     ck_assert_str_eq(trace_summary(&names, 7, &explanation, true, text),
                      "op 7: request 4 of session 3, client c11e, not committed as far as any "
                      "replica remembers, while the primary heard from no quorum");
-    state(0, 800, TRACE_HEARS, 0);
+    state(0, 800, TRACE_HEARS_QUORUM, 0);
     received(1, 0, 801, MESSAGE_PREPARE, 7);
     state(0, 803, TRACE_COMMITTED, 7);
     client_event(0, 804, MESSAGE_REPLY, 3, 4, 7);
