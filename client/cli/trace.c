@@ -14,6 +14,7 @@
 #include "client/cli/trace_explain.h"
 #include "client/cli/trace_follow.h"
 #include "client/cli/trace_print.h"
+#include "client/cli/trace_summary.h"
 #include "client/cli/usage.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/explain.h"
@@ -52,49 +53,18 @@ static int report_forgotten(const struct trace *trace)
                         op_text, TRACE_OPERATIONS_MAX, head_text);
 }
 
-static void print_explanation_json(const struct trace *trace,
-                                   const struct trace_explanation *explanation)
+static void show_summary(const struct trace *trace, const struct trace_explanation *explanation)
 {
-    json_t *object = json_object();
-    json_set_text(object, "kind", "operation");
-    json_set_u64(object, "op", trace->options.op);
-    if (explanation->request_known) {
-        json_set_hex(object, "client", explanation->client_id_low);
-        json_set_u64(object, "session", explanation->session);
-        json_set_u64(object, "request", explanation->request_number);
+    const uint32_t primary = explanation->primary;
+    const bool answers =
+        primary < trace->pull.member_count && trace->pull.sources[primary].answered;
+    char text[TRACE_SUMMARY_MAX];
+    if (trace->options.form == TRACE_FORM_JSON) {
+        json_print_line(trace_summary_json(&trace->names, trace->options.op, explanation, answers));
+    } else if (trace->options.form == TRACE_FORM_TEXT) {
+        (void)printf("# %s\n",
+                     trace_summary(&trace->names, trace->options.op, explanation, answers, text));
     }
-    (void)json_object_set_new(
-        object, "duration_us",
-        explanation->answered ? json_real((double)(explanation->reply_ns - explanation->begin_ns) /
-                                          NANOSECONDS_PER_MICROSECOND)
-                              : json_null());
-    (void)json_object_set_new(object, "view_changed",
-                              explanation->view_changed ? json_true() : json_false());
-    json_print_line(object);
-}
-
-static void print_explanation_text(const struct trace *trace,
-                                   const struct trace_explanation *explanation)
-{
-    (void)printf("# op %" PRIu64, trace->options.op);
-    if (explanation->request_known) {
-        (void)printf(": request %" PRIu64 " of session %" PRIu64 ", client %04x",
-                     explanation->request_number, explanation->session,
-                     (unsigned)(explanation->client_id_low & 0xffff));
-    }
-    if (explanation->answered) {
-        (void)printf(", answered after %.3f ms",
-                     (double)(explanation->reply_ns - explanation->begin_ns) /
-                         NANOSECONDS_PER_MILLISECOND);
-    }
-    if (explanation->view_changed) {
-        (void)printf(", through a view change");
-        if (explanation->silence_ns > 0) {
-            (void)printf(" (primary silent for %.1f ms)",
-                         (double)explanation->silence_ns / NANOSECONDS_PER_MILLISECOND);
-        }
-    }
-    (void)putchar('\n');
 }
 
 static int explain(struct trace *trace, struct trace_lines *lines)
@@ -105,11 +75,7 @@ static int explain(struct trace *trace, struct trace_lines *lines)
         return report_forgotten(trace);
     }
     trace_show_clocks(trace);
-    if (trace->options.form == TRACE_FORM_JSON) {
-        print_explanation_json(trace, &explanation);
-    } else if (trace->options.form == TRACE_FORM_TEXT) {
-        print_explanation_text(trace, &explanation);
-    }
+    show_summary(trace, &explanation);
     return trace_show_lines(trace, lines);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trace_explain.c - first whose request became the op, then all lines that are about the one or the
- * other, then, if the group changed its view meanwhile, the view change. */
+ * other, then, if the group changed its view meanwhile or had no quorum, that. */
 #include "client/cli/trace_explain.h"
 
 #include <stdlib.h>
@@ -29,6 +29,8 @@ static const char *step_of_state(enum trace_state state)
     case TRACE_SUSPECTS:
     case TRACE_NO_QUORUM:
         return "silence";
+    case TRACE_DURABLE:
+        return "durable";
     case TRACE_COMMITTED:
         return "committed";
     case TRACE_EXECUTED:
@@ -46,6 +48,7 @@ static const char *step_of_state(enum trace_state state)
         return "log_sync";
     case TRACE_STARTED:
     case TRACE_HEARS:
+    case TRACE_HEARS_QUORUM:
     case TRACE_DIVERGED:
     case TRACE_STOPPED:
         break;
@@ -142,6 +145,9 @@ struct story {
     uint64_t acked_view[REPLICAS_MAX][REPLICAS_MAX]; /* in which a PrepareOk from, to was shown */
     bool committed[REPLICAS_MAX];                    /* that member knows it is committed */
     bool told[REPLICAS_MAX];                         /* a Commit to it was shown */
+    bool left[REPLICAS_MAX];                         /* began something new after the op was done */
+    uint64_t committed_ns; /* first known to be committed, anywhere; 0: not */
+    uint64_t answered_ns;  /* the first Reply; 0: none is remembered */
 };
 
 static bool covers(const struct trace_event *event, uint64_t op_number)
@@ -195,16 +201,61 @@ static bool is_about(struct story *story, const struct trace_line *line)
     }
 }
 
+static bool is_answer(const struct story *story, const struct trace_line *line)
+{
+    return is_message(line, MESSAGE_REPLY) && covers(&line->event, story->op_number);
+}
+
+static bool is_commit(const struct story *story, const struct trace_line *line)
+{
+    return (is_state(line, TRACE_COMMITTED) || is_state(line, TRACE_EXECUTED)) &&
+           covers(&line->event, story->op_number);
+}
+
+/* After this a member says of old ops only that it got to know them again: in a later view, or
+ * after a start. */
+static bool is_new_life(const struct trace_line *line)
+{
+    return is_state(line, TRACE_STARTED) || is_state(line, TRACE_VIEW_CHANGE) ||
+           is_state(line, TRACE_RECOVERING) || is_state(line, TRACE_PRIMARY) ||
+           is_state(line, TRACE_BACKUP);
+}
+
+/* Only replicas among themselves: who asks again is answered again. */
+static bool is_aftermath(const struct story *story, const struct trace_line *line)
+{
+    return (line->from < REPLICAS_MAX && story->left[line->from]) ||
+           (line->to < REPLICAS_MAX && story->left[line->to]);
+}
+
+static void note_progress(struct story *story, const struct trace_line *line)
+{
+    story->committed_ns =
+        story->committed_ns == 0 && is_commit(story, line) ? line->at_ns : story->committed_ns;
+    story->answered_ns =
+        story->answered_ns == 0 && is_answer(story, line) ? line->at_ns : story->answered_ns;
+    if (is_message(line, MESSAGE_PREPARE) && story->committed_ns == 0) {
+        story->explanation->primary = line->from;
+    }
+}
+
 static void want_direct(struct story *story, const struct name *name)
 {
     bool began = false;
     for (size_t i = 0; i < story->lines->count; i++) {
         const struct trace_line *line = &story->lines->items[i];
         const bool asked = name != NULL && is_named(line, name);
+        const bool over = story->committed_ns != 0 || story->answered_ns != 0;
+        if (over && is_new_life(line)) {
+            story->left[line->from] = true;
+        }
         /* An ack of something later says nothing of an op that nobody has prepared yet. */
         began = began || asked ||
                 (is_message(line, MESSAGE_PREPARE) && covers(&line->event, story->op_number));
-        story->wanted[i] = asked || (began && is_about(story, line));
+        story->wanted[i] = asked || (began && !is_aftermath(story, line) && is_about(story, line));
+        if (story->wanted[i]) {
+            note_progress(story, line);
+        }
     }
 }
 
@@ -242,31 +293,42 @@ static void want_register(struct story *story, const struct name *name)
     }
 }
 
-/* ---- the view change ---- */
+/* ---- view changes, and primaries without a quorum ---- */
 
-/* Up to the first reply, or to the last line that is about it. */
-static uint64_t end_of(const struct story *story)
+static bool is_normal(const struct trace_line *line)
 {
-    uint64_t end_ns = 0;
-    for (size_t i = 0; i < story->lines->count; i++) {
-        const struct trace_line *line = &story->lines->items[i];
-        if (story->wanted[i]) {
-            end_ns = line->at_ns;
-            if (is_message(line, MESSAGE_REPLY) && covers(&line->event, story->op_number)) {
-                return end_ns;
-            }
-        }
-    }
-    return end_ns;
+    return is_state(line, TRACE_PRIMARY) || is_state(line, TRACE_BACKUP);
 }
 
-/* If a view change was under way when the story begins, it begins with that. */
-static size_t view_change_before(const struct story *story, size_t first)
+/* The first reply; if nobody remembers one, the commit. What is not committed is under way as long
+ * as it is spoken of, and beyond that until a view has begun without it. */
+static uint64_t end_of(const struct story *story)
+{
+    if (story->answered_ns != 0 || story->committed_ns != 0) {
+        return story->answered_ns != 0 ? story->answered_ns : story->committed_ns;
+    }
+    size_t i = story->lines->count;
+    while (i > 0 && !story->wanted[i - 1]) {
+        i--;
+    }
+    while (i < story->lines->count && !is_normal(&story->lines->items[i])) {
+        i++;
+    }
+    return i < story->lines->count ? story->lines->items[i].at_ns : UINT64_MAX;
+}
+
+static bool is_relief(const struct trace_line *line)
+{
+    return is_state(line, TRACE_HEARS) || is_state(line, TRACE_HEARS_QUORUM);
+}
+
+/* If somebody was suspected when the story begins, it begins with that. */
+static size_t trouble_before(const struct story *story, size_t first)
 {
     size_t begin = first;
     for (size_t i = first; i > 0; i--) {
         const struct trace_line *line = &story->lines->items[i - 1];
-        if (is_state(line, TRACE_PRIMARY) || is_message(line, MESSAGE_PREPARE)) {
+        if (is_normal(line) || is_relief(line) || is_message(line, MESSAGE_PREPARE)) {
             break; /* somebody served */
         }
         if (is_state(line, TRACE_SUSPECTS) || is_state(line, TRACE_NO_QUORUM)) {
@@ -281,24 +343,35 @@ static bool belongs_to_view_change(const struct trace_line *line)
     return !line->repeated && trace_event_lane(&line->event) == TRACE_LANE_CHANGES;
 }
 
-static void want_view_change(struct story *story)
+/* What happened to the group between a line and a time. */
+static void note_trouble(const struct story *story, size_t begin, uint64_t end_ns)
+{
+    struct trace_explanation *explanation = story->explanation;
+    for (size_t i = begin; i < story->lines->count && story->lines->items[i].at_ns <= end_ns; i++) {
+        const struct trace_line *line = &story->lines->items[i];
+        explanation->view_changed = explanation->view_changed ||
+                                    is_state(line, TRACE_VIEW_CHANGE) ||
+                                    is_state(line, TRACE_PRIMARY);
+        explanation->no_quorum =
+            explanation->no_quorum || is_state(line, TRACE_NO_QUORUM) ||
+            (is_state(line, TRACE_SUSPECTS) && line->event.extra == SUSPICION_NO_QUORUM);
+    }
+}
+
+static void want_trouble(struct story *story)
 {
     const size_t first = first_wanted(story);
     if (first == story->lines->count) {
         return;
     }
     const uint64_t end_ns = end_of(story);
-    const size_t begin = view_change_before(story, first);
-    bool changed = false;
-    for (size_t i = begin; i < story->lines->count && story->lines->items[i].at_ns <= end_ns; i++) {
-        changed = changed || is_state(&story->lines->items[i], TRACE_VIEW_CHANGE) ||
-                  is_state(&story->lines->items[i], TRACE_PRIMARY);
-    }
+    const size_t begin = trouble_before(story, first);
+    note_trouble(story, begin, end_ns);
+    const bool trouble = story->explanation->view_changed || story->explanation->no_quorum;
     for (size_t i = begin;
-         changed && i < story->lines->count && story->lines->items[i].at_ns <= end_ns; i++) {
+         trouble && i < story->lines->count && story->lines->items[i].at_ns <= end_ns; i++) {
         story->wanted[i] = story->wanted[i] || belongs_to_view_change(&story->lines->items[i]);
     }
-    story->explanation->view_changed = changed;
 }
 
 /* ---- all of it ---- */
@@ -306,18 +379,20 @@ static void want_view_change(struct story *story)
 static void summarise(const struct story *story)
 {
     struct trace_explanation *explanation = story->explanation;
+    explanation->committed = story->committed_ns != 0 || story->answered_ns != 0;
+    explanation->answered = story->answered_ns != 0;
+    explanation->reply_ns = story->answered_ns;
     for (size_t i = 0; i < story->lines->count; i++) {
         const struct trace_line *line = &story->lines->items[i];
+        if (explanation->found && is_state(line, TRACE_STARTED) &&
+            line->from == explanation->primary) {
+            explanation->primary_restarted = true;
+        }
         if (!story->wanted[i]) {
             continue;
         }
         explanation->begin_ns = explanation->found ? explanation->begin_ns : line->at_ns;
         explanation->found = true;
-        if (!explanation->answered && is_message(line, MESSAGE_REPLY) &&
-            covers(&line->event, story->op_number)) {
-            explanation->answered = true;
-            explanation->reply_ns = line->at_ns;
-        }
         if (is_state(line, TRACE_SUSPECTS) && line->event.detail > explanation->silence_ns) {
             explanation->silence_ns = line->event.detail;
         }
@@ -341,6 +416,7 @@ void trace_explain(uint64_t op_number, struct trace_lines *lines,
     struct name name;
     *explanation = (struct trace_explanation){
         .request_known = find_name(lines, op_number, &name),
+        .primary = REPLICAS_MAX,
     };
     struct story *story = must_calloc(1, sizeof *story);
     *story = (struct story){
@@ -356,7 +432,7 @@ void trace_explain(uint64_t op_number, struct trace_lines *lines,
         explanation->request_number = name.request_number;
         want_register(story, &name);
     }
-    want_view_change(story);
+    want_trouble(story);
     summarise(story);
     keep_wanted(lines, story->wanted);
     free(story->wanted);

@@ -7,6 +7,8 @@
 #include "client/cli/memory.h"
 #include "common/os/clock.h"
 
+enum { DELAY_MAX_MS = 1000 }; /* between a sending and what is still taken for its receipt */
+
 /* One end of a message between two replicas. */
 struct end {
     uint64_t key; /* equal for the two ends of one message */
@@ -16,6 +18,7 @@ struct end {
     size_t event;
     struct end *other; /* NULL: not found */
     size_t line;       /* of a sending, once it has one; SIZE_MAX before */
+    bool doubtful;     /* of a sending: one alike came so late that it must be another */
 };
 
 struct ends {
@@ -28,6 +31,7 @@ struct merge {
     struct trace_source *sources;
     uint32_t count;
     uint64_t now_ns;
+    uint64_t started_ns[REPLICAS_MAX]; /* own clock; 0: not remembered */
     struct ends sent;
     struct ends received;
     struct trace_lines *lines;
@@ -79,6 +83,9 @@ static void add_end(struct ends *ends, const struct end *end)
 static void collect_event(struct merge *merge, uint32_t source, size_t index)
 {
     const struct trace_event *event = &merge->sources[source].events[index];
+    if (event->kind == TRACE_STATE && event->type == TRACE_STARTED) {
+        merge->started_ns[source] = own_time(merge, source, index);
+    }
     if (event->kind == TRACE_STATE || trace_event_is_client(event)) {
         return;
     }
@@ -130,12 +137,64 @@ static void join(struct end *sent, struct end *received)
     received->other = sent;
 }
 
-/* May that receipt, by what is known of the two clocks, be of that sending? */
-static bool possible(const struct merge *merge, const struct end *sent, const struct end *received)
+/* By what is known of the two clocks, was it sent before it was received? */
+static bool in_order(const struct merge *merge, const struct end *sent, const struct end *received)
 {
     const uint64_t slack_ns = trace_clock_uncertainty(&merge->sources[sent->source].clock) +
                               trace_clock_uncertainty(&merge->sources[received->source].clock);
     return sent->at_ns <= received->at_ns + slack_ns;
+}
+
+/* The first event of a source that is not before that time, own clock; its count: there is none. */
+static size_t first_from(const struct merge *merge, uint32_t source, uint64_t at_ns)
+{
+    size_t low = 0;
+    size_t high = merge->sources[source].count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (own_time(merge, source, middle) < at_ns) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* A process that was started in between had not been there to be sent to. */
+static bool started_between(const struct merge *merge, const struct end *sent,
+                            const struct end *received)
+{
+    const uint64_t started_ns = merge->started_ns[received->source];
+    const uint64_t slack_ns = trace_clock_uncertainty(&merge->sources[sent->source].clock) +
+                              trace_clock_uncertainty(&merge->sources[received->source].clock);
+    return started_ns != 0 && sent->at_ns + slack_ns < started_ns && started_ns <= received->at_ns;
+}
+
+/* Nothing takes seconds on its way unless the receiver did not run: then it has no event between
+ * what it did as the message came and what it found when it woke up. */
+static bool too_late(const struct merge *merge, const struct end *sent, const struct end *received)
+{
+    const uint64_t from_ns = sent->at_ns + TRACE_PATIENCE_MS * NANOSECONDS_PER_MILLISECOND;
+    const uint64_t delay_max_ns = DELAY_MAX_MS * NANOSECONDS_PER_MILLISECOND;
+    if (received->at_ns < delay_max_ns || received->at_ns - delay_max_ns <= from_ns) {
+        return false;
+    }
+    const struct trace_source *source = &merge->sources[received->source];
+    for (uint32_t lane = 0; lane < TRACE_LANE_COUNT; lane++) {
+        if (from_ns < trace_clock_own(&source->clock, source->complete_from_ns[lane])) {
+            return true; /* what it did then is forgotten */
+        }
+    }
+    return first_from(merge, received->source, from_ns) <
+           first_from(merge, received->source, received->at_ns - delay_max_ns);
+}
+
+/* Of one key: may that receipt be of that sending? */
+static bool is_credible(const struct merge *merge, const struct end *sent,
+                        const struct end *received)
+{
+    return !started_between(merge, sent, received) && !too_late(merge, sent, received);
 }
 
 /* As many receipts as sendings, each after its own: nothing was lost. */
@@ -143,7 +202,8 @@ static bool match_all(const struct merge *merge, struct end *sent, struct end *r
                       size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!possible(merge, &sent[i], &received[i])) {
+        if (!in_order(merge, &sent[i], &received[i]) ||
+            !is_credible(merge, &sent[i], &received[i])) {
             return false;
         }
     }
@@ -151,6 +211,25 @@ static bool match_all(const struct merge *merge, struct end *sent, struct end *r
         join(&sent[i], &received[i]);
     }
     return true;
+}
+
+/* The latest sending before it that has no receipt yet. What lies before one that is not credible
+ * is even less so. */
+static void match_receipt(const struct merge *merge, struct end *sent, size_t sent_count,
+                          struct end *received)
+{
+    size_t i = 0;
+    while (i < sent_count && in_order(merge, &sent[i], received)) {
+        i++;
+    }
+    while (i > 0 && sent[i - 1].other != NULL) {
+        i--;
+    }
+    if (i > 0 && is_credible(merge, &sent[i - 1], received)) {
+        join(&sent[i - 1], received);
+    } else if (i > 0) {
+        sent[i - 1].doubtful = true;
+    }
 }
 
 /* All ends of one key, in order of time. */
@@ -161,13 +240,7 @@ static void match_group(const struct merge *merge, struct end *sent, size_t sent
         return;
     }
     for (size_t i = 0; i < received_count; i++) {
-        struct end *latest = NULL;
-        for (size_t j = 0; j < sent_count && possible(merge, &sent[j], &received[i]); j++) {
-            latest = sent[j].other == NULL ? &sent[j] : latest;
-        }
-        if (latest != NULL) {
-            join(latest, &received[i]);
-        }
+        match_receipt(merge, sent, sent_count, &received[i]);
     }
 }
 
@@ -245,7 +318,7 @@ static enum trace_fate fate_of_unseen(const struct merge *merge, const struct en
         merge->now_ns < sent->at_ns + TRACE_PATIENCE_MS * NANOSECONDS_PER_MILLISECOND) {
         return FATE_IN_FLIGHT;
     }
-    if (!to->answered || to->gaps ||
+    if (!to->answered || to->gaps || sent->doubtful ||
         sent->at_ns < trace_clock_own(&to->clock, to->complete_from_ns[lane])) {
         return FATE_UNKNOWN;
     }

@@ -6,7 +6,8 @@
  * own order, and nothing is received before it was sent, whatever the clocks say.
  *
  * Matching: a sending and a receipt belong together if all that the two events say is the same. Of
- * several alike (a vote that is said again) a receipt takes the latest one before it.
+ * several alike (a vote that is said again) a receipt takes the latest one before it, but none from
+ * before the receiver was started, and none from seconds ago unless the receiver did not run since.
  *
  * Threads: plain data; pure but for memory. */
 #ifndef VR_CLI_TRACE_MERGE_H
@@ -36,7 +37,8 @@ enum trace_fate {
     FATE_RECEIVED,  /* by a replica; `verdict` says what came of it */
     FATE_LOST,      /* the receiver remembers that time, and nothing of it */
     FATE_IN_FLIGHT, /* sent just now */
-    FATE_UNKNOWN,   /* the receiver does not answer, or does not remember that time */
+    FATE_UNKNOWN,   /* the receiver does not answer, does not remember that time, or got one alike
+                       so much later that it must be another */
     FATE_TO_CLIENT, /* clients remember nothing */
     FATE_STATE,     /* not a message: a change of replica `from` */
 };

@@ -181,6 +181,32 @@ static void set_message(json_t *object, const struct trace_names *names,
     (void)json_object_set_new(object, "repeated", line->repeated ? json_true() : json_false());
 }
 
+static const char *reason_of(const struct trace_event *event)
+{
+    switch ((enum trace_suspicion)event->extra) {
+    case SUSPICION_SILENCE:
+        return "silence";
+    case SUSPICION_NO_QUORUM:
+        return "no quorum";
+    case SUSPICION_GOODBYE:
+        return "goodbye";
+    }
+    return "?";
+}
+
+static const char *durable_of(const struct trace_event *event)
+{
+    switch ((enum trace_durable)event->extra) {
+    case DURABLE_REST:
+        return "rest";
+    case DURABLE_PROMISE:
+        return "promise";
+    case DURABLE_NORMAL_VIEW:
+        return "last normal view";
+    }
+    return "?";
+}
+
 static void set_state(json_t *object, const struct trace_names *names,
                       const struct trace_line *line)
 {
@@ -188,8 +214,15 @@ static void set_state(json_t *object, const struct trace_names *names,
     set_end(object, "replica", names, line, line->from);
     json_set_text(object, "state", trace_state_name(state));
     set_numbers(object, &line->event);
+    const uint64_t us = line->event.detail / NANOSECONDS_PER_MICROSECOND;
     if (state == TRACE_SUSPECTS) {
-        json_set_u64(object, "silence_us", line->event.detail / NANOSECONDS_PER_MICROSECOND);
+        json_set_text(object, "reason", reason_of(&line->event));
+        if (line->event.extra == SUSPICION_SILENCE) {
+            json_set_u64(object, "silence_us", us);
+        }
+    } else if (state == TRACE_DURABLE) {
+        json_set_text(object, "durable", durable_of(&line->event));
+        json_set_u64(object, "took_us", us);
     }
 }
 

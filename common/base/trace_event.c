@@ -55,6 +55,8 @@ const char *trace_state_name(enum trace_state state)
         [TRACE_DIVERGED] = "diverged",
         [TRACE_STOPPED] = "stopped",
         [TRACE_NO_QUORUM] = "hears no quorum",
+        [TRACE_HEARS_QUORUM] = "hears a quorum again",
+        [TRACE_DURABLE] = "state durable",
     };
     return (unsigned)state <= TRACE_STATE_MAX ? names[state] : NULL;
 }

@@ -18,21 +18,39 @@ enum trace_kind {
 
 /* The numbers travel: never reused. */
 enum trace_state {
-    TRACE_STARTED = 1,     /* detail: the incarnation */
-    TRACE_VIEW_CHANGE = 2, /* entered status view_change, for view_number */
-    TRACE_PRIMARY = 3,     /* primary of view_number */
-    TRACE_BACKUP = 4,      /* normal in view_number, as a backup */
-    TRACE_RECOVERING = 5,  /* waits for a primary to get its log from (D6) */
-    TRACE_SUSPECTS = 6,    /* V1; detail: nanoseconds since its primary was heard, 0 unknown */
-    TRACE_HEARS = 7,       /* suspects no more, in the same view */
-    TRACE_COMMITTED = 8,   /* first_op..last_op are committed, as far as this replica knows */
-    TRACE_EXECUTED = 9,    /* first_op..last_op are executed here */
-    TRACE_SYNC_BEGAN = 10, /* gets first_op..last_op from others (section 3) */
-    TRACE_SYNC_ENDED = 11, /* has them, or gave that up; last_op: its head */
-    TRACE_DIVERGED = 12,   /* left service (N7) */
-    TRACE_STOPPED = 13,    /* a clean stop */
-    TRACE_NO_QUORUM = 14,  /* a primary that hears from no quorum falls silent (V1) */
-    TRACE_STATE_MAX = 14,
+    TRACE_STARTED = 1,       /* detail: the incarnation */
+    TRACE_VIEW_CHANGE = 2,   /* entered status view_change, for view_number */
+    TRACE_PRIMARY = 3,       /* primary of view_number */
+    TRACE_BACKUP = 4,        /* normal in view_number, as a backup */
+    TRACE_RECOVERING = 5,    /* waits for a primary to get its log from (D6) */
+    TRACE_SUSPECTS = 6,      /* V1; extra: enum trace_suspicion; after a silence detail is its
+                                nanoseconds, 0 unknown */
+    TRACE_HEARS = 7,         /* suspects no more, in the same view */
+    TRACE_COMMITTED = 8,     /* first_op..last_op are committed, as far as this replica knows */
+    TRACE_EXECUTED = 9,      /* first_op..last_op are executed here */
+    TRACE_SYNC_BEGAN = 10,   /* gets first_op..last_op from others (section 3) */
+    TRACE_SYNC_ENDED = 11,   /* has them, or gave that up; last_op: its head */
+    TRACE_DIVERGED = 12,     /* left service (N7) */
+    TRACE_STOPPED = 13,      /* a clean stop */
+    TRACE_NO_QUORUM = 14,    /* a primary that hears from no quorum falls silent (V1) */
+    TRACE_HEARS_QUORUM = 15, /* and speaks again, in the same view */
+    TRACE_DURABLE = 16, /* the state file was written (S1, S4); extra: enum trace_durable; detail:
+                           nanoseconds that it took, until the core heard of it */
+    TRACE_STATE_MAX = 16,
+};
+
+/* Why a replica votes for the next view (V1). The numbers travel: never reused. */
+enum trace_suspicion {
+    SUSPICION_SILENCE = 0,
+    SUSPICION_NO_QUORUM = 1, /* the primary itself does, as it hears from no quorum */
+    SUSPICION_GOODBYE = 2,   /* the primary said that it stops */
+};
+
+/* What is on disk now that was not before. The numbers travel: never reused. */
+enum trace_durable {
+    DURABLE_REST = 0,        /* whom it has met (D10), above all */
+    DURABLE_PROMISE = 1,     /* view_number: nothing is said in earlier views any more */
+    DURABLE_NORMAL_VIEW = 2, /* view_number is the last normal one */
 };
 
 /* What came of a message that was received. The numbers travel: never reused. */
@@ -99,7 +117,8 @@ struct trace_event {
     uint8_t type;          /* enum message_type, or enum trace_state */
     uint8_t verdict;       /* enum trace_verdict, of what was received */
     uint8_t extra;         /* NotPrimary: enum vr_status; Busy: enum busy_reason; Reply: enum
-                              reply_status; Refused: enum refused_reason; Request: enum entry_kind */
+                              reply_status; Refused: enum refused_reason; Request: enum entry_kind;
+                              a state: see there */
     union {
         uint16_t peers;       /* bit i: to or from member i; 0 in a state */
         uint16_t client_port; /* client */

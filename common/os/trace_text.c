@@ -169,12 +169,45 @@ static void say_peer_message(struct line *line, const struct trace_event *e)
     }
 }
 
-static void say_silence(struct line *line, const struct trace_event *e)
+static void say_suspicion(struct line *line, const struct trace_event *e)
 {
-    say(line, "suspects the primary of view %" PRIu64, view_within_epoch(e->view_number));
-    if (e->detail != 0) {
-        say(line, "after %.1f ms of silence", (double)e->detail / NANOSECONDS_PER_MILLISECOND);
+    const uint64_t view = view_within_epoch(e->view_number);
+    switch ((enum trace_suspicion)e->extra) {
+    case SUSPICION_NO_QUORUM:
+        say(line,
+            "votes for view %" PRIu64 ": the primary of view %" PRIu64 " hears from no quorum",
+            view + 1, view);
+        break;
+    case SUSPICION_GOODBYE:
+        say(line, "votes for view %" PRIu64 ": the primary of view %" PRIu64 " said goodbye",
+            view + 1, view);
+        break;
+    case SUSPICION_SILENCE:
+    default:
+        say(line, "suspects the primary of view %" PRIu64, view);
+        if (e->detail != 0) {
+            say(line, "after %.1f ms of silence", (double)e->detail / NANOSECONDS_PER_MILLISECOND);
+        }
+        break;
     }
+}
+
+static void say_durable(struct line *line, const struct trace_event *e)
+{
+    const uint64_t view = view_within_epoch(e->view_number);
+    switch ((enum trace_durable)e->extra) {
+    case DURABLE_PROMISE:
+        say(line, "promise of view %" PRIu64, view);
+        break;
+    case DURABLE_NORMAL_VIEW:
+        say(line, "last normal view %" PRIu64, view);
+        break;
+    case DURABLE_REST:
+    default:
+        say(line, "state file");
+        break;
+    }
+    say(line, "durable after %.1f ms", (double)e->detail / NANOSECONDS_PER_MILLISECOND);
 }
 
 static void say_state(struct line *line, const struct trace_event *e)
@@ -197,13 +230,19 @@ static void say_state(struct line *line, const struct trace_event *e)
         say(line, "recovering: asks the others for its log");
         break;
     case TRACE_SUSPECTS:
-        say_silence(line, e);
+        say_suspicion(line, e);
         break;
     case TRACE_NO_QUORUM:
         say(line, "primary of view %" PRIu64 " hears from no quorum", view);
         break;
     case TRACE_HEARS:
         say(line, "hears the primary of view %" PRIu64 " again", view);
+        break;
+    case TRACE_HEARS_QUORUM:
+        say(line, "primary of view %" PRIu64 " hears from a quorum again", view);
+        break;
+    case TRACE_DURABLE:
+        say_durable(line, e);
         break;
     case TRACE_COMMITTED:
         say(line, "committed");

@@ -88,6 +88,7 @@ static void carry_out_one(struct core *core, const struct vr_output *output, uin
         write_log(core, output);
         break;
     case VR_OUT_WRITE_STATE:
+        recorder_state_writing(&core->recorder, &output->write_state.state, now_ns);
         state_writer_submit(core->state_writer, output->write_state.number,
                             &output->write_state.state);
         break;
@@ -200,6 +201,7 @@ void core_log_durable(void *context, uint64_t generation, uint64_t op_number)
 static void step_completions(struct core *core, const struct inbox_take *take, struct vr_time time)
 {
     if (take->state_durable) {
+        recorder_state_durable(&core->recorder, time.now_ns);
         step(core, &(struct vr_event){.kind = VR_EVENT_STATE_DURABLE,
                                       .time = time,
                                       .state_durable = {.number = take->state_number}});

@@ -247,6 +247,26 @@ void recorder_received(struct recorder *recorder, const struct message *message,
     }
 }
 
+/* Is it what the message says that was stepped just now? */
+static bool is_goodbye(const struct recorder *recorder)
+{
+    const struct trace_event *last =
+        recorder->pending_count > 0 ? &recorder->pending[recorder->pending_count - 1] : NULL;
+    return last != NULL && last->kind == TRACE_RECEIVED && last->type == MESSAGE_GOODBYE;
+}
+
+static void note_suspicion_of_primary(struct recorder *recorder, uint64_t now_ns)
+{
+    const struct vr_glance *before = &recorder->seen;
+    const uint64_t heard_ns = before->primary_heard_ns;
+    const enum trace_suspicion why = is_goodbye(recorder)      ? SUSPICION_GOODBYE
+                                     : before->primary_gave_up ? SUSPICION_NO_QUORUM
+                                                               : SUSPICION_SILENCE;
+    const bool known = why == SUSPICION_SILENCE && heard_ns != 0 && heard_ns < now_ns;
+    add_state(recorder, TRACE_SUSPECTS, before, 0, 0, known ? now_ns - heard_ns : 0, now_ns);
+    recorder->pending[recorder->pending_count - 1].extra = (uint8_t)why;
+}
+
 /* V1: a suspicion may be over within the step that began it: its vote was the one that lacked. */
 static void note_suspicion(struct recorder *recorder, const struct vr_glance *now, uint64_t now_ns)
 {
@@ -254,12 +274,11 @@ static void note_suspicion(struct recorder *recorder, const struct vr_glance *no
     if (now->suspicions != before->suspicions && before->acting_primary) {
         add_state(recorder, TRACE_NO_QUORUM, before, 0, 0, 0, now_ns);
     } else if (now->suspicions != before->suspicions) {
-        const uint64_t heard_ns = before->primary_heard_ns;
-        const bool known = heard_ns != 0 && heard_ns < now_ns;
-        add_state(recorder, TRACE_SUSPECTS, before, 0, 0, known ? now_ns - heard_ns : 0, now_ns);
+        note_suspicion_of_primary(recorder, now_ns);
     } else if (before->suspecting && !now->suspecting && now->view_number == before->view_number &&
                now->status == STATUS_NORMAL && before->status == STATUS_NORMAL) {
-        add_state(recorder, TRACE_HEARS, now, 0, 0, 0, now_ns);
+        add_state(recorder, now->acting_primary ? TRACE_HEARS_QUORUM : TRACE_HEARS, now, 0, 0, 0,
+                  now_ns);
     }
 }
 
@@ -317,6 +336,7 @@ void recorder_glanced(struct recorder *recorder, const struct vr_glance *now, ui
     if (!is_moved(before, now)) { /* as after most steps */
         before->op_number = now->op_number;
         before->primary_heard_ns = now->primary_heard_ns;
+        before->primary_gave_up = now->primary_gave_up;
         return;
     }
     if (now->suspecting != before->suspecting || now->suspicions != before->suspicions) {
@@ -348,6 +368,28 @@ void recorder_sent_peers(struct recorder *recorder, uint32_t member_mask,
 void recorder_sent_client(struct recorder *recorder, const struct message *message, uint64_t now_ns)
 {
     (void)add_message(recorder, message, TRACE_SENT, now_ns);
+}
+
+void recorder_state_writing(struct recorder *recorder, const struct vr_durable_state *state,
+                            uint64_t now_ns)
+{
+    recorder->writing_view = state->view_number;
+    recorder->writing_normal_view = state->last_normal_view;
+    recorder->writing_since_ns = now_ns;
+}
+
+void recorder_state_durable(struct recorder *recorder, uint64_t now_ns)
+{
+    const bool promise = recorder->writing_view != recorder->durable_view;
+    const bool normal = recorder->writing_normal_view != recorder->durable_normal_view;
+    struct vr_glance glance = recorder->seen;
+    glance.view_number = promise ? recorder->writing_view : recorder->writing_normal_view;
+    recorder->durable_view = recorder->writing_view;
+    recorder->durable_normal_view = recorder->writing_normal_view;
+    add_state(recorder, TRACE_DURABLE, &glance, 0, 0, now_ns - recorder->writing_since_ns, now_ns);
+    recorder->pending[recorder->pending_count - 1].extra = (uint8_t)(promise  ? DURABLE_PROMISE
+                                                                     : normal ? DURABLE_NORMAL_VIEW
+                                                                              : DURABLE_REST);
 }
 
 /* One event for the run of ops since the last flush, in front of the replies to them. */

@@ -24,6 +24,14 @@ struct recorder {
     struct trace_event pending[RING_APPEND_MAX];
     size_t pending_count;
     size_t executed_count; /* pending up to and with the run of ops executed; 0: there is none */
+
+    /* Of the state file: what it holds, what it will once the write under way is done, and since
+     * when that is. The server fills in the first two at start. */
+    uint64_t durable_view;
+    uint64_t durable_normal_view;
+    uint64_t writing_view;
+    uint64_t writing_normal_view;
+    uint64_t writing_since_ns;
 };
 
 /* The first event: this process began. */
@@ -43,6 +51,11 @@ void recorder_sent_peers(struct recorder *recorder, uint32_t member_mask,
 /* To message->address. */
 void recorder_sent_client(struct recorder *recorder, const struct message *message,
                           uint64_t now_ns);
+
+/* A state is on its way to the disk, one at a time; it is there. */
+void recorder_state_writing(struct recorder *recorder, const struct vr_durable_state *state,
+                            uint64_t now_ns);
+void recorder_state_durable(struct recorder *recorder, uint64_t now_ns);
 
 /* Ops come one after the other; the clock is read for the first of a run alone. */
 void recorder_executed(struct recorder *recorder, uint64_t op_number);

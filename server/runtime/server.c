@@ -485,6 +485,8 @@ static int wire_parts(struct vr_server *server, const struct app *app)
     core->self = server->self;
     memcpy(core->peer_addresses, server->peer_addresses, sizeof core->peer_addresses);
     wire_recorder(server, &core->recorder);
+    core->recorder.durable_view = server->state.vr.view_number;
+    core->recorder.durable_normal_view = server->state.vr.last_normal_view;
     recorder_started(&core->recorder, server->state.incarnation, server->started_ns);
     wire_recorder(server, &server->execution.recorder);
     core->wake_timer = on_wake_timer;

@@ -664,6 +664,8 @@ void vr_glance(const struct replica *r, struct vr_glance *out)
         .status = r->status,
         .acting_primary = r->acting_primary,
         .suspecting = r->suspecting,
+        .primary_gave_up = primary != r->self && vote_is_live(r, &r->peers[primary]) &&
+                           r->peers[primary].vote_view > r->view_number,
         .diverged = r->diverged,
         .stopped = r->stopped,
         .view_number = r->view_number,

@@ -253,6 +253,8 @@ void on_start_view(struct replica *r, const struct message *m, uint32_t peer);
 void on_get_view(struct replica *r, const struct message *m, uint32_t peer);
 void enter_view_change(struct replica *r, uint64_t view_number);
 void suspect(struct replica *r);
+/* V3: a vote lives three resend intervals. */
+bool vote_is_live(const struct replica *r, const struct peer *peer);
 void hear_primary(struct replica *r); /* V2: who hears its primary withdraws */
 void ask_view(struct replica *r, uint32_t peer, uint64_t view_number); /* V8 */
 void send_start_view(struct replica *r, uint32_t mask);

@@ -40,7 +40,7 @@ void hear_primary(struct replica *r)
     }
 }
 
-static bool vote_is_live(const struct replica *r, const struct peer *peer)
+bool vote_is_live(const struct replica *r, const struct peer *peer)
 {
     return peer->vote_view != 0 && r->time.now_ns - peer->vote_ns < 3 * r->options.resend_ns;
 }

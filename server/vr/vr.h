@@ -258,6 +258,8 @@ struct vr_glance {
     enum vr_status status;
     bool acting_primary;
     bool suspecting; /* V1 */
+    bool
+        primary_gave_up; /* the primary of this view votes for the next one: no quorum answers it */
     bool diverged;
     bool stopped;
     uint64_t view_number;

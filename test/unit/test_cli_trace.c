@@ -7,6 +7,7 @@
 #include "client/cli/trace_explain.h"
 #include "client/cli/trace_filter.h"
 #include "client/cli/trace_print.h"
+#include "client/cli/trace_summary.h"
 
 #define MS UINT64_C(1000000)
 
@@ -227,6 +228,53 @@ START_TEST(a_receipt_alone_is_a_line)
 }
 END_TEST
 
+/* Replica 0 was dead when the vote for it was sent; the same one came to its next process. */
+START_TEST(nothing_is_received_across_a_start)
+{
+    sent(1, 1, 10, MESSAGE_START_VIEW_CHANGE, 0);
+    state(0, 500, TRACE_STARTED, 0);
+    sources[0].complete_from_ns[TRACE_LANE_CHANGES] = 500 * MS;
+    received(0, 1, 600, MESSAGE_START_VIEW_CHANGE, 0);
+    merge(1000);
+    ck_assert_uint_eq(lines.count, 3);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_UNKNOWN);
+    ck_assert_uint_eq(lines.items[0].received_ns, 0);
+    ck_assert_uint_eq(lines.items[2].sent_ns, 0);
+    ck_assert_uint_eq(lines.items[2].received_ns / MS, 600);
+}
+END_TEST
+
+START_TEST(nothing_takes_seconds_on_its_way)
+{
+    sent(1, 1, 10, MESSAGE_START_VIEW_CHANGE, 0);
+    state(0, 900, TRACE_COMMITTED, 1); /* it ran */
+    received(0, 1, 4000, MESSAGE_START_VIEW_CHANGE, 0);
+    merge(10000);
+    ck_assert_uint_eq(lines.count, 3);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_UNKNOWN);
+    ck_assert_uint_eq(lines.items[2].sent_ns, 0);
+}
+END_TEST
+
+/* What came while its process was stopped waited in the socket. */
+START_TEST(who_did_not_run_finds_old_messages)
+{
+    sent(1, 1, 10, MESSAGE_START_VIEW_CHANGE, 0);
+    state(0, 15, TRACE_COMMITTED, 1);
+    state(0, 4000, TRACE_COMMITTED, 2); /* it wakes up */
+    received(0, 1, 4001, MESSAGE_START_VIEW_CHANGE, 0);
+    merge(10000);
+    ck_assert_uint_eq(lines.count, 3);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_RECEIVED);
+    ck_assert_uint_eq(lines.items[0].received_ns / MS, 4001);
+    /* If it does not remember what it did then, nobody can say that it slept. */
+    sources[0].complete_from_ns[TRACE_LANE_REPEATS] = 300 * MS;
+    merge(10000);
+    ck_assert_uint_eq(lines.count, 4);
+    ck_assert_int_eq((int)lines.items[0].fate, FATE_UNKNOWN);
+}
+END_TEST
+
 START_TEST(clients_have_one_end)
 {
     client_event(0, 10, MESSAGE_REQUEST, 3, 4, 7);
@@ -437,6 +485,119 @@ START_TEST(without_a_request_the_prepare_is_what_is_known)
 }
 END_TEST
 
+/* Replica 0 answered op 7 and was killed; the others had heard that it is committed, changed the
+ * view, and replica 0 came back. */
+static void note_forgotten_reply(void)
+{
+    const uint64_t view = view_make(1, 1);
+    received(1, 0, 10, MESSAGE_PREPARE, 7);
+    received(2, 0, 10, MESSAGE_PREPARE, 7);
+    sent(1, 1, 11, MESSAGE_PREPARE_OK, 7);
+    sent(2, 1, 11, MESSAGE_PREPARE_OK, 7);
+    state(1, 30, TRACE_COMMITTED, 7);
+    state(2, 31, TRACE_COMMITTED, 7);
+    state(1, 5000, TRACE_SUSPECTS, 0);
+    events[1][sources[1].count - 1].detail = 120 * MS;
+    state(2, 5001, TRACE_VIEW_CHANGE, 0);
+    state(1, 5003, TRACE_PRIMARY, 7);
+    state(2, 5004, TRACE_BACKUP, 7);
+    sent(2, 2, 5005, MESSAGE_PREPARE_OK, 9)->view_number = view;
+    received(1, 2, 5006, MESSAGE_PREPARE_OK, 9)->view_number = view;
+    state(0, 9000, TRACE_STARTED, 0);
+    state(0, 9001, TRACE_RECOVERING, 0);
+    state(0, 9002, TRACE_BACKUP, 9);
+    state(0, 9003, TRACE_COMMITTED, 1);
+    events[0][sources[0].count - 1].op_count = 9;
+    state(0, 9004, TRACE_EXECUTED, 1);
+    events[0][sources[0].count - 1].op_count = 9;
+}
+
+static const struct trace_names names = {.replica_ids = {0, 1, 2}, .replica_count = 3};
+
+START_TEST(what_comes_after_the_commit_is_no_part_of_it)
+{
+    char text[TRACE_SUMMARY_MAX];
+    note_forgotten_reply();
+    merge(20000);
+    struct trace_explanation explanation;
+    trace_explain(7, &lines, &explanation);
+    ck_assert_str_eq(steps(), "prepare prepare prepare_ok prepare_ok committed committed");
+    ck_assert(explanation.committed);
+    ck_assert(!explanation.answered);
+    ck_assert(!explanation.view_changed);
+    ck_assert_str_eq(trace_summary(&names, 7, &explanation, true, text),
+                     "op 7, committed; the reply is not remembered: replica 0 was started since");
+    json_t *object = trace_summary_json(&names, 7, &explanation, true);
+    ck_assert(json_is_false(json_object_get(object, "view_changed")));
+    ck_assert(json_is_null(json_object_get(object, "duration_us")));
+    ck_assert_str_eq(json_string_value(json_object_get(object, "reply_missing")),
+                     "replica 0 was started since");
+    json_decref(object);
+}
+END_TEST
+
+START_TEST(a_reply_is_missed_for_a_reason)
+{
+    char text[TRACE_SUMMARY_MAX];
+    note_forgotten_reply();
+    sources[0].answered = false;
+    sources[0].count = 0;
+    merge(20000);
+    struct trace_explanation explanation;
+    trace_explain(7, &lines, &explanation);
+    ck_assert_str_eq(trace_summary(&names, 7, &explanation, false, text),
+                     "op 7, committed; the reply is not remembered: replica 0 does not answer");
+    ck_assert_str_eq(trace_summary(&names, 7, &explanation, true, text),
+                     "op 7, committed; the reply is not remembered: no replica remembers it");
+}
+END_TEST
+
+/* It lost the others before it could commit the op, and got them back in the same view. */
+START_TEST(waiting_for_a_quorum_is_part_of_the_story)
+{
+    char text[TRACE_SUMMARY_MAX];
+    client_event(0, 10, MESSAGE_REQUEST, 3, 4, 7);
+    sent(0, 6, 11, MESSAGE_PREPARE, 7);
+    state(0, 130, TRACE_NO_QUORUM, 0);
+    merge(1000);
+    struct trace_explanation explanation;
+    trace_explain(7, &lines, &explanation);
+    ck_assert_str_eq(steps(), "request prepare prepare silence");
+    ck_assert_str_eq(trace_summary(&names, 7, &explanation, true, text),
+                     "op 7: request 4 of session 3, client c11e, not committed as far as any "
+                     "replica remembers, while the primary heard from no quorum");
+    state(0, 800, TRACE_HEARS_QUORUM, 0);
+    received(1, 0, 801, MESSAGE_PREPARE, 7);
+    state(0, 803, TRACE_COMMITTED, 7);
+    client_event(0, 804, MESSAGE_REPLY, 3, 4, 7);
+    state(0, 900, TRACE_NO_QUORUM, 0); /* another time */
+    merge(1000);
+    trace_explain(7, &lines, &explanation);
+    ck_assert(explanation.no_quorum);
+    ck_assert(!explanation.view_changed);
+    ck_assert_str_eq(steps(), "request prepare prepare silence state committed reply");
+}
+END_TEST
+
+START_TEST(the_ends_of_a_session_are_called_so)
+{
+    char text[TRACE_SUMMARY_MAX];
+    client_event(0, 10, MESSAGE_REQUEST, 0, 0, 20)->extra = ENTRY_REGISTER;
+    client_event(0, 11, MESSAGE_REPLY, 20, 0, 20);
+    client_event(0, 14, MESSAGE_REQUEST, 20, 0, 22)->extra = ENTRY_UNREGISTER;
+    client_event(0, 15, MESSAGE_REPLY, 20, 0, 22);
+    merge(1000);
+    struct trace_explanation explanation;
+    trace_explain(20, &lines, &explanation);
+    ck_assert_str_eq(trace_summary(&names, 20, &explanation, true, text),
+                     "op 20: opens a session, client c11e, answered after 1.000 ms");
+    merge(1000);
+    trace_explain(22, &lines, &explanation);
+    ck_assert_str_eq(trace_summary(&names, 22, &explanation, true, text),
+                     "op 22: closes session 20, client c11e, answered after 1.000 ms");
+}
+END_TEST
+
 static Suite *cli_trace_suite(void)
 {
     Suite *suite = suite_create("cli_trace");
@@ -450,6 +611,9 @@ static Suite *cli_trace_suite(void)
     tcase_add_test(all, what_did_not_arrive_was_lost_or_cannot_be_known);
     tcase_add_test(all, a_receipt_belongs_to_the_latest_sending_before_it);
     tcase_add_test(all, a_receipt_alone_is_a_line);
+    tcase_add_test(all, nothing_is_received_across_a_start);
+    tcase_add_test(all, nothing_takes_seconds_on_its_way);
+    tcase_add_test(all, who_did_not_run_finds_old_messages);
     tcase_add_test(all, clients_have_one_end);
     tcase_add_test(all, contradicting_events_do_not_stop_it);
     tcase_add_test(all, types_are_read_in_any_case);
@@ -459,6 +623,10 @@ static Suite *cli_trace_suite(void)
     tcase_add_test(all, a_fail_over_is_part_of_the_story);
     tcase_add_test(all, the_opening_of_a_session_belongs_to_its_first_request);
     tcase_add_test(all, without_a_request_the_prepare_is_what_is_known);
+    tcase_add_test(all, what_comes_after_the_commit_is_no_part_of_it);
+    tcase_add_test(all, a_reply_is_missed_for_a_reason);
+    tcase_add_test(all, waiting_for_a_quorum_is_part_of_the_story);
+    tcase_add_test(all, the_ends_of_a_session_are_called_so);
     suite_add_tcase(suite, all);
     return suite;
 }

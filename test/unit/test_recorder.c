@@ -189,6 +189,81 @@ START_TEST(changes_of_state_are_events)
 }
 END_TEST
 
+/* A primary that hears from no quorum still speaks: its votes are no sign of life, and no silence.
+ */
+START_TEST(a_suspicion_has_a_reason)
+{
+    struct vr_glance now = {.status = STATUS_NORMAL, .view_number = view_make(1, 0)};
+    const struct message goodbye = {
+        .type = MESSAGE_GOODBYE, .from = 1, .goodbye = {.view_number = view_make(1, 0)}};
+    recorder_glanced(recorder, &now, 10);
+    now.primary_heard_ns = 20;
+    now.primary_gave_up = true;
+    recorder_glanced(recorder, &now, 20);
+    now.suspecting = true;
+    now.suspicions = 1;
+    recorder_glanced(recorder, &now, 40);
+    now.suspecting = false;
+    recorder_glanced(recorder, &now, 50);
+    now.primary_gave_up = false;
+    recorder_glanced(recorder, &now, 55);
+    now.suspicions = 2;
+    now.suspecting = true;
+    recorder_received(recorder, &goodbye, &now, &(struct vr_outputs){0}, 60);
+    recorder_glanced(recorder, &now, 60);
+    ck_assert_uint_eq(recorded(TRACE_LANE_CHANGES), 5);
+    ck_assert_uint_eq(events[1].type, TRACE_SUSPECTS);
+    ck_assert_uint_eq(events[1].extra, SUSPICION_NO_QUORUM);
+    ck_assert_uint_eq(events[1].detail, 0);
+    ck_assert_uint_eq(events[2].type, TRACE_HEARS);
+    ck_assert_uint_eq(events[4].type, TRACE_SUSPECTS);
+    ck_assert_uint_eq(events[4].extra, SUSPICION_GOODBYE);
+    ck_assert_uint_eq(events[4].detail, 0);
+}
+END_TEST
+
+START_TEST(a_primary_loses_its_quorum_and_gets_it_back)
+{
+    struct vr_glance now = {.status = STATUS_NORMAL, .acting_primary = true};
+    recorder_glanced(recorder, &now, 10);
+    now.suspecting = true;
+    now.suspicions = 1;
+    recorder_glanced(recorder, &now, 20);
+    now.suspecting = false;
+    recorder_glanced(recorder, &now, 30);
+    ck_assert_uint_eq(recorded(TRACE_LANE_CHANGES), 3);
+    ck_assert_uint_eq(events[1].type, TRACE_NO_QUORUM);
+    ck_assert_uint_eq(events[2].type, TRACE_HEARS_QUORUM);
+}
+END_TEST
+
+/* A fail-over waits for these writes. */
+START_TEST(what_became_durable_is_told_with_the_time_it_took)
+{
+    struct vr_durable_state state = {.view_number = view_make(1, 1),
+                                     .last_normal_view = view_make(1, 0)};
+    recorder->durable_view = view_make(1, 0);
+    recorder->durable_normal_view = view_make(1, 0);
+    recorder_state_writing(recorder, &state, 100);
+    recorder_state_durable(recorder, 150);
+    state.last_normal_view = view_make(1, 1);
+    recorder_state_writing(recorder, &state, 200);
+    recorder_state_durable(recorder, 260);
+    state.identities[2] = 7;
+    recorder_state_writing(recorder, &state, 300);
+    recorder_state_durable(recorder, 370);
+    ck_assert_uint_eq(recorded(TRACE_LANE_CHANGES), 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(events[i].type, TRACE_DURABLE);
+        ck_assert_uint_eq(events[i].view_number, view_make(1, 1));
+        ck_assert_uint_eq(events[i].detail, 50 + 10 * i);
+    }
+    ck_assert_uint_eq(events[0].extra, DURABLE_PROMISE);
+    ck_assert_uint_eq(events[1].extra, DURABLE_NORMAL_VIEW);
+    ck_assert_uint_eq(events[2].extra, DURABLE_REST);
+}
+END_TEST
+
 /* Executed is said once for a run of ops, in front of the replies to them. */
 START_TEST(a_run_of_executed_ops_is_one_event)
 {
@@ -287,6 +362,25 @@ START_TEST(suspicions_are_counted)
 }
 END_TEST
 
+/* V1: nobody hears of acks any more, so the primary falls silent, but for its votes. */
+START_TEST(a_primary_that_gave_up_is_known_as_such)
+{
+    const uint32_t primary = core_form(f);
+    const uint32_t backup = next(primary);
+    struct vr_glance glance;
+    vr_glance(f->nodes[backup].replica, &glance);
+    ck_assert(!glance.primary_gave_up);
+    core_drop(f, MESSAGE_PREPARE_OK, CORE_ANY, (int)primary);
+    bool seen = false;
+    for (int i = 0; i < 1000 && !seen; i++) {
+        core_run(f, 1);
+        vr_glance(f->nodes[backup].replica, &glance);
+        seen = glance.primary_gave_up && !glance.suspecting;
+    }
+    ck_assert(seen);
+}
+END_TEST
+
 static Suite *recorder_suite(void)
 {
     Suite *suite = suite_create("recorder");
@@ -297,11 +391,15 @@ static Suite *recorder_suite(void)
     tcase_add_test(all, every_drop_is_a_verdict);
     tcase_add_test(all, a_request_says_what_became_of_it);
     tcase_add_test(all, changes_of_state_are_events);
+    tcase_add_test(all, a_suspicion_has_a_reason);
+    tcase_add_test(all, a_primary_loses_its_quorum_and_gets_it_back);
+    tcase_add_test(all, what_became_durable_is_told_with_the_time_it_took);
     tcase_add_test(all, a_run_of_executed_ops_is_one_event);
     tcase_add_test(all, nothing_is_lost_between_batches);
     tcase_add_test(all, a_prepare_behind_a_gap_is_a_gap);
     tcase_add_test(all, a_repeated_prepare_is_a_duplicate);
     tcase_add_test(all, suspicions_are_counted);
+    tcase_add_test(all, a_primary_that_gave_up_is_known_as_such);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -174,6 +174,21 @@ START_TEST(lines_say_views_and_ops)
                                  .detail = 120300000};
     ck_assert_str_eq(trace_text(&event, text),
                      "suspects the primary of view 2 after 120.3 ms of silence");
+    event.extra = SUSPICION_NO_QUORUM;
+    ck_assert_str_eq(trace_text(&event, text),
+                     "votes for view 3: the primary of view 2 hears from no quorum");
+    event.extra = SUSPICION_GOODBYE;
+    ck_assert_str_eq(trace_text(&event, text),
+                     "votes for view 3: the primary of view 2 said goodbye");
+    event.type = TRACE_HEARS_QUORUM;
+    ck_assert_str_eq(trace_text(&event, text), "primary of view 2 hears from a quorum again");
+    event.type = TRACE_DURABLE;
+    event.extra = DURABLE_PROMISE;
+    ck_assert_str_eq(trace_text(&event, text), "promise of view 2 durable after 120.3 ms");
+    event.extra = DURABLE_NORMAL_VIEW;
+    ck_assert_str_eq(trace_text(&event, text), "last normal view 2 durable after 120.3 ms");
+    event.extra = 77;
+    ck_assert_str_eq(trace_text(&event, text), "state file durable after 120.3 ms");
 }
 END_TEST
 
