@@ -38,22 +38,50 @@ usage() {
     cat <<TEXT
 usage: $self                        install what is missing, build, start 5 replicas, open the REPL
        $self start [-n N] [-p FIRST_PORT] [-d DIR] [--durability sync|async|memory] [-- SERVER FLAGS]
+                                    start N replicas (5 at first), or again those that were stopped;
+                                    what follows -- goes to vr-server, now and at later starts
        $self status [--watch]       who is primary, how are the replicas; --watch: again every second
                                     (exit 0 healthy, 3 degraded, 4 unavailable, 5 unknown)
        $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
        $self kill I                 SIGKILL replica I
        $self pause I | resume I     SIGSTOP, SIGCONT
-       $self restart I              stop it if it runs, start it again
+       $self restart I [--risk-data]
+                                    stop it if it runs, start it again; --risk-data: even if too few
+                                    others remember what the group keeps in memory
        $self logs [-f] [I]          the end of the logs; -f follows them
        $self stop                   stop all replicas
        $self destroy                stop all replicas and remove their data
        $self demo [--panes | --record FILE] [--no-pauses]
                                     the story of VR in four scenes, on a group of its own; --panes: in
                                     tmux, with each replica's messages; --record: as an asciicast
-Every verb takes -d DIR, where data and logs are: by default $root/run
+Every verb takes -d DIR, where data and logs are: by default $root/run; VERB --help explains one.
 Replica I serves clients on port FIRST_PORT + I (8000 + I by default) and its peers 100 above that.
 NO_DEPS=1 forbids installing Debian packages. VR_BIN=DIR uses the programs there instead of building.
 TEXT
+}
+
+# The lines of usage() about one verb; false if there is none of this name.
+verb_usage() { # verb
+    local line about='' found=''
+    while IFS= read -r line; do
+        case $line in
+        'usage: '* | "       $self "*)
+            about=''
+            if [[ $line == *"$self $1 "* || $line == *"$self $1" || $line == *" | $1 "* ]]; then
+                about=1
+                line="usage: ${line:7}"
+            fi
+            ;;
+        ' '*) ;;
+        *) about='' ;;
+        esac
+        if [[ -n $about ]]; then
+            found=1
+            say "$line"
+        fi
+    done < <(usage)
+    [[ -n $found ]] || return 1
+    [[ $1 == demo ]] || say "-d DIR says where data and logs are: by default $root/run"
 }
 
 say() {
@@ -135,6 +163,13 @@ never_started() {
 need_programs() {
     [[ -x $server && -x $client ]] ||
         die "$FAILED" "$bin/vr-server and vr-client are not built yet: $(hint start) builds them"
+}
+
+# For verbs that act on the whole group: a word too many is a misunderstanding, and not to be acted on.
+need_no_words() { # verb, advice, words
+    local verb=$1 advice=$2
+    shift 2
+    [[ $# -eq 0 ]] || die "$USAGE" "$verb does not know '$1': $advice. Nothing was done"
 }
 
 need_replica() { # words that must be one replica number
@@ -312,6 +347,41 @@ holders_in() {
         esac
     done
     printf '%s' "$holders"
+}
+
+# How many replicas but I remember what the group keeps in memory: those that run and do not recover. One
+# that is paused remembers, though it does not answer.
+others_remember() { # I, status --json
+    local i count=0
+    for ((i = 0; i < replicas; i++)); do
+        if [[ $i -ne $1 ]] && pid_of "$i" >/dev/null &&
+            [[ $(report_of "$i" <<<"$2" | status_in) != recovering ]]; then
+            count=$((count + 1))
+        fi
+    done
+    printf '%s' "$count"
+}
+
+# D9 again: refuses a restart after which fewer than a quorum would remember what is in memory. A primary
+# that stays can still hand it on; without one it is lost. A replica that does not run has forgotten
+# already, and one that recovers does not know yet. If nobody answers, nothing says that it is on a disk.
+refuse_to_risk_data() { # I
+    local json others quorum=$((replicas / 2 + 1)) what='all of it is lost'
+    pid_of "$1" >/dev/null || return 0
+    json=$(status_json) || true
+    if [[ $json =~ \"durability\":\ ?\"(sync|async)\" && ! $json =~ \"durability\":\ ?\"memory\" ]] ||
+        [[ $(report_of "$1" <<<"$json" | status_in) == recovering ]]; then
+        return 0
+    fi
+    others=$(others_remember "$1" "$json")
+    [[ $others -lt $quorum ]] || return 0
+    if [[ $json =~ \"primary\":\ ?([0-9]+) && ${BASH_REMATCH[1]} -ne $1 ]]; then
+        what="all of it hangs on replica ${BASH_REMATCH[1]}, the primary, until replica $1 has caught up"
+    fi
+    die "$UNAVAILABLE" "replica $1 was not restarted: this group keeps its data in memory (durability memory)," \
+        "and $others of its $(replicas_in_words) would remember it meanwhile. If fewer than $quorum do, $what." \
+        "First start those that are down: $(hint status) names them. To restart it all the same:" \
+        "$(hint restart "$1 --risk-data")"
 }
 
 say_group_is_lost() { # stdin: status --json
@@ -527,6 +597,7 @@ verb_up() {
 
 verb_stop() {
     local json='' was
+    need_no_words stop "it takes no replica number and stops the whole group; to end one: $(hint kill I)" "$@"
     need_cluster
     take_lock
     was=$(running_count)
@@ -587,11 +658,19 @@ verb_signal() { # signal, word, replica
 # Again of use: its status is normal, and it executed what was committed when it became so. Under load
 # the others are ahead of that by then, as they are ahead of any backup.
 verb_restart() {
-    local deadline json report status='' executed='' committed='' pid
+    local deadline json report status='' executed='' committed='' pid word which=() insist=''
+    for word in "$@"; do
+        case $word in
+        --risk-data) insist=1 ;;
+        *) which+=("$word") ;;
+        esac
+    done
     need_cluster
     need_programs
-    need_replica "$@"
+    need_replica "${which[@]}"
+    set -- "${which[@]}"
     take_lock
+    [[ -n $insist ]] || refuse_to_risk_data "$1"
     stop_replica "$1"
     start_replica "$1"
     deadline=$((SECONDS + STOP_SECONDS))
@@ -622,14 +701,18 @@ verb_restart() {
 }
 
 verb_logs() {
-    local follow='' i files=()
+    local follow='' i word which=() files=()
     need_cluster
-    if [[ ${1:-} == -f ]]; then
-        follow=1
-        shift
-    fi
-    if [[ $# -gt 0 ]]; then
-        need_replica "$@"
+    for word in "$@"; do
+        case $word in
+        -f) follow=1 ;;
+        -*) die "$USAGE" "logs does not know '$word'; '$self logs --help' shows the usage" ;;
+        *) which+=("$word") ;;
+        esac
+    done
+    if [[ ${#which[@]} -gt 0 ]]; then
+        need_replica "${which[@]}"
+        set -- "${which[@]}"
         files=("$dir/replica-$1.log")
     else
         for ((i = 0; i < replicas; i++)); do
@@ -654,6 +737,7 @@ remove_directory() {
 
 verb_destroy() {
     local i
+    need_no_words destroy "it takes no replica number and removes the whole group; to end one: $(hint kill I)" "$@"
     if ! load_cluster; then
         if compgen -G "$dir/replica-[0-9].log*" >/dev/null; then
             take_lock
@@ -683,6 +767,31 @@ verb_demo() {
     exec "$root/tools/demo.sh" "$@"
 }
 
+verb_help() { # nothing, or one verb
+    [[ $# -le 1 ]] || die "$USAGE" "help takes one verb"
+    if [[ $# -eq 0 || $1 == help ]]; then
+        usage
+    elif ! verb_usage "$1"; then
+        usage >&2
+        die "$USAGE" "there is no verb '$1'"
+    fi
+}
+
+# True if the words ask what the verb does. What follows `client` or `--` belongs to somebody else, but
+# for a first word: `client --help`.
+wants_help() { # verb, words
+    local verb=$1 word
+    shift
+    for word in "$@"; do
+        case $word in
+        --help | -h) return 0 ;;
+        --) return 1 ;;
+        esac
+        [[ $verb != client ]] || return 1
+    done
+    return 1
+}
+
 main() {
     local verb=up words=()
     if [[ $# -gt 0 && $1 != -[dnp] && $1 != --durability && $1 != -- ]]; then
@@ -710,12 +819,16 @@ main() {
         esac
     done
     [[ $verb != client ]] || words+=("$@")
+    if wants_help "$verb" "${words[@]}"; then
+        verb_help "${verb/#up/start}"
+        return
+    fi
     make_dir_absolute
 
     case $verb in
     up) verb_up "${words[@]}" ;;
     start) verb_start "${words[@]}" ;;
-    stop) verb_stop ;;
+    stop) verb_stop "${words[@]}" ;;
     status) verb_status "${words[@]}" ;;
     client) verb_client "${words[@]}" ;;
     kill) verb_signal KILL 'was killed' "${words[@]}" ;;
@@ -723,9 +836,9 @@ main() {
     resume) verb_signal CONT 'runs on' "${words[@]}" ;;
     restart) verb_restart "${words[@]}" ;;
     logs) verb_logs "${words[@]}" ;;
-    destroy) verb_destroy ;;
+    destroy) verb_destroy "${words[@]}" ;;
     demo) verb_demo "${words[@]}" ;;
-    help | -h | --help) usage ;;
+    help | -h | --help) verb_help "${words[@]}" ;;
     *)
         usage >&2
         die "$USAGE" "there is no verb '$verb'"

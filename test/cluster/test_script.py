@@ -3,13 +3,15 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
 from harness import (EXIT_FAILED, EXIT_IO, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT,
-                     ClusterTest, environment, wait_until)
+                     ClusterTest, environment, times, wait_until)
 
 EXIT_CONFIGURATION = 78
+SLOW_HEARTBEAT_MS = 300
 
 
 def processes_with(argument):
@@ -101,6 +103,85 @@ class Script(ClusterTest):
         c.run("dance", code=EXIT_USAGE)
         c.run("start", "-n", "10", code=EXIT_USAGE)
         c.run("start", "-p", "70000", code=EXIT_USAGE)
+
+    def test_words_too_many_do_nothing(self):
+        """`destroy 2` must not end a group whose owner meant one replica."""
+        c = self.script_cluster(3)
+        pids = c.pids()
+        for words in (("stop", "2"), ("stop", "--now"), ("destroy", "2"), ("destroy", "--force"),
+                      ("start", "2"), ("start", "--fast"), ("status", "2"), ("status", "--fast"),
+                      ("kill", "1", "2"), ("pause", "1", "2"), ("resume", "1", "2"),
+                      ("restart", "1", "2"), ("restart", "1", "--fast"), ("logs", "1", "2"),
+                      ("logs", "--fast"), ("help", "start", "stop"), ("help", "dance")):
+            refused = c.run(*words, code=EXIT_USAGE)
+            self.assertNotEqual(refused.stderr, "", words)
+        self.assertEqual(self.script("2").returncode, EXIT_USAGE)
+        for verb in ("stop", "destroy"):
+            refused = c.run(verb, "2", code=EXIT_USAGE)
+            self.assertIn("no replica number", refused.stderr)
+            self.assertIn("kill", refused.stderr)
+        self.assertEqual(c.pids(), pids)
+        self.assertIn("3 replicas already running", c.run("start").stdout)
+
+    def test_every_verb_explains_itself_and_does_nothing(self):
+        c = self.script_cluster(1)
+        pids = c.pids()
+        usage = self.script("--help", verb=None).stdout
+        verbs = re.findall(r"(?:run_cluster\.sh|\|) ([a-z]+)\b", usage)
+        self.assertEqual(len(verbs), 11, verbs)
+        for verb in verbs:
+            for words in (("--help",), ("-h",), ("1", "--help")):
+                if verb == "client" and len(words) > 1:
+                    continue  # those are vr-client's
+                said = self.script(*words, verb=verb) if verb == "demo" else c.run(verb, *words)
+                self.assertEqual(said.returncode, EXIT_OK, said.stderr)
+                self.assertEqual(said.stderr, "")
+                first = said.stdout.splitlines()[0]
+                self.assertTrue(first.startswith("usage: ") and f" {verb} " in first, said.stdout)
+                self.assertLess(len(said.stdout.splitlines()), 8, said.stdout)
+            self.assertEqual(self.script(verb, verb="help").stdout,
+                             self.script("--help", verb=verb).stdout)
+        self.assertEqual(c.pids(), pids)
+        self.assertIn("already running", c.run("start").stdout)
+        # Without a cluster, too.
+        nowhere = os.path.join(c.parent, "nowhere")
+        for verb in set(verbs) - {"demo"}:
+            self.assertEqual(self.script("-d", nowhere, "--help", verb=verb).returncode, EXIT_OK)
+        self.assertFalse(os.path.exists(nowhere))
+
+    def script(self, *words, verb="demo"):
+        """The script without a directory."""
+        return subprocess.run([SCRIPT, *([verb] if verb else []), *words],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              env=environment())
+
+    def test_restart_does_not_risk_the_data_without_a_word(self):
+        c = self.script_cluster(3, *times(SLOW_HEARTBEAT_MS))  # the primary stays who it is
+        self.assertEqual(c.value("incr", "n"), "1")
+        c.wait_equal()
+        c.restart((c.primary() + 1) % 3)  # two others remember
+        c.wait_equal()
+        primary = c.primary()
+        backup, other = ((primary + i) % 3 for i in (1, 2))
+        c.kill(backup)
+        pids = c.pids()
+        refused = c.run("restart", str(primary), code=EXIT_UNAVAILABLE).stderr
+        self.assertIn("in memory", refused)
+        self.assertIn("all of it is lost", refused)
+        self.assertIn(f"{primary} --risk-data", refused)
+        refused = c.run("restart", str(other), code=EXIT_UNAVAILABLE).stderr
+        self.assertIn(f"hangs on replica {primary}, the primary", refused)
+        c.pause(other)  # remembers, though it does not answer
+        c.run("restart", str(other), code=EXIT_UNAVAILABLE)
+        c.resume(other)
+        self.assertEqual(c.pids(), pids)
+        c.restart(backup)  # that one has forgotten already
+        c.wait_equal()
+        self.assertEqual(c.value("get", "n"), "1")
+        primary = c.primary()
+        c.kill((primary + 1) % 3)
+        said = c.run("restart", str(primary), "--risk-data", code=EXIT_UNAVAILABLE).stdout
+        self.assertIn("cannot go on by itself", said)
 
     def test_replica_that_does_not_run(self):
         c = self.script_cluster(3)
