@@ -100,7 +100,8 @@ start_group() {
     for ((i = 0; i < REPLICAS; i++)); do
         cluster_of+=${cluster_of:+,}127.0.0.1:$((port + i))
     done
-    in_cluster start -n "$REPLICAS" -p "$port" >/dev/null ||
+    # In memory, as in the paper: who comes back has nothing, and asks (D6).
+    in_cluster start -n "$REPLICAS" -p "$port" --durability memory >/dev/null ||
         die "$FAILED" "the group did not start; what is printed above says why"
 }
 
