@@ -18,15 +18,26 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cluster_script=$root/run_cluster.sh
 client=${VR_BIN:-$root/bin}/vr-client
 
-readonly FAILED=1 USAGE=2
+readonly FAILED=1 USAGE=2 CANNOT_WRITE=74 INTERRUPTED=130
 readonly REPLICAS=5 PEER_PORT_OFFSET=100
 readonly PATIENCE_SECONDS=60    # for a condition that has to come true
 readonly RECORD_COLUMNS=110 RECORD_ROWS=40
-readonly PANES_COLUMNS=200 PANES_ROWS=54 # until a terminal says otherwise
+readonly PANES_COLUMNS=200 PANES_ROWS=54 # where there is no terminal
+readonly PANES_COLUMNS_MIN=100 PANES_ROWS_MIN=30
+readonly COLUMNS_MAX=92 # lines that are longer are hard to read
+readonly GOODBYE_SECONDS=30 # for the demo in the panes to take its group away
 
 quick='' # no pauses to read in
 dir=''
 cluster_of=''
+
+usage() {
+    cat <<TEXT
+usage: tools/demo.sh [--panes | --record FILE] [--no-pauses]
+The story of VR in four scenes, on a group of its own. --panes: in tmux, with each replica's messages,
+on a terminal of at least ${PANES_COLUMNS_MIN}x$PANES_ROWS_MIN; --record: as an asciicast; --no-pauses: with no time to read
+TEXT
+}
 
 say() {
     printf '%s\n' "$*"
@@ -51,8 +62,34 @@ pause() { # seconds
     [[ -n $quick ]] || sleep "$1"
 }
 
+columns=$COLUMNS_MAX # that lines may take
+
+# What the terminal, or the pane, has room for now: tmux tells a pane of its new size when it likes.
+measure_columns() {
+    local wide
+    columns=$COLUMNS_MAX
+    if [[ -t 1 ]] && wide=$(terminal_size) && wide=${wide%x*} && [[ $wide -gt 0 && $wide -lt $COLUMNS_MAX ]]; then
+        columns=$wide
+    fi
+}
+
+terminal_size() { # prints COLUMNSxROWS
+    stty size </dev/tty 2>/dev/null | sed -E 's/([0-9]+) ([0-9]+)/\2x\1/'
+}
+
+# Words below each other: the first line after its own beginning, the others indented alike.
+fold_after() { # beginning, how wide it is without colours, words
+    local beginning=$1 indent=$2 line
+    shift 2
+    measure_columns
+    while IFS= read -r line; do
+        say "$beginning${line% }"
+        beginning=$(printf '%*s' "$indent" '')
+    done < <(say "$*" | fold -s -w $((columns - indent)))
+}
+
 narrate() { # words
-    say "$*" | fold -s -w 92 | sed 's/^/  /'
+    fold_after '  ' 2 "$*"
 }
 
 # --- the group ----------------------------------------------------------------------------------
@@ -91,11 +128,21 @@ clean_up() {
     [[ -z $dir ]] || rm -rf "${dir%/*}"
 }
 
+# However it ends: the group goes, whoever waits is told how it was, and with panes all of them close. A
+# second Ctrl-C must not interrupt this.
+end_demo() {
+    local code=$?
+    trap '' INT TERM HUP
+    clean_up
+    [[ -z ${VR_DEMO_EXIT:-} ]] || say "$code" >"$VR_DEMO_EXIT" || true
+    [[ -z $panes_socket ]] || tmux_here kill-session -t demo # this pane, too
+}
+
 start_group() {
     local port i
+    trap end_demo EXIT
+    trap 'exit "$INTERRUPTED"' INT TERM HUP
     dir=$(mktemp -d "${TMPDIR:-/tmp}/viewstamp-demo-XXXXXX")/group
-    trap clean_up EXIT
-    trap 'exit 130' INT TERM HUP
     port=$(free_first_port)
     for ((i = 0; i < REPLICAS; i++)); do
         cluster_of+=${cluster_of:+,}127.0.0.1:$((port + i))
@@ -127,7 +174,7 @@ wait_for() { # filter, jq options
 
 # --- judging ------------------------------------------------------------------------------------
 
-verdicts=() # of the scene under way
+verdicts=() # of the scene under way: beginning|what
 summary=()
 failed=0
 
@@ -135,9 +182,9 @@ judge() { # what should be true, then a command that tells
     local what=$1
     shift
     if "$@" >/dev/null 2>&1; then
-        verdicts+=("${green}seen${plain}      $what")
+        verdicts+=("  ${green}seen${plain}      |$what")
     else
-        verdicts+=("${red}NOT SEEN${plain}  $what")
+        verdicts+=("  ${red}NOT SEEN${plain}  |$what")
         scene_failed=1
     fi
 }
@@ -162,13 +209,13 @@ end_scene() {
     local verdict word="${green}happened${plain}"
     say
     for verdict in "${verdicts[@]}"; do
-        say "  $verdict"
+        fold_after "${verdict%%|*}" 12 "${verdict#*|}"
     done
     if [[ -n $scene_failed ]]; then
         failed=$((failed + 1))
         word="${red}DID NOT HAPPEN${plain}"
     fi
-    summary+=("$(printf '  %d  %-34s %s' "$scene_number" "$scene_title" "$word${scene_result:+: $scene_result}")")
+    summary+=("  $scene_number  |$scene_title|$word${scene_result:+: $scene_result}")
     pause 2.5
 }
 
@@ -193,10 +240,19 @@ reduce (.[] | select(.kind == "message" or .kind == "state")
 | @tsv'
 
 show_messages() { # words for trace
+    local ms from arrow to text line
+    measure_columns
     say
     ask trace --json "$@" 2>/dev/null | jq -s -r "$FOLD" |
         while IFS=$'\t' read -r ms from arrow to text; do
-            printf '  %s%8s ms%s  %11s %s %-11s %s\n' "$dim" "$ms" "$plain" "$from" "$arrow" "$to" "$text"
+            if [[ $columns -lt $COLUMNS_MAX ]]; then # as `vr-client trace` on a narrow terminal
+                from=${from/client /c} to=${to//client /c}
+                line=$(printf '%8s %5s %s %-7s %s' "$ms" "$from" "$arrow" "$to" "$text")
+                line=${line:0:columns}
+                say "$dim${line:0:8}$plain${line:8}"
+            else
+                printf '  %s%8s ms%s  %11s %s %-11s %s\n' "$dim" "$ms" "$plain" "$from" "$arrow" "$to" "$text"
+            fi
         done
 }
 
@@ -358,6 +414,18 @@ scene_return() {
     end_scene
 }
 
+# On one line where there is room for it.
+say_summary() { # number|title|result
+    local number title result
+    IFS='|' read -r number title result <<<"$1"
+    if [[ $columns -lt $COLUMNS_MAX ]]; then
+        say "$number$title"
+        fold_after '     ' 5 "$result"
+    else
+        printf '%s%-34s %s\n' "$number" "$title" "$result"
+    fi
+}
+
 tell_story() {
     local line
     start_group
@@ -373,14 +441,14 @@ tell_story() {
     say "${bold}Summary${plain}"
     say
     for line in "${summary[@]}"; do
-        say "$line"
+        say_summary "$line"
     done
     say
     if [[ $failed -eq 0 ]]; then
-        say "  All four scenes happened, and nothing that was acknowledged was lost. Judged by the status and"
-        say "  the traces of the replicas that were left alone."
+        narrate "All four scenes happened, and nothing that was acknowledged was lost. Judged by the status" \
+            "and the traces of the replicas that were left alone."
     else
-        say "  $failed of 4 scenes did not happen as told."
+        narrate "$failed of 4 scenes did not happen as told."
     fi
     [[ $failed -eq 0 ]]
 }
@@ -402,6 +470,8 @@ open_panes() {
     tmux_here set-option -g pane-border-status top \; set-option -g pane-border-format ' #{pane_title} ' \; \
         set-option -g status off
     tmux_here select-pane -t "$narration" -T "what happens"
+    # Wherever the user clicked: Ctrl-C ends the demo, not one pane of it.
+    tmux_here bind-key -n C-c send-keys -t "$narration" C-c
     tmux_here split-window -t "$narration" -v -l 22% -d "tail -n +1 -f '$client_log'"
     right=$(tmux_here split-window -t "$narration" -f -h -l 50% -d -P -F '#{pane_id}' 'sleep 1000')
     for ((i = 0; i < REPLICAS; i++)); do
@@ -425,14 +495,35 @@ name_panes() {
     tmux_here select-pane -t "$TMUX_PANE"
 }
 
+# The inner demo takes its group away as soon as its terminal is gone, and says when it has.
+end_panes() { # scratch directory
+    local deadline=$((SECONDS + GOODBYE_SECONDS))
+    if tmux_here has-session -t demo 2>/dev/null; then
+        tmux_here kill-server 2>/dev/null || true
+        while [[ ! -s $1/exit && $SECONDS -lt $deadline ]]; do
+            sleep 0.1
+        done
+    fi
+    rm -rf "$1"
+}
+
+check_size() { # columns, rows
+    [[ $1 -ge $PANES_COLUMNS_MIN && $2 -ge $PANES_ROWS_MIN ]] ||
+        die "$USAGE" "--panes needs at least ${PANES_COLUMNS_MIN}x$PANES_ROWS_MIN; this terminal has ${1}x$2"
+}
+
 run_in_panes() {
-    local scratch code
+    local scratch code size=${PANES_COLUMNS}x$PANES_ROWS
+    if [[ -t 1 ]]; then
+        size=$(terminal_size)
+        check_size "${size%x*}" "${size#*x}"
+    fi
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/viewstamp-demo-XXXXXX")
     panes_socket=viewstamp-demo-$$
-    # shellcheck disable=SC2064 # the names of now
-    trap "tmux -L '$panes_socket' kill-server 2>/dev/null || true; rm -rf '$scratch'" EXIT
+    # shellcheck disable=SC2064 # the name of now
+    trap "end_panes '$scratch'" EXIT
     VR_DEMO_EXIT=$scratch/exit VR_DEMO_SOCKET=$panes_socket \
-        tmux_here new-session -d -s demo -x "$PANES_COLUMNS" -y "$PANES_ROWS" \
+        tmux_here new-session -d -s demo -x "${size%x*}" -y "${size#*x}" \
         "$(printf '%q ' "$root/tools/demo.sh" ${quick:+--no-pauses})"
     if [[ -t 1 ]]; then
         TMUX='' tmux_here attach -t demo >/dev/null || true
@@ -442,20 +533,27 @@ run_in_panes() {
             sleep 0.2
         done
     fi
-    code=$(cat "$scratch/exit" 2>/dev/null) || code=$FAILED
-    if [[ $code -eq 0 ]]; then
-        say "all four scenes happened"
-    else
-        say "the demo ended with exit code $code; without --panes it says why"
+    if tmux_here has-session -t demo 2>/dev/null; then # detached, or it never was attached
+        say "left: the demo ends"
+        exit "$INTERRUPTED"
     fi
+    code=$(cat "$scratch/exit" 2>/dev/null) || code=$FAILED
+    case $code in
+    0) say "all four scenes happened" ;;
+    "$INTERRUPTED") say "interrupted: the group of the demo is gone" ;;
+    *) say "the demo ended with exit code $code; without --panes it says why" ;;
+    esac
     exit "$code"
 }
 
 # --- a recording --------------------------------------------------------------------------------
 
 record() { # file
-    local scratch code
+    local scratch code why
     [[ ! -e $1 ]] || die "$USAGE" "$1 is there already: name another file, or remove it first"
+    # Before the story is told, and in plain words: asciinema would show where in its code it noticed.
+    why=$({ : >"$1"; } 2>&1) || die "$CANNOT_WRITE" "cannot write $1:${why##*:}"
+    rm -f "$1"
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/viewstamp-demo-XXXXXX")
     # shellcheck disable=SC2064 # the name of now
     trap "rm -rf '$scratch'" EXIT
@@ -465,6 +563,7 @@ record() { # file
         -c "$(printf '%q ' "$root/tools/demo.sh" ${quick:+--no-pauses})" "$1" ||
         die "$FAILED" "asciinema could not record to $1"
     code=$(cat "$scratch/exit" 2>/dev/null) || code=$FAILED
+    [[ $code -ne $INTERRUPTED ]] || say "interrupted; what happened until then:"
     say "recorded to $1; play it with: asciinema play $1"
     exit "$code"
 }
@@ -481,6 +580,10 @@ main() {
             file=$2
             shift
             ;;
+        --help | -h)
+            usage
+            return
+            ;;
         *) die "$USAGE" "demo does not know '$1': it takes --panes, --record FILE, --no-pauses" ;;
         esac
         shift
@@ -493,12 +596,7 @@ main() {
     record) record "$file" ;;
     esac
     tell_story || code=$FAILED
-    [[ -z ${VR_DEMO_EXIT:-} ]] || say "$code" >"$VR_DEMO_EXIT"
-    if [[ -n $panes_socket ]]; then
-        pause 5
-        clean_up
-        tmux_here kill-session -t demo # all panes, this one included
-    fi
+    [[ -z $panes_socket ]] || pause 5
     exit "$code"
 }
 

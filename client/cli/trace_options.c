@@ -195,13 +195,15 @@ int trace_options_parse(size_t count, char **arguments, struct trace_options *op
     static const struct argp argp = {
         .options = trace_option_table,
         .parser = parse_option,
-        .doc = "Shows the messages of the group, of all replicas in one order: who sent what to "
-               "whom, how long it took, and what came of it.\v"
-               "Example: trace --op 12 shows the way of operation 12; trace --type "
-               "StartViewChange,DoViewChange,StartView,state the last view changes.\n\n"
-               "A replica remembers its last 16,384 messages of operations and its last 4,096 of "
-               "view changes and recovery, until it stops. Times are those of this machine's "
-               "clock; the replicas' clocks are compared first.",
+        .doc =
+            "Shows the messages of the group, of all replicas in one order: who sent what to "
+            "whom, how long it took, and what came of it.\v"
+            "Example: trace --op 12 shows the way of operation 12; trace --type "
+            "StartViewChange,DoViewChange,StartView,state the last view changes.\n\n"
+            "A replica remembers its last 16,384 messages of operations and its last 4,096 of "
+            "view changes and recovery, until it stops. Times are those of this machine's "
+            "clock; the replicas' clocks are compared first. A terminal of fewer than 100 columns "
+            "gets lines without travel times, each cut to one row; pipe them to see all.",
     };
     memset(options, 0, sizeof *options);
     options->last = TRACE_LAST_DEFAULT;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/cli/json_text.h"
+#include "client/cli/terminal.h"
 #include "common/os/clock.h"
 #include "common/os/trace_text.h"
 
@@ -81,7 +82,7 @@ static void print_delay(const struct trace_line *line)
     }
 }
 
-void trace_print_text(const struct trace_names *names, const struct trace_line *line, bool colour)
+static void print_wide(const struct trace_names *names, const struct trace_line *line, bool colour)
 {
     char from[TRACE_NAME_MAX];
     char to[TRACE_NAME_MAX];
@@ -109,6 +110,83 @@ void trace_print_text(const struct trace_names *names, const struct trace_line *
         (void)printf("  %s[%s]%s", colour ? "\033[33m" : "", note, colour ? COLOUR_OFF : "");
     }
     (void)putchar('\n');
+}
+
+/* "2", "c3f2a" */
+static const char *narrow_name(const struct trace_names *names, const struct trace_line *line,
+                               uint32_t end, char text[TRACE_NAME_MAX])
+{
+    if (end != TRACE_CLIENT) {
+        return trace_name(names, line, end, text);
+    }
+    (void)snprintf(text, TRACE_NAME_MAX, "c%04x", (unsigned)(line->event.client_id_low & 0xffff));
+    return text;
+}
+
+/* What is left of `room` columns after as much of the text as they hold. */
+static size_t print_cut(const char *text, size_t room)
+{
+    const size_t size = strnlen(text, room);
+    (void)fwrite(text, 1, size, stdout);
+    return room - size;
+}
+
+/* The remark goes before the details, for those may be cut off. */
+static void print_narrow(const struct trace_names *names, const struct trace_line *line,
+                         bool colour, size_t columns)
+{
+    const bool is_state = line->fate == FATE_STATE;
+    const char *note = line->fate == FATE_UNKNOWN ? "no receipt" : remark(line);
+    char from[TRACE_NAME_MAX];
+    char to[TRACE_NAME_MAX] = "";
+    char text[TRACE_TEXT_MAX];
+    char head[2 * TRACE_NAME_MAX + 32];
+    if (!is_state) {
+        (void)narrow_name(names, line, line->to, to);
+    }
+    (void)snprintf(head, sizeof head, "%8.1f %5s %2s %-5s ",
+                   (double)(int64_t)(line->at_ns - names->begin_ns) / NANOSECONDS_PER_MILLISECOND,
+                   narrow_name(names, line, line->from, from), is_state ? "" : "->", to);
+    size_t room = print_cut(head, columns);
+    (void)fputs(colour ? colour_of(line) : "", stdout);
+    room = print_cut(is_state ? trace_text(&line->event, text)
+                              : message_type_name((enum message_type)line->event.type),
+                     room);
+    (void)fputs(colour ? COLOUR_OFF : "", stdout);
+    if (note != NULL) {
+        room = print_cut("]", print_cut(note, print_cut(" [", room)));
+    }
+    if (!is_state) {
+        (void)print_cut(trace_text_details(&line->event, text), print_cut(" ", room));
+    }
+    (void)putchar('\n');
+}
+
+size_t trace_narrow_columns(void)
+{
+    const size_t columns = isatty(STDOUT_FILENO) == 1 ? terminal_columns(stdout) : SIZE_MAX;
+    return columns < TRACE_WIDE_COLUMNS ? columns : 0;
+}
+
+void trace_print_columns(void)
+{
+    const size_t columns = trace_narrow_columns();
+    if (columns == 0) {
+        (void)printf("#%11s  %11s    %-11s %9s  %s\n", "ms", "from", "to", "took ms", "what");
+    } else {
+        (void)print_cut("#     ms  from    to    what", columns);
+        (void)putchar('\n');
+    }
+}
+
+void trace_print_text(const struct trace_names *names, const struct trace_line *line, bool colour)
+{
+    const size_t columns = trace_narrow_columns(); /* anew: it may have been resized */
+    if (columns == 0) {
+        print_wide(names, line, colour);
+    } else {
+        print_narrow(names, line, colour, columns);
+    }
 }
 
 /* ---- JSON ---- */

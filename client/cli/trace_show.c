@@ -34,7 +34,10 @@ static void print_clock_text(const struct trace *trace, uint32_t member)
     const struct trace_source *source = &trace->pull.sources[member];
     const char *name = trace->survey.targets[member].name;
     const uint32_t id = trace->names.replica_ids[member];
-    if (source->answered) {
+    if (trace_narrow_columns() != 0) {
+        (void)printf("# replica %" PRIu32 "  %s%s\n", id, name,
+                     source->answered ? "" : "  no answer");
+    } else if (source->answered) {
         (void)printf("# replica %" PRIu32 "  %s  clock %+.3f ms, round trip %.3f ms\n", id, name,
                      (double)trace_clock_offset(&source->clock) / NANOSECONDS_PER_MILLISECOND,
                      (double)source->clock.rtt_ns / NANOSECONDS_PER_MILLISECOND);
@@ -67,7 +70,7 @@ void trace_show_line(const struct trace *trace, const struct trace_line *line)
 void trace_show_columns(const struct trace *trace)
 {
     if (trace->options.form == TRACE_FORM_TEXT) {
-        (void)printf("#%11s  %11s    %-11s %9s  %s\n", "ms", "from", "to", "took ms", "what");
+        trace_print_columns();
     }
 }
 
