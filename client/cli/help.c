@@ -62,7 +62,7 @@ int help_run(struct shell *shell, const struct words *words)
     for (const struct command *command = command_table; command->name != NULL; command++) {
         char usage[64];
         (void)snprintf(usage, sizeof usage, "%s %s", command->name, command->arguments);
-        (void)printf("  %-26s %s\n", usage, command->summary);
+        (void)printf("  %-32s %s\n", usage, command->summary);
     }
     (void)puts(
         "  Words with spaces go in quotes; \\xNN is any byte; \"help set\" says more of set.");

@@ -51,11 +51,12 @@ static void say_stopped(const struct survey *survey, const struct tally *tally,
     const uint32_t silent = survey->target_count - tally->answered;
     const uint32_t missing = quorum > have ? quorum - have : 0;
     if (missing > silent + refused) {
-        (void)snprintf(
-            report->outlook, sizeof report->outlook,
-            "Writes have stopped and cannot go on: %" PRIu32
-            " replicas that remember the group's data are needed, %" PRIu32 " at most %s left.",
-            quorum, have + silent + refused, have + silent + refused == 1 ? "is" : "are");
+        (void)snprintf(report->outlook, sizeof report->outlook,
+                       "Writes have stopped and cannot go on: %" PRIu32
+                       " replica%s the group's data %s needed, %" PRIu32 " at most %s left.",
+                       quorum, quorum == 1 ? " that remembers" : "s that remember",
+                       quorum == 1 ? "is" : "are", have + silent + refused,
+                       have + silent + refused == 1 ? "is" : "are");
     } else if (logs_are_full(survey, tally, have, report)) {
         (void)snprintf(report->outlook, sizeof report->outlook,
                        "Writes have stopped; they go on when the replicas have been restarted, one "
@@ -70,7 +71,9 @@ static void say_stopped(const struct survey *survey, const struct tally *tally,
                        "Writes have stopped; they go on when %" PRIu32
                        " more replica%s answer%s%s.",
                        missing, missing == 1 ? "" : "s", missing == 1 ? "s" : "",
-                       tally->recovering > 0 ? " and still know the group's data" : "");
+                       tally->recovering == 0 ? ""
+                       : missing == 1         ? " and still knows the group's data"
+                                              : " and still know the group's data");
     } else if (disagreement->part_count > 1) {
         (void)snprintf(report->outlook, sizeof report->outlook,
                        "Writes have stopped; they go on when %" PRIu32

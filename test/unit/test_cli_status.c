@@ -431,7 +431,7 @@ START_TEST(a_replica_that_recovers_will_count_again)
     silence(3);
     expect(HEALTH_UNAVAILABLE, 0);
     ck_assert_str_eq(health.outlook, "Writes have stopped; they go on when 1 more replica answers "
-                                     "and still know the group's data.");
+                                     "and still knows the group's data.");
 }
 END_TEST
 
