@@ -463,6 +463,43 @@ static struct words end_options(const struct words *words)
     return plain;
 }
 
+/* The first argument that looks like an option, and is no value; NULL: there is none. */
+static const struct word *find_option(const struct words *words)
+{
+    for (size_t i = 1; i < words->count; i++) {
+        const struct word *word = &words->items[i];
+        if (!word->quoted && word->size > 2 && memcmp(word->bytes, "--", 2) == 0) {
+            return word;
+        }
+    }
+    return NULL;
+}
+
+/* Options of a command that parses none: --help explains it, another one is no key by accident.
+ * Returns true if that is all there is to do, with an exit code. */
+static bool judge_option(const struct shell *shell, const struct command *command,
+                         const struct words *words, int *code)
+{
+    const struct word *option = find_option(words);
+    const bool parses = command->run == flood_run || command->run == trace_run;
+    if (option == NULL || parses || command->run == run_timing) {
+        return false;
+    }
+    if (word_is(option, "--help")) {
+        *code = help_explain(shell, command);
+        return true;
+    }
+    if (!needs_session(command) || (command->run == run_cas && word_is(option, "--absent"))) {
+        return false;
+    }
+    *code = report_usage(shell, option->begin, option->end,
+                         "%s: no option %s%s; put -- before it where it is a key or a value",
+                         command->name, (const char *)option->bytes,
+                         shell->source == SOURCE_ARGUMENTS ? " (vr-client's go before the command)"
+                                                           : "");
+    return true;
+}
+
 int command_run(struct shell *shell, const struct words *words)
 {
     if (words->count == 0) {
@@ -473,7 +510,10 @@ int command_run(struct shell *shell, const struct words *words)
         return command_report_unknown(shell, &words->items[0]);
     }
     struct words plain = end_options(words);
-    const int code = run_checked(shell, command, &plain);
+    int code;
+    if (!judge_option(shell, command, &plain, &code)) {
+        code = run_checked(shell, command, &plain);
+    }
     free(plain.items);
     return code;
 }

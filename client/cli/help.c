@@ -41,6 +41,16 @@ static void print_help(const struct command *command)
     (void)printf("    example: %s\n", command->example);
 }
 
+int help_explain(const struct shell *shell, const struct command *command)
+{
+    if (shell->options->json) {
+        print_help_json(command);
+    } else {
+        print_help(command);
+    }
+    return EXIT_DONE;
+}
+
 int help_run(struct shell *shell, const struct words *words)
 {
     if (words->count > 1) {
@@ -48,12 +58,7 @@ int help_run(struct shell *shell, const struct words *words)
         if (command == NULL) {
             return command_report_unknown(shell, &words->items[1]);
         }
-        if (shell->options->json) {
-            print_help_json(command);
-        } else {
-            print_help(command);
-        }
-        return EXIT_DONE;
+        return help_explain(shell, command);
     }
     if (shell->options->json) {
         print_help_json(NULL);

@@ -7,4 +7,7 @@
 
 int help_run(struct shell *shell, const struct words *words);
 
+/* Explains one command, as text or as an object. Returns EXIT_DONE. */
+int help_explain(const struct shell *shell, const struct command *command);
+
 #endif

@@ -99,6 +99,20 @@ static uint64_t events_needed(const struct trace_options *options)
     return options->last + LAST_SPARE;
 }
 
+/* What the filters left. */
+static int show_chosen(struct trace *trace, struct trace_lines *lines)
+{
+    if (lines->count == 0 && !trace_filter_is_open(&trace->options.filter)) {
+        return report_error(trace->shell, EXIT_DEFINITE_FAILURE, "not_found",
+                            "no replica that answers remembers anything of what was asked for: "
+                            "each keeps its last %d events of operations and %d of view changes, "
+                            "and forgets them when it stops",
+                            TRACE_OPERATIONS_MAX, TRACE_CHANGES_MAX);
+    }
+    trace_show_clocks(trace);
+    return trace_show_lines(trace, lines);
+}
+
 static int show_once(struct trace *trace)
 {
     const uint64_t timeout_ns = trace->shell->options->timeout_ms * NANOSECONDS_PER_MILLISECOND;
@@ -116,10 +130,9 @@ static int show_once(struct trace *trace)
     if (trace->options.op != 0) {
         code = explain(trace, &lines);
     } else {
-        trace_show_clocks(trace);
         trace_filter_apply(&trace->options.filter, &lines);
         keep_last(&lines, trace->options.last);
-        code = trace_show_lines(trace, &lines);
+        code = show_chosen(trace, &lines);
     }
     trace_lines_free(&lines);
     return code;

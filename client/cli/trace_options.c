@@ -129,6 +129,17 @@ static error_t parse_replicas(struct argp_state *state, char *argument,
     return EINVAL;
 }
 
+static error_t parse_form(struct argp_state *state, enum trace_form form,
+                          struct trace_options *options)
+{
+    if (options->form != TRACE_FORM_TEXT && options->form != form) {
+        argp_error(state, "--json and --mermaid are two forms of the same: leave one out");
+        return EINVAL;
+    }
+    options->form = form;
+    return 0;
+}
+
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct trace_options *options = state->input;
@@ -145,8 +156,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         options->filter.by_view = true;
         return parse_number(state, "view", argument, 0, UINT64_MAX, &options->filter.view);
     case OPTION_LAST:
+        options->limited = true;
         return parse_number(state, "last", argument, 1, TRACE_LAST_MAX, &options->last);
     case OPTION_ALL:
+        options->limited = true;
         options->last = 0;
         return 0;
     case OPTION_HEARTBEATS:
@@ -156,11 +169,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         options->follow = true;
         return 0;
     case OPTION_JSON:
-        options->form = TRACE_FORM_JSON;
-        return 0;
+        return parse_form(state, TRACE_FORM_JSON, options);
     case OPTION_MERMAID:
-        options->form = TRACE_FORM_MERMAID;
-        return 0;
+        return parse_form(state, TRACE_FORM_MERMAID, options);
     case OPTION_HELP:
         options->help = true;
         argp_state_help(state, stdout,
@@ -178,8 +189,8 @@ static int check(const struct trace_options *options)
 {
     const char *wrong = NULL;
     if (options->op != 0 && (options->follow || !trace_filter_is_open(&options->filter) ||
-                             options->replica_count > 0)) {
-        wrong = "--op chooses its lines itself: leave out --follow and the filters";
+                             options->replica_count > 0 || options->limited)) {
+        wrong = "--op chooses its lines itself: leave out --follow, --last, --all and the filters";
     } else if (options->follow && options->form == TRACE_FORM_MERMAID) {
         wrong = "--mermaid draws what has happened: it cannot --follow";
     }

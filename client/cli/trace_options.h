@@ -24,6 +24,7 @@ struct trace_options {
     bool follow;
     uint64_t op;                     /* --op: 0 none */
     uint64_t last;                   /* lines; 0: all */
+    bool limited;                    /* --last or --all was given */
     uint64_t replicas[REPLICAS_MAX]; /* ids; the command finds their places (filter.members) */
     uint32_t replica_count;
     struct trace_filter filter;

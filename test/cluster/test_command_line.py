@@ -48,12 +48,41 @@ class JsonErrors(unittest.TestCase):
         self.check("--json", "flood", "--count", "1", "--duration", "1", says="exclude")
         self.check("--json", "trace", "--bogus", says="--bogus")
         self.check("trace", "--op", "x", "--json", says="--op")
+        self.check("trace", "--op", "1", "--last", "2", "--json", says="leave out --follow, --last")
+        self.check("trace", "--mermaid", "--json", says="two forms of the same")
         self.check("--json", "log-level", "--bogus", says="--bogus")
+
+    def test_words_that_look_like_options(self):
+        self.check("--json", "set", "--json", "3", says="no option --json (vr-client's go before")
+        self.check("--json", "get", "--bogus", says="put -- before it")
 
     def test_text_without_it(self):
         done = run(CLIENT, "--timeout", "x")
         self.assertEqual((done.returncode, done.stdout), (EXIT_USAGE, ""))
         self.assertIn("--timeout must be a number from 1 to", done.stderr)
+
+
+class Help(unittest.TestCase):
+    """--help behind a command explains it, and is no key by accident."""
+
+    def test_every_command(self):
+        listed = json.loads(run(CLIENT, "--json", "help").stdout)["commands"]
+        self.assertGreater(len(listed), 9)
+        for command in (one["name"] for one in listed if one["name"] != "timing"):
+            done = run(CLIENT, "--cluster", "127.0.0.1:1", command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (EXIT_OK, ""), command)
+            self.assertIn(command, done.stdout)
+        for line in ("get --help", "set k --help"):
+            done = subprocess.run([CLIENT, "--cluster", "127.0.0.1:1"], input=line + "\n",
+                                  capture_output=True, text=True, env=environment(),
+                                  timeout=PATIENCE_SECONDS)
+            self.assertEqual((done.returncode, done.stderr), (EXIT_OK, ""), line)
+            self.assertIn("example:", done.stdout)
+
+    def test_the_programs_own_names_all_commands(self):
+        said = run(CLIENT, "--help").stdout
+        for one in json.loads(run(CLIENT, "--json", "help").stdout)["commands"]:
+            self.assertIn(one["name"] + " ", said)
 
 
 class FullStdout(unittest.TestCase):

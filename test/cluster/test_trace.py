@@ -185,7 +185,8 @@ class Operation(ClusterTest):
                 (["--nonsense"], EXIT_USAGE, "nonsense"),
                 (["--replica", "7"], EXIT_USAGE, "replica 7"),
                 (["--op", "3", "--follow"], EXIT_USAGE, "--follow"),
-                (["--op", "99999999"], EXIT_FAILED, "has not happened")]:
+                (["--op", "99999999"], EXIT_FAILED, "has not happened"),
+                (["--view", "77"], EXIT_FAILED, "remembers anything of what was asked")]:
             done = c.client("trace", *options)
             self.assertEqual(done.returncode, code, (options, done))
             self.assertIn(words, done.stderr.decode(), options)
