@@ -91,8 +91,7 @@ class Configuration(unittest.TestCase):
                 (["--data-dir", empty], ("no file `state`", "init")),
                 (["--data-dir", self.data, "--heartbeat-ms", "50", "--view-change-ms", "50"],
                  ("--view-change-ms must be longer", "suspected")),
-                (["--data-dir", self.data, "--listen", "0.0.0.0:1"], ("--insecure",)),
-                (["--data-dir", self.data, "--durability", "sync"], ("memory",))):
+                (["--data-dir", self.data, "--listen", "0.0.0.0:1"], ("--insecure",))):
             done = start(*arguments, "--check")
             self.assertEqual(done.returncode, EXIT_CONFIGURATION, arguments)
             for word in words:

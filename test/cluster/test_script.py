@@ -156,7 +156,8 @@ class Script(ClusterTest):
                               env=environment())
 
     def test_restart_does_not_risk_the_data_without_a_word(self):
-        c = self.script_cluster(3, *times(SLOW_HEARTBEAT_MS))  # the primary stays who it is
+        c = self.script_cluster(3, "--durability", "memory",
+                                *times(SLOW_HEARTBEAT_MS))  # the primary stays who it is
         self.assertEqual(c.value("incr", "n"), "1")
         c.wait_equal()
         c.restart((c.primary() + 1) % 3)  # two others remember

@@ -169,7 +169,7 @@ class Different(StatusTest):
 class CatchUp(StatusTest):
     def test_progress_and_time_left(self):
         """A replica that comes back over a slow link: its row tells how far it is."""
-        c = self.relayed_cluster(3)
+        c = self.relayed_cluster(3, "--durability", "memory")  # all of it comes over the link
         c.wait_normal()
         back = next(i for i in range(3) if i != c.primary())
         c.kill(back)

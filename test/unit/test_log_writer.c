@@ -129,7 +129,8 @@ static void end(int expected)
 
 static void write_some(uint64_t count, uint32_t body_size)
 {
-    static uint8_t body[VALUE_SIZE_MAX];
+    static uint8_t body[OPERATION_SIZE_MAX];
+    ck_assert_uint_le(body_size, sizeof body);
     mutex_lock(&t.mutex);
     const uint64_t from = t.log.op_number;
     for (uint64_t i = 0; i < count; i++) {
@@ -213,11 +214,53 @@ static void remove_files(const char *directory)
     ck_assert_int_eq(rmdir(directory), 0);
 }
 
+/* A simulated disk takes one caller at a time; the writer's two threads are two. */
+static pthread_mutex_t disk_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct file_ops unlocked;
+
+#define LOCKED(type, name, parameters, arguments) \
+    static type locked_##name parameters \
+    { \
+        mutex_lock(&disk_mutex); \
+        const type result = unlocked.name arguments; \
+        mutex_unlock(&disk_mutex); \
+        return result; \
+    }
+LOCKED(int, sync_directory, (void *disk, const char *path), (disk, path))
+LOCKED(int, open, (void *disk, const char *path, bool create), (disk, path, create))
+LOCKED(int, write, (void *disk, int file, uint64_t offset, const void *bytes, size_t size),
+       (disk, file, offset, bytes, size))
+LOCKED(int, sync, (void *disk, int file), (disk, file))
+LOCKED(int, sync_data, (void *disk, int file), (disk, file))
+LOCKED(int, reserve, (void *disk, int file, uint64_t size), (disk, file, size))
+LOCKED(int64_t, size, (void *disk, int file), (disk, file))
+LOCKED(int, rename, (void *disk, const char *from, const char *to), (disk, from, to))
+LOCKED(int, remove, (void *disk, const char *path), (disk, path))
+#undef LOCKED
+
+static void locked_close(void *disk, int handle)
+{
+    mutex_lock(&disk_mutex);
+    unlocked.close(disk, handle);
+    mutex_unlock(&disk_mutex);
+}
+
 static void on_sim_disk(void)
 {
     mutex_init(&t.mutex);
     sim_disk_init(&t.disk, 1);
-    t.ops = sim_disk_ops(&t.disk);
+    unlocked = sim_disk_ops(&t.disk);
+    t.ops = unlocked;
+    t.ops.sync_directory = locked_sync_directory;
+    t.ops.open = locked_open;
+    t.ops.write = locked_write;
+    t.ops.sync = locked_sync;
+    t.ops.sync_data = locked_sync_data;
+    t.ops.reserve = locked_reserve;
+    t.ops.size = locked_size;
+    t.ops.rename = locked_rename;
+    t.ops.remove = locked_remove;
+    t.ops.close = locked_close;
     ck_assert_int_eq(t.ops.create_directory(&t.disk, "data"), 0);
     ck_assert_int_eq(t.ops.sync_directory(&t.disk, "."), 0);
 }
