@@ -228,6 +228,15 @@ wait_until_gone() { # replica, seconds; false if it is still there
     rm -f "$dir/replica-$1.pid"
 }
 
+# A thread that runs when the signal comes goes on until the kernel interrupts it.
+wait_until_paused() { # pid; false if it still runs after STOP_SECONDS
+    local deadline=$((SECONDS + STOP_SECONDS))
+    while sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/task"/*/status 2>/dev/null | grep -q '[^T]'; do
+        [[ $SECONDS -lt $deadline ]] || return 1
+        sleep 0.02
+    done
+}
+
 start_replica() {
     local flags=() data pid deadline=$((SECONDS + STOP_SECONDS))
     data=$(data_of "$1")
@@ -651,6 +660,8 @@ verb_signal() { # signal, word, replica
     kill "-$signal" "$pid"
     if [[ $signal == KILL ]]; then
         wait_until_gone "$1" "$STOP_SECONDS" || die "$FAILED" "replica $1 (pid $pid) cannot be killed; is its disk hanging?"
+    elif [[ $signal == STOP ]]; then
+        wait_until_paused "$pid" || die "$FAILED" "replica $1 (pid $pid) does not pause; is its disk hanging?"
     fi
     say "replica $1 (pid $pid) $word"
 }
