@@ -40,7 +40,7 @@ def offered_by_help(*command):
 
 class Completion(unittest.TestCase):
     def test_server(self):
-        self.assertEqual(complete("vr-server", "vr-server i"), ["init"])
+        self.assertEqual(complete("vr-server", "vr-server i"), ["init", "inspect"])
         self.assertEqual(set(complete("vr-server", "vr-server start --")),
                          offered_by_help(SERVER, "start", "--help"))
         self.assertEqual(set(complete("vr-server", "vr-server init --")),
