@@ -262,9 +262,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->start_view_change.view_number = some_view(fuzz);
         break;
     case MESSAGE_DO_VIEW_CHANGE:
-        m->do_view_change = (struct do_view_change){some_view(fuzz), some_log(fuzz),
-                                                    some_number(fuzz), some_number(fuzz),
-                                                    some_number(fuzz), some_checksum(fuzz)};
+        m->do_view_change =
+            (struct do_view_change){some_view(fuzz),   some_log(fuzz),    some_number(fuzz),
+                                    some_number(fuzz), some_number(fuzz), some_checksum(fuzz)};
         break;
     case MESSAGE_START_VIEW:
         m->start_view = (struct start_view){some_view(fuzz), some_log(fuzz)};
