@@ -261,7 +261,7 @@ show_messages() { # words for trace
 trace_has() { # how many at least, replica not to be believed, filter, words for trace
     local least=$1 dead=$2 filter=$3
     shift 3
-    ask trace --json --all "$@" 2>/dev/null |
+    ask trace --json "$@" 2>/dev/null |
         jq -s -e --argjson least "$least" --argjson dead "$dead" \
             "[.[] | select($filter)] | length >= \$least"
 }
@@ -368,7 +368,7 @@ scene_kill() { # title, value to set
     judge "three replicas told how far their logs reach" \
         distinct_senders 3 "$old" DoViewChange "$view"
     judge "replica $next began view $view, and two backups followed" \
-        trace_has 2 "$old" '.type == "StartView" and .accepted and .from != $dead' --view "$view"
+        trace_has 2 "$old" '.type == "StartView" and .accepted and .from != $dead' --all --view "$view"
     client_runs get fruit
     judge "what was acknowledged is there" test "$answer" = "$2"
     scene_result="view $view, primary $next, answered after $(gap_ms "$op") ms"
@@ -404,9 +404,9 @@ scene_return() {
         "(CatchupRequest, CatchupResponse), executed it, and is a backup in view $view."
     show_messages --replica "$gone" --type "Recovery,RecoveryResponse,CatchupRequest,CatchupResponse"
     judge "the others heard its Recovery, and replica $primary answered it" \
-        trace_has 1 "$gone" '.type == "RecoveryResponse" and .from == '"$primary" --type RecoveryResponse
+        trace_has 1 "$gone" '.type == "RecoveryResponse" and .from == '"$primary" --all --type RecoveryResponse
     judge "it got the log from them" \
-        trace_has 1 "$gone" '.type == "CatchupResponse" and .from != $dead' --type CatchupResponse
+        trace_has 1 "$gone" '.type == "CatchupResponse" and .from != $dead' --all --type CatchupResponse
     judge "it is a backup again, with the same state as the others" \
         wait_for '.replicas[$gone].status == "normal"
             and ([.replicas[].state_digest | [.op, .value]] | unique | length == 1)' --argjson gone "$gone"
