@@ -93,8 +93,11 @@ static void take(struct options *options)
 /* --help and the like print and exit, which settings_read() does only if it may. */
 static bool asks_for_help(int argc, char **argv)
 {
-    static const char *const words[] = {"--help", "-?", "--usage", "--version", "-V"};
+    static const char *const words[] = {"--help", "--usage", "--version"};
     for (int i = 1; i < argc; i++) {
+        if (usage_has_letter(argv[i], '?') || usage_has_letter(argv[i], 'V')) {
+            return true;
+        }
         for (size_t j = 0; j < sizeof words / sizeof words[0]; j++) {
             if (strcmp(argv[i], words[j]) == 0) {
                 return true;

@@ -15,6 +15,9 @@ struct usage_capture {
     size_t size;
 };
 
+/* True if this word is a group of options like "-qj", and the letter is one of them. */
+bool usage_has_letter(const char *word, char letter);
+
 /* True if --json is among these words, wherever an error may have kept it from being read. */
 bool usage_asks_for_json(int argc, char **argv);
 
@@ -22,8 +25,9 @@ bool usage_asks_for_json(int argc, char **argv);
  * program (ARGP_NO_EXIT, settings_about.goes_on). */
 void usage_capture_begin(struct usage_capture *capture, bool json);
 
-/* Puts stderr back. If `code`, EXIT_USAGE or EXIT_CONFIGURATION, is not 0, prints the first line of
- * what was said meanwhile: one JSON object on stdout. Returns `code`. */
+/* Puts stderr back. If `code`, EXIT_USAGE or EXIT_CONFIGURATION, is not 0, prints what was said
+ * meanwhile as one JSON object on stdout: of usage the first line, of configuration every line.
+ * Returns `code`. */
 int usage_capture_end(struct usage_capture *capture, int code);
 
 #endif

@@ -3,6 +3,7 @@
 
 import json
 import subprocess
+import tempfile
 import unittest
 
 from harness import CLIENT, EXIT_IO, EXIT_OK, EXIT_USAGE, PATIENCE_SECONDS, SERVER, environment
@@ -10,9 +11,9 @@ from harness import CLIENT, EXIT_IO, EXIT_OK, EXIT_USAGE, PATIENCE_SECONDS, SERV
 EXIT_CONFIGURATION = 78
 
 
-def run(*words, stdout=subprocess.PIPE, **variables):
+def run(*words, stdout=subprocess.PIPE, errors=None, **variables):
     return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
-                          text=True, env=environment() | variables, timeout=PATIENCE_SECONDS)
+                          text=True, errors=errors, env=environment() | variables, timeout=PATIENCE_SECONDS)
 
 
 class JsonErrors(unittest.TestCase):
@@ -38,6 +39,31 @@ class JsonErrors(unittest.TestCase):
     def test_environment(self):
         self.check("--json", "get", "k", code=EXIT_CONFIGURATION, error="configuration",
                    says="VR_TIMEOUT=x", VR_TIMEOUT="x")
+
+    def test_all_that_is_wrong(self):
+        """In a file, and elsewhere: as many as text shows, whatever bytes they have."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"[client]\ntimeout = \xff\ntimuot = 1\n[timing]\nheartbeat-ms = x\n")
+            file.flush()
+            wrong = {"VR_DATAGRAM_SIZE": "1", "VR_CONFIG": file.name}
+            text = run(CLIENT, "get", "k", **wrong, errors="replace").stderr.splitlines()
+            done = run(CLIENT, "-j", "get", "k", **wrong)
+        self.assertEqual((done.returncode, done.stderr), (EXIT_CONFIGURATION, ""))
+        answer = json.loads(done.stdout)
+        self.assertEqual((answer["ok"], answer["error"]), (False, "configuration"))
+        self.assertEqual(len(text), 4)
+        self.assertEqual([p.replace("?", "") for p in answer["problems"]],
+                         [t.removeprefix("vr-client: ").replace("\ufffd", "").replace("?", "")
+                          for t in text])
+        self.assertEqual(answer["message"], "; ".join(answer["problems"]))
+
+    def test_letters_in_a_group(self):
+        for group in ("-j", "-qj", "-jq", "-qkj"):
+            self.check(group, "--timeout", "x", says="--timeout must be a number")
+            self.check("--bogus", group, says="--bogus")
+        done = run(CLIENT, "-qcj", "--timeout", "x")  # a list that is called j
+        self.assertEqual((done.returncode, done.stdout), (EXIT_USAGE, ""))
+        self.assertIn("vr-client", run(CLIENT, "-jV").stdout)
 
     def test_commands(self):
         self.check("--json", "get", says="too few")
