@@ -82,6 +82,7 @@ static void go_through(struct kv_cut *cut, const struct kv_record *record)
     cut->through_size = record->key_size;
 }
 
+/* What was being written is out, or given up. */
 static void drop_current(struct kv_cut *cut)
 {
     if (cut->current_displaced) {
@@ -89,6 +90,8 @@ static void drop_current(struct kv_cut *cut)
     }
     cut->current = NULL;
     cut->current_displaced = false;
+    cut->head_size = 0;
+    cut->done = 0;
 }
 
 void kv_cut_begin(struct kv_cut *cut, uint64_t count)
@@ -101,7 +104,6 @@ void kv_cut_begin(struct kv_cut *cut, uint64_t count)
     bytes_put_u32(cut->head, KV_CUT_FORMAT);
     bytes_put_u64(cut->head + 4, count);
     cut->head_size = KV_CUT_HEADER_SIZE;
-    cut->done = 0;
 }
 
 void kv_cut_displace(struct kv_cut *cut, struct kv_record *record)
