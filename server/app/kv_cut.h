@@ -27,8 +27,8 @@
 enum {
     KV_CUT_FORMAT = 1,
     KV_CUT_HEADER_SIZE = 12,
-    KV_CUT_PAIR_SIZE = 6,    /* bytes in front of key and value */
-    KV_CUT_STEPS_MAX = 1024, /* records visited in one slice */
+    KV_CUT_PAIR_SIZE = 6,   /* bytes in front of key and value */
+    KV_CUT_STEPS_MAX = 512, /* records visited in one slice: some 0.4 ms (make bench-cut) */
 };
 
 struct kv_cut {

@@ -534,10 +534,14 @@ static void random_cuts(uint64_t seed)
     ck_assert_uint_eq(kv_content_bytes(other), kv_content_bytes(kv));
     ck_assert_uint_eq(other_app.state_size(other), app.state_size(app.state));
     size_t size;
+    cut.size = 0;
     other_app.cut_begin(other);
-    ck_assert(!other_app.cut(other, cut.at, CUT_MAX, &size));
-    ck_assert_uint_eq(size, expected.size);
-    ck_assert_int_eq(memcmp(cut.at, expected.at, size), 0);
+    while (other_app.cut(other, cut.at + cut.size, CUT_MAX - cut.size, &size)) {
+        cut.size += size;
+    }
+    cut.size += size;
+    ck_assert_uint_eq(cut.size, expected.size);
+    ck_assert_int_eq(memcmp(cut.at, expected.at, cut.size), 0);
     kv_destroy(other);
 }
 
