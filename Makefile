@@ -270,12 +270,17 @@ $(TOOLS): $(call archives,$(TOOL_ROOMS))
 	$(say) LINK $@
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
+CUT_ROOMS := server/executor server/app common/os common/wire common/base
+$(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $< $(call group,$(CUT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
 # The tests find the programs by these two. CLUSTER names some of them: make test-cluster
 # CLUSTER=test_operation.FailOver
 CLUSTER ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-wire bench-trace
+.PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-wire bench-cut bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
 
@@ -296,6 +301,10 @@ bench-trace: $(PROGRAMS)
 
 # What encoding and decoding cost, without a network.
 bench-wire: $(BUILD)/bench_wire
+	@$<
+
+# What a checkpoint costs the thread that executes: its longest slice, at a million keys.
+bench-cut: $(BUILD)/bench_cut
 	@$<
 
 # Breaks the core on purpose, one patch at a time: MUTANTS="v6-longest-log ..." for some of them.
@@ -354,7 +363,7 @@ check-rest:
 	    'package: $(MAKE) --no-print-directory test-package'
 
 .PHONY: everything
-everything: all unit-programs $(BUILD)/sim $(TOOLS)
+everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut
 
 .PHONY: asan tsan
 asan:

@@ -68,6 +68,10 @@ enum {
 /* Memory of a log that has no disk (D3), bytes and index together; then Busy. */
 #define LOG_MEMORY_MAX (UINT64_C(2) * 1024 * 1024 * 1024)
 
+/* Accounted bytes of the application's state (E0, server/app/app.h): the same on every replica, for
+ * execution depends on it. While a checkpoint is cut a replica may hold twice as much. */
+#define STATE_SIZE_MAX_DEFAULT (UINT64_C(4) * 1024 * 1024 * 1024)
+
 _Static_assert(PIPELINE_MAX + REQUEST_QUEUE_MAX + EXECUTE_LAG_MAX <= IN_FLIGHT_MAX,
                "every entry above executed_op has a slot in the ring of requests in flight");
 _Static_assert((IN_FLIGHT_MAX & (IN_FLIGHT_MAX - 1)) == 0, "the ring is indexed by a mask");

@@ -7,6 +7,8 @@
  * chosen once, by the primary. Errors are results: a malformed operation gets the same error result
  * everywhere, and never ends the process. It knows nothing of the protocol.
  *
+ * Every function is required.
+ *
  * Threads:   every call comes from one thread at a time (the executor holds the application).
  * Ownership: operation bytes are borrowed for the call; the result is written into the caller's
  *            buffer. */
@@ -27,6 +29,8 @@ enum {
 struct app_context {
     uint64_t op_number; /* position in the log, rising */
     uint64_t timestamp; /* nanoseconds since 1970, rising with op_number; the primary's clock */
+    uint64_t state_size_max; /* what state_size() may grow to; 0: no limit. The same on every
+                              * replica: an operation that needs more has an error result. */
 };
 
 struct app {
@@ -47,6 +51,44 @@ struct app {
 
     /* A digest of the whole state: equal states have equal digests (I8). Cheap: kept up to date. */
     struct checksum (*digest)(void *state);
+
+    /* Bytes of the state, counted by a rule that gives equal states equal sizes: from the content,
+     * never from an allocator. Cheap. execute() keeps it at or below context->state_size_max, so
+     * that no replica runs out of memory alone (E0). */
+    uint64_t (*state_size)(void *state);
+
+    /* --- checkpoints (K1): the state as bytes, cut in slices while operations go on ---
+     *
+     * The bytes are canonical: equal states give equal bytes, whatever came before. They begin with
+     * a format number, are in an order that follows from the content, hold no padding, no address
+     * and nothing of this machine. They say themselves where they end, or load_end() does. */
+
+    /* The state as it is now is to be cut. Cheap, however large the state is. Until the cut is over
+     * operations go on between slices, and what they change must not appear: the application keeps
+     * the old form of what was not cut yet. No cut is under way. */
+    void (*cut_begin)(void *state);
+
+    /* Writes the next bytes of the cut to `out`, at most `capacity` (1 or more), and says in *size
+     * how many; there may be none yet, and the bytes do not depend on how they are sliced. Bounded
+     * work: at most some 2 ms of CPU for 64 KiB. Returns false when that was all and the cut is
+     * over, true while there is more. */
+    bool (*cut)(void *state, uint8_t *out, size_t capacity, size_t *size);
+
+    /* Forgets the cut under way. Cheap. */
+    void (*cut_abandon)(void *state);
+
+    /* Empties the state, for a cut to be loaded into it; whatever it was, also halfway through a
+     * load or a cut. */
+    void (*load_begin)(void *state);
+
+    /* The next bytes of a cut, split in any way. They come from a disk or a network: returns false
+     * if they are no cut of any state, and then only load_begin() is called again. Memory taken is
+     * bounded by the bytes given. */
+    bool (*load)(void *state, const uint8_t *bytes, size_t size);
+
+    /* That was all. Returns false if bytes are missing. Else state and digest are what they were
+     * when the cut began. */
+    bool (*load_end)(void *state);
 };
 
 #ifdef __cplusplus

@@ -7,100 +7,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/digest.h"
 #include "common/base/invariant.h"
-#include "server/app/kv_index.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "server/app/kv_load.h"
+#include "server/app/kv_store.h"
 
 enum {
     NUMBER_TEXT_MAX = 21, /* "-9223372036854775808" and a NUL */
     RESULT_ARENA_SIZE = KV_PAGE_PAIRS_MAX * 128,
 };
 
+/* What a full store answers. The codec's own word for "too large", for the protocol of results has
+ * none for this; when it gets one, it belongs here. */
+#define KV_STORE_FULL KV_TOO_LARGE
+
 _Static_assert((int)KV_RESULT_OVERHEAD_MAX <= (int)REPLY_STORED_MIN,
                "what changes something has a result without value and pairs, which is always kept");
 
-struct kv_record {
-    struct checksum digest; /* of the pair: its term in the store's */
-    uint32_t key_size;
-    uint32_t value_size;
-    uint8_t bytes[]; /* the key, then the value */
-};
-
 struct kv {
-    struct kv_index index;
-    struct checksum digest;
-    uint64_t content_bytes;
+    struct kv_store store;
+    struct kv_load load;
+    uint64_t size_max;                      /* of the operation being executed: app.h */
     struct kv_pair page[KV_PAGE_PAIRS_MAX]; /* of the scan being answered */
     /* Two arenas: what a strange operation took must not be missed when its result is encoded. */
     _Alignas(ARENA_ALIGNMENT) uint8_t operation_memory[KV_ARENA_SIZE];
     _Alignas(ARENA_ALIGNMENT) uint8_t result_memory[RESULT_ARENA_SIZE];
 };
 
-/* --- records --- */
+/* --- changes --- */
 
-static struct kv_bytes record_key(const struct kv_record *record)
+/* A full store takes nothing that makes it larger. The sizes follow from the log alone, so every
+ * replica says so of the same operations (E0). */
+static enum kv_status put(struct kv *kv, struct kv_bytes key, struct kv_bytes value)
 {
-    return (struct kv_bytes){record->bytes, record->key_size};
-}
-
-static struct kv_bytes record_value(const struct kv_record *record)
-{
-    return (struct kv_bytes){record->bytes + record->key_size, record->value_size};
-}
-
-/* Key and value are hashed apart, so that no two pairs share their bytes by moving the border. */
-static struct checksum record_digest(const struct kv_record *record)
-{
-    const struct kv_bytes key = record_key(record);
-    const struct kv_bytes value = record_value(record);
-    const XXH128_hash_t of_key = XXH3_128bits(key.bytes, key.size);
-    const XXH128_hash_t of_value = XXH3_128bits(value.bytes, value.size);
-    const uint64_t words[] = {of_key.low64, of_key.high64, of_value.low64, of_value.high64};
-    const XXH128_hash_t hash = XXH3_128bits(words, sizeof words);
-    return (struct checksum){hash.low64, hash.high64};
-}
-
-static struct kv_record *record_create(struct kv_bytes key, struct kv_bytes value)
-{
-    const size_t size = sizeof(struct kv_record) + key.size + value.size;
-    struct kv_record *record = malloc(size);
-    if (record == NULL) {
-        kv_out_of_memory(size);
+    if (!kv_store_has_room(&kv->store, key, value, kv->size_max)) {
+        return KV_STORE_FULL;
     }
-    record->key_size = (uint32_t)key.size;
-    record->value_size = (uint32_t)value.size;
-    memcpy(record->bytes, key.bytes, key.size);
-    if (value.size > 0) {
-        memcpy(record->bytes + key.size, value.bytes, value.size);
-    }
-    record->digest = record_digest(record);
-    return record;
-}
-
-static void count_in(struct kv *kv, const struct kv_record *record)
-{
-    kv->digest = digest_add(kv->digest, record->digest);
-    kv->content_bytes += (uint64_t)record->key_size + record->value_size;
-}
-
-static void count_out(struct kv *kv, const struct kv_record *record)
-{
-    kv->digest = digest_subtract(kv->digest, record->digest);
-    kv->content_bytes -= (uint64_t)record->key_size + record->value_size;
-}
-
-static void store(struct kv *kv, struct kv_bytes key, struct kv_bytes value)
-{
-    struct kv_record *record = record_create(key, value);
-    struct kv_record *before = kv_index_put(&kv->index, key, record);
-    if (before != NULL) {
-        count_out(kv, before);
-        free(before);
-    }
-    count_in(kv, record);
+    kv_store_put(&kv->store, kv_record_create(key, value));
+    return KV_OK;
 }
 
 /* --- numbers --- */
@@ -141,34 +84,27 @@ static struct kv_bytes number_print(int64_t number, char text[NUMBER_TEXT_MAX])
 static enum kv_status execute_get(struct kv *kv, const struct kv_operation *operation,
                                   struct kv_result *result)
 {
-    const struct kv_record *record = kv_index_find(&kv->index, operation->key);
+    const struct kv_record *record = kv_store_find(&kv->store, operation->key);
     if (record == NULL) {
         return KV_NOT_FOUND;
     }
-    result->value = record_value(record);
+    result->value = kv_record_value(record);
     return KV_OK;
 }
 
 static enum kv_status execute_set(struct kv *kv, const struct kv_operation *operation)
 {
-    store(kv, operation->key, operation->value);
-    return KV_OK;
+    return put(kv, operation->key, operation->value);
 }
 
 static enum kv_status execute_del(struct kv *kv, const struct kv_operation *operation)
 {
-    struct kv_record *record = kv_index_remove(&kv->index, operation->key);
-    if (record == NULL) {
-        return KV_NOT_FOUND;
-    }
-    count_out(kv, record);
-    free(record);
-    return KV_OK;
+    return kv_store_remove(&kv->store, operation->key) ? KV_OK : KV_NOT_FOUND;
 }
 
 static enum kv_status execute_cas(struct kv *kv, const struct kv_operation *operation)
 {
-    const struct kv_record *record = kv_index_find(&kv->index, operation->key);
+    const struct kv_record *record = kv_store_find(&kv->store, operation->key);
     if (operation->expect_absent) {
         if (record != NULL) {
             return KV_MISMATCH;
@@ -176,41 +112,33 @@ static enum kv_status execute_cas(struct kv *kv, const struct kv_operation *oper
     } else if (record == NULL) {
         return KV_NOT_FOUND;
     } else {
-        const struct kv_bytes value = record_value(record);
+        const struct kv_bytes value = kv_record_value(record);
         if (value.size != operation->expected.size ||
             (value.size > 0 && memcmp(value.bytes, operation->expected.bytes, value.size) != 0)) {
             return KV_MISMATCH;
         }
     }
-    store(kv, operation->key, operation->value);
-    return KV_OK;
+    return put(kv, operation->key, operation->value);
 }
 
 static enum kv_status execute_incr(struct kv *kv, const struct kv_operation *operation,
                                    struct kv_result *result)
 {
-    const struct kv_record *record = kv_index_find(&kv->index, operation->key);
+    const struct kv_record *record = kv_store_find(&kv->store, operation->key);
     int64_t number = 0;
-    if (record != NULL && !number_parse(record_value(record), &number)) {
+    if (record != NULL && !number_parse(kv_record_value(record), &number)) {
         return KV_NOT_A_NUMBER;
     }
     if (__builtin_add_overflow(number, operation->by, &number)) {
         return KV_OVERFLOW;
     }
     char text[NUMBER_TEXT_MAX];
-    store(kv, operation->key, number_print(number, text));
-    result->number = number;
-    return KV_OK;
+    const enum kv_status status = put(kv, operation->key, number_print(number, text));
+    result->number = status == KV_OK ? number : 0;
+    return status;
 }
 
 /* --- scans --- */
-
-static int bytes_compare(struct kv_bytes a, struct kv_bytes b)
-{
-    const size_t common = a.size < b.size ? a.size : b.size;
-    const int order = common > 0 ? memcmp(a.bytes, b.bytes, common) : 0;
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
 
 static bool has_prefix(struct kv_bytes key, struct kv_bytes prefix)
 {
@@ -222,12 +150,12 @@ static bool has_prefix(struct kv_bytes key, struct kv_bytes prefix)
 static struct kv_record *scan_first(struct kv *kv, const struct kv_operation *operation,
                                     struct kv_cursor *cursor)
 {
-    if (!operation->has_after || bytes_compare(operation->after, operation->key) < 0) {
-        return kv_index_first(&kv->index, cursor, operation->key);
+    if (!operation->has_after || kv_bytes_compare(operation->after, operation->key) < 0) {
+        return kv_index_first(&kv->store.index, cursor, operation->key);
     }
-    struct kv_record *record = kv_index_first(&kv->index, cursor, operation->after);
-    if (record != NULL && bytes_compare(record_key(record), operation->after) == 0) {
-        record = kv_index_next(&kv->index, cursor);
+    struct kv_record *record = kv_index_first(&kv->store.index, cursor, operation->after);
+    if (record != NULL && kv_bytes_compare(kv_record_key(record), operation->after) == 0) {
+        record = kv_index_next(&kv->store.index, cursor);
     }
     return record;
 }
@@ -241,15 +169,16 @@ static enum kv_status execute_scan(struct kv *kv, const struct kv_operation *ope
     size_t room = RESULT_SIZE_MAX - KV_RESULT_OVERHEAD_MAX;
     struct kv_cursor cursor;
     const struct kv_record *record = scan_first(kv, operation, &cursor);
-    while (record != NULL && has_prefix(record_key(record), operation->key)) {
+    while (record != NULL && has_prefix(kv_record_key(record), operation->key)) {
         const size_t size = KV_PAIR_OVERHEAD_MAX + (size_t)record->key_size + record->value_size;
         if (result->pair_count == limit || size > room) {
             result->more = true;
             break;
         }
         room -= size;
-        kv->page[result->pair_count++] = (struct kv_pair){record_key(record), record_value(record)};
-        record = kv_index_next(&kv->index, &cursor);
+        kv->page[result->pair_count++] =
+            (struct kv_pair){kv_record_key(record), kv_record_value(record)};
+        record = kv_index_next(&kv->store.index, &cursor);
     }
     result->pairs = kv->page;
     return KV_OK;
@@ -290,7 +219,7 @@ static size_t app_execute(void *state, const struct app_context *context, const 
     struct kv *kv = state;
     struct kv_operation operation;
     struct kv_result result = {.status = KV_MALFORMED};
-    (void)context; /* nothing here depends on time or position */
+    kv->size_max = context->state_size_max; /* nothing here depends on time or position */
     if (decode(kv, bytes, size, &operation)) {
         result.status = kv_operation_check(&operation);
         if (result.status == KV_OK) {
@@ -312,7 +241,47 @@ static bool app_is_read(void *state, const uint8_t *bytes, size_t size)
 
 static struct checksum app_digest(void *state)
 {
-    return ((const struct kv *)state)->digest;
+    return ((const struct kv *)state)->store.digest;
+}
+
+static uint64_t app_state_size(void *state)
+{
+    return kv_store_size(&((const struct kv *)state)->store);
+}
+
+static void app_cut_begin(void *state)
+{
+    struct kv *kv = state;
+    kv_cut_begin(&kv->store.cut, kv->store.index.count);
+}
+
+static bool app_cut(void *state, uint8_t *out, size_t capacity, size_t *size)
+{
+    struct kv *kv = state;
+    return kv_cut_slice(&kv->store.cut, &kv->store.index, out, capacity, size);
+}
+
+static void app_cut_abandon(void *state)
+{
+    kv_cut_abandon(&((struct kv *)state)->store.cut);
+}
+
+static void app_load_begin(void *state)
+{
+    struct kv *kv = state;
+    kv_store_clear(&kv->store);
+    kv_load_begin(&kv->load);
+}
+
+static bool app_load(void *state, const uint8_t *bytes, size_t size)
+{
+    struct kv *kv = state;
+    return kv_load_bytes(&kv->load, &kv->store, bytes, size);
+}
+
+static bool app_load_end(void *state)
+{
+    return kv_load_end(&((struct kv *)state)->load);
 }
 
 struct app kv_app(struct kv *kv)
@@ -322,6 +291,13 @@ struct app kv_app(struct kv *kv)
         .execute = app_execute,
         .is_read = app_is_read,
         .digest = app_digest,
+        .state_size = app_state_size,
+        .cut_begin = app_cut_begin,
+        .cut = app_cut,
+        .cut_abandon = app_cut_abandon,
+        .load_begin = app_load_begin,
+        .load = app_load,
+        .load_end = app_load_end,
     };
 }
 
@@ -339,31 +315,30 @@ struct kv *kv_create(void)
     if (kv == NULL) {
         kv_out_of_memory(sizeof *kv);
     }
-    kv->index = (struct kv_index){.judy = NULL};
-    kv->digest = (struct checksum){0, 0};
-    kv->content_bytes = 0;
+    kv_store_init(&kv->store);
+    kv_load_init(&kv->load);
+    kv->size_max = 0;
     return kv;
 }
 
 void kv_destroy(struct kv *kv)
 {
-    struct kv_cursor cursor;
-    struct kv_record *record = kv_index_first(&kv->index, &cursor, (struct kv_bytes){NULL, 0});
-    while (record != NULL) {
-        struct kv_record *next = kv_index_next(&kv->index, &cursor);
-        free(record);
-        record = next;
-    }
-    kv_index_clear(&kv->index);
+    kv_load_clear(&kv->load);
+    kv_store_clear(&kv->store);
     free(kv);
 }
 
 uint64_t kv_key_count(const struct kv *kv)
 {
-    return kv->index.count;
+    return kv->store.index.count;
 }
 
 uint64_t kv_content_bytes(const struct kv *kv)
 {
-    return kv->content_bytes;
+    return kv->store.content_bytes;
+}
+
+uint64_t kv_aside_bytes(const struct kv *kv)
+{
+    return kv->store.cut.aside_bytes;
 }

@@ -6,7 +6,7 @@
  * client table can keep them (C3); Get and Scan, which may have large ones, are reads.
  *
  *     get          the value, or NOT_FOUND
- *     set          OK
+ *     set          OK; TOO_LARGE if the store is full, as cas and incr
  *     del          OK or NOT_FOUND
  *     cas          OK; MISMATCH, or NOT_FOUND where a value is expected of a missing key
  *     incr         the new number; the value must be a signed 64-bit decimal in its plain form
@@ -14,8 +14,11 @@
  *                  "-7"; no plus, space or leading zero), a missing key counts as 0
  *     scan         a page of pairs in key order, and whether there are more
  *
- * The digest is the sum of the checksums of the (key, value) pairs (common/base/digest.h), kept up
- * to date by each change.
+ * Full: an operation that would make the accounted size (kv_store.h) larger than the cluster's
+ * state_size_max changes nothing; what makes it smaller or leaves it is always executed.
+ *
+ * The digest is the sum of the checksums of the (key, value) pairs (kv_store.h), kept up to date by
+ * each change. The cut is the pairs in key order (kv_cut.h), loaded by kv_load.h.
  *
  * Threads: one caller at a time. Memory: the pairs and their index, by malloc; running out of it
  * aborts (PITFALLS NC-8). */
@@ -36,5 +39,8 @@ uint64_t kv_key_count(const struct kv *kv);
 
 /* Bytes of all keys and values. */
 uint64_t kv_content_bytes(const struct kv *kv);
+
+/* Bytes of keys and values kept aside for a cut, or left by one that was abandoned. */
+uint64_t kv_aside_bytes(const struct kv *kv);
 
 #endif

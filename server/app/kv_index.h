@@ -34,7 +34,8 @@ struct kv_index {
     uint8_t escaped[KV_ESCAPED_MAX]; /* scratch */
 };
 
-/* Where an iteration stands. Good until the index changes. */
+/* Where an iteration stands: at a key. The index may change meanwhile; the next one is the next
+ * that is there then. */
 struct kv_cursor {
     uint8_t at[KV_ESCAPED_MAX];
 };

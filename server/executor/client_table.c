@@ -28,9 +28,29 @@ static size_t align16(size_t size)
 
 size_t client_table_memory_size(uint32_t sessions_max, uint32_t kept_max)
 {
-    return align16(sessions_max * sizeof(struct client_record)) +
+    return 2 * align16(sessions_max * sizeof(struct client_record)) +
            2 * align16(slot_count(sessions_max) * sizeof(uint32_t)) +
-           (size_t)sessions_max * kept_max;
+           align16(sessions_max * sizeof(uint32_t)) + 2 * (size_t)sessions_max * kept_max;
+}
+
+static void table_reset(struct client_table *table)
+{
+    table->fresh = 0;
+    table->free = CLIENT_NONE;
+    table->oldest = CLIENT_NONE;
+    table->newest = CLIENT_NONE;
+    table->count = 0;
+    table->evicted_count = 0;
+    table->digest = (struct checksum){0, 0};
+    table->cut.active = false;
+}
+
+void client_table_clear(struct client_table *table)
+{
+    const size_t slots = (size_t)table->slot_mask + 1;
+    memset(table->by_session, 0, slots * sizeof(uint32_t));
+    memset(table->by_client, 0, slots * sizeof(uint32_t));
+    table_reset(table);
 }
 
 void client_table_init(struct client_table *table, void *memory, uint32_t sessions_max,
@@ -45,17 +65,20 @@ void client_table_init(struct client_table *table, void *memory, uint32_t sessio
         .kept_max = kept_max,
         .hash_seed = hash_seed,
         .slot_mask = slots - 1,
-        .free = CLIENT_NONE,
-        .oldest = CLIENT_NONE,
-        .newest = CLIENT_NONE,
     };
+    table_reset(table);
     table->records = (struct client_record *)(void *)at;
     at += align16(sessions_max * sizeof(struct client_record));
+    table->cut.records = (struct client_record *)(void *)at;
+    at += align16(sessions_max * sizeof(struct client_record));
+    table->cut.heap = (uint32_t *)(void *)at;
+    at += align16(sessions_max * sizeof(uint32_t));
     table->by_session = (uint32_t *)(void *)at;
     at += align16(slots * sizeof(uint32_t));
     table->by_client = (uint32_t *)(void *)at;
     at += align16(slots * sizeof(uint32_t));
     table->kept = at;
+    table->cut.kept = at + (size_t)sessions_max * kept_max;
 }
 
 static uint32_t record_index(const struct client_table *table, const struct client_record *record)
@@ -195,6 +218,16 @@ static void digest_renew(struct client_table *table, struct client_record *recor
 
 /* --- entry points that change the table --- */
 
+/* Copies kept_size bytes. */
+static void keep(const struct client_table *table, const struct client_record *record,
+                 const uint8_t *bytes)
+{
+    if (record->kept_size > 0) {
+        memcpy(table->kept + (size_t)record_index(table, record) * table->kept_max, bytes,
+               record->kept_size);
+    }
+}
+
 static uint32_t record_take(struct client_table *table)
 {
     if (table->free == CLIENT_NONE) {
@@ -206,10 +239,28 @@ static uint32_t record_take(struct client_table *table)
     return index;
 }
 
+/* The newest record, with the given fields. */
+static struct client_record *record_add(struct client_table *table,
+                                        const struct client_record *fields, const uint8_t *bytes)
+{
+    const uint32_t index = record_take(table);
+    struct client_record *record = &table->records[index];
+    *record = *fields;
+    record->digest = (struct checksum){0, 0};
+    keep(table, record, bytes);
+    slots_insert(table, table->by_session, hash_session, index);
+    slots_insert(table, table->by_client, hash_client, index);
+    order_append(table, record);
+    digest_renew(table, record);
+    table->count++;
+    return record;
+}
+
 void client_table_unregister(struct client_table *table, struct client_record *record)
 {
     const uint32_t index = record_index(table, record);
     INVARIANT(table->count > 0);
+    client_table_cut_keep(table, record);
     slots_remove(table, table->by_session, hash_session, index);
     slots_remove(table, table->by_client, hash_client, index);
     order_remove(table, record);
@@ -227,20 +278,38 @@ struct client_record *client_table_register(struct client_table *table, struct c
         client_table_unregister(table, &table->records[table->oldest]);
         table->evicted_count++;
     }
-    const uint32_t index = record_take(table);
-    struct client_record *record = &table->records[index];
-    *record = (struct client_record){
+    const struct client_record fields = {
         .client_id = client_id,
         .session = op_number,
         .last_op = op_number,
         .kept = KEPT_NOTHING,
     };
-    slots_insert(table, table->by_session, hash_session, index);
-    slots_insert(table, table->by_client, hash_client, index);
-    order_append(table, record);
-    digest_renew(table, record);
-    table->count++;
-    return record;
+    return record_add(table, &fields, NULL);
+}
+
+bool client_table_load(struct client_table *table, const struct client_record *fields,
+                       const uint8_t *bytes)
+{
+    const bool is_new = fields->request_number == 0;
+    const uint64_t last_op =
+        table->newest == CLIENT_NONE ? 0 : table->records[table->newest].last_op;
+    if (table->count == table->sessions_max || fields->last_op <= last_op || fields->session == 0 ||
+        fields->kept > KEPT_READ || fields->kept_size > table->kept_max ||
+        (fields->kept == KEPT_NOTHING && fields->kept_size > 0)) {
+        return false;
+    }
+    /* A session that asked nothing yet stands where it was opened, and keeps nothing. */
+    if (is_new ? fields->last_op != fields->session || fields->kept != KEPT_NOTHING ||
+                     fields->operation_checksum != 0
+               : fields->last_op <= fields->session) {
+        return false;
+    }
+    if (client_table_find(table, fields->session) != NULL ||
+        client_table_find_client(table, fields->client_id) != NULL) {
+        return false;
+    }
+    (void)record_add(table, fields, bytes);
+    return true;
 }
 
 void client_table_executed(struct client_table *table, struct client_record *record,
@@ -250,14 +319,13 @@ void client_table_executed(struct client_table *table, struct client_record *rec
     INVARIANT(request_number > record->request_number);
     INVARIANT(op_number > record->last_op);
     INVARIANT(size <= table->kept_max);
+    client_table_cut_keep(table, record);
     record->request_number = request_number;
     record->operation_checksum = operation_checksum;
     record->last_op = op_number;
     record->kept = kept;
     record->kept_size = size;
-    if (size > 0) {
-        memcpy(table->kept + (size_t)record_index(table, record) * table->kept_max, bytes, size);
-    }
+    keep(table, record, bytes);
     if (record->newer != CLIENT_NONE) {
         order_remove(table, record);
         order_append(table, record);

@@ -15,7 +15,8 @@
  * Threads:   one caller at a time.
  * Ownership: records and kept bytes belong to the table; pointers are good until the next call that
  *            changes it.
- * Memory:    given at init, for sessions_max records; touched only as sessions are opened. */
+ * Memory:    given at init, for sessions_max records and as many old forms; touched only as
+ *            sessions are opened, and as they change during a cut. */
 #ifndef VR_CLIENT_TABLE_H
 #define VR_CLIENT_TABLE_H
 
@@ -44,6 +45,24 @@ struct client_record {
 
 #define CLIENT_NONE UINT32_MAX
 
+/* A cut of the table (K1, PITFALLS CT-4): its records as they were when it began, in C4's order,
+ * handed out one by one while the table changes. That order is that of `last_op`, so whether a
+ * record was handed out, is still to come or is younger than the cut is seen from its last_op
+ * alone. The old form of what changes before its turn is kept in memory of the cut's own, found
+ * again by a heap on last_op. */
+struct client_cut {
+    bool active;
+    uint64_t op;      /* records whose last_op is above are younger */
+    uint64_t through; /* last_op of the record handed out last */
+    uint32_t next;    /* the oldest in the table that was not handed out, or CLIENT_NONE */
+    struct client_record *records; /* old forms; linked by `newer` when free */
+    uint8_t *kept;                 /* theirs */
+    uint32_t fresh;                /* of `records`: from here on not used in this cut */
+    uint32_t free;
+    uint32_t *heap; /* indexes of `records`, that with the smallest last_op on top */
+    uint32_t heap_count;
+};
+
 struct client_table {
     uint32_t sessions_max;
     uint32_t kept_max; /* bytes one record may keep */
@@ -60,6 +79,7 @@ struct client_table {
     uint32_t count;
     uint64_t evicted_count;
     struct checksum digest; /* sum over the records */
+    struct client_cut cut;
 };
 
 size_t client_table_memory_size(uint32_t sessions_max, uint32_t kept_max);
@@ -67,6 +87,9 @@ size_t client_table_memory_size(uint32_t sessions_max, uint32_t kept_max);
 /* `memory` is zeroed, client_table_memory_size() bytes, aligned as malloc aligns. */
 void client_table_init(struct client_table *table, void *memory, uint32_t sessions_max,
                        uint32_t kept_max, uint64_t hash_seed);
+
+/* Back to what it was after init; a cut under way is forgotten. */
+void client_table_clear(struct client_table *table);
 
 /* NULL if there is none. */
 struct client_record *client_table_find(const struct client_table *table, uint64_t session);
@@ -87,5 +110,26 @@ void client_table_executed(struct client_table *table, struct client_record *rec
 
 const uint8_t *client_table_kept(const struct client_table *table,
                                  const struct client_record *record);
+
+/* --- client_table_cut.c --- */
+
+/* The table as it is, after op `op_number`, is to be cut. No cut is under way. */
+void client_table_cut_begin(struct client_table *table, uint64_t op_number);
+
+/* The next record of the cut and what it keeps, good until the next call that changes the table.
+ * NULL: that was the last one, and the cut is over. */
+const struct client_record *client_table_cut_next(struct client_table *table, const uint8_t **kept);
+
+void client_table_cut_abandon(struct client_table *table);
+
+/* Puts a record of a cut into a table that is being loaded; of *fields the links and the digest do
+ * not count. Returns false, and changes nothing, if it cannot stand there: the table is full, its
+ * last_op is not above those before, its session or client is there already, or the fields
+ * contradict each other. */
+bool client_table_load(struct client_table *table, const struct client_record *fields,
+                       const uint8_t *bytes);
+
+/* For client_table.c: the record is about to change or to go. */
+void client_table_cut_keep(struct client_table *table, const struct client_record *record);
 
 #endif

@@ -2,7 +2,7 @@
 #include "server/executor/executor.h"
 
 #include "common/base/invariant.h"
-#include "server/executor/client_table.h"
+#include "server/executor/executor_parts.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -10,15 +10,6 @@
 _Static_assert((int)VR_RESULT_SIZE_MAX == (int)RESULT_SIZE_MAX, "the public limits are the limits");
 _Static_assert((int)VR_WRITE_RESULT_SIZE_MAX == (int)REPLY_STORED_MIN,
                "the public limits are the limits");
-
-struct executor {
-    struct cluster_parameters parameters;
-    const struct app *app;
-    uint64_t executed_op;
-    uint64_t timestamp; /* of the last entry executed */
-    struct client_table table;
-    uint8_t *result; /* RESULT_SIZE_MAX bytes */
-};
 
 /* --- memory --- */
 
@@ -40,12 +31,37 @@ size_t executor_memory_size(const struct cluster_parameters *parameters)
            RESULT_SIZE_MAX;
 }
 
+/* An application that lacks a function would end the replica when that is called: say so now. */
+static void check_app(const struct app *app)
+{
+    INVARIANT(app->execute != NULL);
+    INVARIANT(app->is_read != NULL);
+    INVARIANT(app->digest != NULL);
+    INVARIANT(app->state_size != NULL);
+    INVARIANT(app->cut_begin != NULL);
+    INVARIANT(app->cut != NULL);
+    INVARIANT(app->cut_abandon != NULL);
+    INVARIANT(app->load_begin != NULL);
+    INVARIANT(app->load != NULL);
+    INVARIANT(app->load_end != NULL);
+}
+
 struct executor *executor_init(void *memory, const struct executor_options *options)
 {
     const struct cluster_parameters *parameters = &options->parameters;
     uint8_t *table_memory = (uint8_t *)memory + align16(sizeof(struct executor));
     struct executor *executor = memory;
-    *executor = (struct executor){.parameters = *parameters, .app = options->app};
+    check_app(options->app);
+    *executor = (struct executor){
+        .parameters = *parameters,
+        .app = options->app,
+        .state_size_max =
+            options->state_size_max != 0 ? options->state_size_max : STATE_SIZE_MAX_DEFAULT,
+    };
+    if (options->configuration != NULL) {
+        executor->configuration_size =
+            (uint32_t)configuration_encode(options->configuration, executor->configuration);
+    }
     client_table_init(&executor->table, table_memory, parameters->sessions_max,
                       kept_max(parameters), options->hash_seed);
     executor->result = table_memory + align16(client_table_memory_size(parameters->sessions_max,
@@ -59,7 +75,11 @@ struct executor *executor_init(void *memory, const struct executor_options *opti
 static uint32_t app_execute(struct executor *executor, const uint8_t *operation, uint32_t size)
 {
     const struct app *app = executor->app;
-    const struct app_context context = {executor->executed_op, executor->timestamp};
+    const struct app_context context = {
+        .op_number = executor->executed_op,
+        .timestamp = executor->timestamp,
+        .state_size_max = executor->state_size_max,
+    };
     const size_t result_size =
         app->execute(app->state, &context, operation, size, executor->result);
     INVARIANT(result_size <= RESULT_SIZE_MAX);
@@ -242,6 +262,7 @@ void executor_execute(struct executor *executor, const uint8_t *bytes, size_t si
 {
     struct entry entry;
     const size_t entry_size = entry_decode(bytes, size, &entry);
+    INVARIANT(executor->load.stage == LOAD_NONE);
     INVARIANT(entry_size == size);
     INVARIANT(entry_size != 0);
     INVARIANT(entry.op_number == executor->executed_op + 1);
@@ -313,6 +334,11 @@ bool executor_lookup(struct executor *executor, struct client_id client_id, uint
 uint64_t executor_executed_op(const struct executor *executor)
 {
     return executor->executed_op;
+}
+
+uint64_t executor_state_size(const struct executor *executor)
+{
+    return executor->app->state_size(executor->app->state);
 }
 
 uint64_t executor_session_count(const struct executor *executor)

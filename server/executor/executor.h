@@ -23,6 +23,10 @@
  * The digest of the table is the sum of its records' checksums, kept up to date like the
  * application's, so executor_digest() costs nothing and can be had at any op (I8).
  *
+ * Checkpoints (K1): the whole of it - client table, with the answers to repeat (PITFALLS CT-4), and
+ * application - is cut in slices between entries, as bytes that are the same on every replica that
+ * executed the same op, and loaded from them. docs/formats.md has the bytes.
+ *
  * Threads: one caller at a time (the executor thread). */
 #ifndef VR_EXECUTOR_H
 #define VR_EXECUTOR_H
@@ -40,6 +44,8 @@ struct executor_options {
     struct cluster_parameters parameters;
     const struct app *app; /* outlives the executor */
     uint64_t hash_seed;    /* random; where sessions lie in memory, nothing else follows from it */
+    uint64_t state_size_max; /* bytes, the same on every replica (E0); 0: STATE_SIZE_MAX_DEFAULT */
+    const struct configuration *configuration; /* to be in every cut; NULL: none. Copied. */
 };
 
 size_t executor_memory_size(const struct cluster_parameters *parameters);
@@ -62,11 +68,43 @@ bool executor_lookup(struct executor *executor, struct client_id client_id, uint
 
 uint64_t executor_executed_op(const struct executor *executor);
 
+/* Accounted bytes of the application's state (app.h). */
+uint64_t executor_state_size(const struct executor *executor);
+
 /* Sessions open now, and evicted so far (C4). */
 uint64_t executor_session_count(const struct executor *executor);
 uint64_t executor_evicted_count(const struct executor *executor);
 
 /* Digest of application state and client table at executed_op (I8). */
 struct checksum executor_digest(const struct executor *executor);
+
+/* --- cutting (executor_cut.c) ---
+ *
+ * The state as of executed_op is to be cut; no cut is under way (asserted). Entries may be executed
+ * between slices and do not show in them. */
+void executor_cut_begin(struct executor *executor);
+bool executor_cut_active(const struct executor *executor);
+
+/* Writes the next bytes to `out`, at most `capacity` (1 or more) of them, and says in *size how
+ * many: there may be none yet. The bytes do not depend on how they are sliced. A slice of 64 KiB
+ * takes at most some 2 ms of CPU. Returns false when that was all and the cut is over. */
+bool executor_cut(struct executor *executor, uint8_t *out, size_t capacity, size_t *size);
+
+/* Forgets the cut under way; nothing if there is none. */
+void executor_cut_abandon(struct executor *executor);
+
+/* --- loading (executor_load.c) ---
+ *
+ * Empties executor and application, abandons a cut, and expects the bytes of one. Until
+ * executor_load_end() returned true nothing may be executed (asserted). Frees the application's
+ * state, which takes as long as that is large. */
+void executor_load_begin(struct executor *executor);
+
+/* The next bytes, split in any way. Returns false if they are no cut of a replica of this cluster:
+ * another format, cluster, or parameters; damaged. Then only executor_load_begin() helps. */
+bool executor_load(struct executor *executor, const uint8_t *bytes, size_t size);
+
+/* That was all. Returns true if it was a whole cut, and state and digest are those of it. */
+bool executor_load_end(struct executor *executor);
 
 #endif

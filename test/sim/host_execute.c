@@ -37,6 +37,48 @@ static struct checksum tap_digest(void *state)
     return host->application.inner.digest(host->application.inner.state);
 }
 
+static uint64_t tap_state_size(void *state)
+{
+    const struct sim_host *host = state;
+    return host->application.inner.state_size(host->application.inner.state);
+}
+
+static void tap_cut_begin(void *state)
+{
+    const struct sim_host *host = state;
+    host->application.inner.cut_begin(host->application.inner.state);
+}
+
+static bool tap_cut(void *state, uint8_t *out, size_t capacity, size_t *size)
+{
+    const struct sim_host *host = state;
+    return host->application.inner.cut(host->application.inner.state, out, capacity, size);
+}
+
+static void tap_cut_abandon(void *state)
+{
+    const struct sim_host *host = state;
+    host->application.inner.cut_abandon(host->application.inner.state);
+}
+
+static void tap_load_begin(void *state)
+{
+    const struct sim_host *host = state;
+    host->application.inner.load_begin(host->application.inner.state);
+}
+
+static bool tap_load(void *state, const uint8_t *bytes, size_t size)
+{
+    const struct sim_host *host = state;
+    return host->application.inner.load(host->application.inner.state, bytes, size);
+}
+
+static bool tap_load_end(void *state)
+{
+    const struct sim_host *host = state;
+    return host->application.inner.load_end(host->application.inner.state);
+}
+
 /* The reply to the entry at one op is what the model says. */
 static void check_reply(struct sim_host *host, uint64_t op_number, const struct reply *reply)
 {
@@ -147,7 +189,18 @@ void host_start_executor(struct sim_host *host)
     struct sim_application_tap *tap = &host->application;
     sim_application_start(tap, &sim->options);
     tap->app = (struct app){
-        .state = host, .execute = tap_execute, .is_read = tap_is_read, .digest = tap_digest};
+        .state = host,
+        .execute = tap_execute,
+        .is_read = tap_is_read,
+        .digest = tap_digest,
+        .state_size = tap_state_size,
+        .cut_begin = tap_cut_begin,
+        .cut = tap_cut,
+        .cut_abandon = tap_cut_abandon,
+        .load_begin = tap_load_begin,
+        .load = tap_load,
+        .load_end = tap_load_end,
+    };
     const struct executor_options options = {
         .parameters = sim->configuration.parameters,
         .app = &tap->app,

@@ -208,6 +208,81 @@ static struct checksum app_digest(void *state)
     return (struct checksum){hash.low64, hash.high64};
 }
 
+static uint64_t app_state_size(void *state)
+{
+    return sizeof(uint64_t) * ((const struct accounts *)state)->count;
+}
+
+/* --- cuts --- */
+
+enum { ACCOUNTS_CUT_FORMAT = 1 };
+
+static size_t cut_size(const struct accounts *accounts)
+{
+    return 16 + (size_t)accounts->count * 8;
+}
+
+static void app_cut_begin(void *state)
+{
+    struct accounts *accounts = state;
+    bytes_put_u32(accounts->cut, ACCOUNTS_CUT_FORMAT);
+    bytes_put_u32(accounts->cut + 4, accounts->count);
+    bytes_put_u64(accounts->cut + 8, accounts->transfers);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        bytes_put_u64(accounts->cut + 16 + (size_t)i * 8, accounts->balances[i]);
+    }
+    accounts->cut_size = cut_size(accounts);
+    accounts->cut_done = 0;
+}
+
+static bool app_cut(void *state, uint8_t *out, size_t capacity, size_t *size)
+{
+    struct accounts *accounts = state;
+    const size_t left = accounts->cut_size - accounts->cut_done;
+    *size = left < capacity ? left : capacity;
+    memcpy(out, accounts->cut + accounts->cut_done, *size);
+    accounts->cut_done += *size;
+    return accounts->cut_done < accounts->cut_size;
+}
+
+static void app_cut_abandon(void *state)
+{
+    (void)state; /* the next cut writes over it */
+}
+
+static void app_load_begin(void *state)
+{
+    struct accounts *accounts = state;
+    accounts_init(accounts, accounts->count, accounts->opening_balance);
+}
+
+static bool app_load(void *state, const uint8_t *bytes, size_t size)
+{
+    struct accounts *accounts = state;
+    if (size > cut_size(accounts) - accounts->cut_size) {
+        return false;
+    }
+    memcpy(accounts->cut + accounts->cut_size, bytes, size);
+    accounts->cut_size += size;
+    return true;
+}
+
+static bool app_load_end(void *state)
+{
+    struct accounts *accounts = state;
+    if (accounts->cut_size != cut_size(accounts) ||
+        bytes_get_u32(accounts->cut) != ACCOUNTS_CUT_FORMAT ||
+        bytes_get_u32(accounts->cut + 4) != accounts->count) {
+        return false;
+    }
+    accounts->transfers = bytes_get_u64(accounts->cut + 8);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        accounts->balances[i] = bytes_get_u64(accounts->cut + 16 + (size_t)i * 8);
+    }
+    accounts->digest = books_digest(accounts);
+    return true;
+}
+
 struct app accounts_app(struct accounts *accounts)
 {
     return (struct app){
@@ -215,6 +290,13 @@ struct app accounts_app(struct accounts *accounts)
         .execute = app_execute,
         .is_read = app_is_read,
         .digest = app_digest,
+        .state_size = app_state_size,
+        .cut_begin = app_cut_begin,
+        .cut = app_cut,
+        .cut_abandon = app_cut_abandon,
+        .load_begin = app_load_begin,
+        .load = app_load,
+        .load_end = app_load_end,
     };
 }
 

@@ -12,6 +12,9 @@
  *
  * number is the balance of `from` after a transfer, the balance asked for, or the total.
  *
+ * A cut is small, so it is copied when it begins: format u32, count u32, transfers u64, the
+ * balances u64 each.
+ *
  * Threads: one caller at a time. Memory: none but the struct. */
 #ifndef VR_TEST_ACCOUNTS_H
 #define VR_TEST_ACCOUNTS_H
@@ -23,6 +26,7 @@ enum {
     ACCOUNTS_MAX = 256,
     ACCOUNTS_OPERATION_SIZE = 20,
     ACCOUNTS_RESULT_SIZE = 9,
+    ACCOUNTS_CUT_MAX = 16 + ACCOUNTS_MAX * 8,
 };
 
 enum accounts_kind {
@@ -43,7 +47,10 @@ struct accounts {
     uint64_t opening_balance; /* of each */
     uint64_t transfers;       /* that moved money */
     uint64_t balances[ACCOUNTS_MAX];
-    struct checksum digest; /* sum over (index, balance) */
+    struct checksum digest;        /* sum over (index, balance) */
+    uint8_t cut[ACCOUNTS_CUT_MAX]; /* under way, or being loaded */
+    size_t cut_size;
+    size_t cut_done;
 };
 
 void accounts_init(struct accounts *accounts, uint32_t count, uint64_t opening_balance);

@@ -22,6 +22,7 @@ struct counter {
     uint64_t writes;
     uint64_t executions;
     struct app_context last;
+    uint64_t cut; /* what writes was when the cut under way began */
 };
 
 static size_t counter_execute(void *state, const struct app_context *context,
@@ -54,6 +55,51 @@ static struct checksum counter_digest(void *state)
     return (struct checksum){((const struct counter *)state)->writes, 0};
 }
 
+static uint64_t counter_state_size(void *state)
+{
+    (void)state;
+    return sizeof(uint64_t);
+}
+
+static void counter_cut_begin(void *state)
+{
+    struct counter *counter = state;
+    counter->cut = counter->writes;
+}
+
+static bool counter_cut(void *state, uint8_t *out, size_t capacity, size_t *size)
+{
+    ck_assert_uint_ge(capacity, 8);
+    bytes_put_u64(out, ((const struct counter *)state)->cut);
+    *size = 8;
+    return false;
+}
+
+static void counter_cut_abandon(void *state)
+{
+    (void)state;
+}
+
+static void counter_load_begin(void *state)
+{
+    ((struct counter *)state)->writes = UINT64_MAX;
+}
+
+static bool counter_load(void *state, const uint8_t *bytes, size_t size)
+{
+    struct counter *counter = state;
+    if (size != 8 || counter->writes != UINT64_MAX) {
+        return false;
+    }
+    counter->writes = bytes_get_u64(bytes);
+    return true;
+}
+
+static bool counter_load_end(void *state)
+{
+    return ((const struct counter *)state)->writes != UINT64_MAX;
+}
+
 /* --- a replica's executor and the log that feeds it --- */
 
 struct fixture {
@@ -73,6 +119,13 @@ static void fixture_init(struct fixture *f, uint32_t sessions_max)
         .execute = counter_execute,
         .is_read = counter_is_read,
         .digest = counter_digest,
+        .state_size = counter_state_size,
+        .cut_begin = counter_cut_begin,
+        .cut = counter_cut,
+        .cut_abandon = counter_cut_abandon,
+        .load_begin = counter_load_begin,
+        .load = counter_load,
+        .load_end = counter_load_end,
     };
     struct executor_options options = {
         .parameters = cluster_parameters_default(),
@@ -603,7 +656,7 @@ static struct accounts_result accounts_do(struct app *app, const uint8_t *operat
 {
     uint8_t result[ACCOUNTS_RESULT_SIZE];
     struct accounts_result decoded;
-    const struct app_context context = {1, 1};
+    const struct app_context context = {1, 1, 0};
     const size_t result_size = app->execute(app->state, &context, operation, size, result);
     ck_assert(accounts_result_decode(result, result_size, &decoded));
     return decoded;

@@ -14,6 +14,7 @@
 
 static struct kv *kv;
 static struct app app;
+static uint64_t state_size_max; /* 0: no limit */
 static uint8_t operation_bytes[OPERATION_SIZE_MAX + 1];
 static uint8_t result_bytes[RESULT_SIZE_MAX];
 static uint8_t large[VALUE_SIZE_MAX + 1];
@@ -45,7 +46,7 @@ static struct kv_result execute_bytes(struct app *on, size_t size)
 {
     static uint64_t op_number;
     op_number++;
-    const struct app_context context = {op_number, op_number};
+    const struct app_context context = {op_number, op_number, state_size_max};
     struct kv_result result;
     struct arena arena;
     const size_t result_size =
