@@ -3,7 +3,9 @@
  * be served, chunk by chunk, to a replica that is far behind (G4).
  *
  * Nothing is returned that was not verified: the header by its seal, the list of checksums by the
- * root, each chunk by the list.
+ * root, each chunk by the list. That a checkpoint can be read does not say that it is durable: its
+ * name may be there although the sync behind the rename failed. So a start goes by what the state
+ * file names, which is written after that sync (K1).
  *
  * Threads: one caller at a time for each reader. Memory: the list, 16 bytes a chunk.
  * Errors:  0 or a negative errno with a text. -ENOENT: there is no such checkpoint; -EBADMSG: it is
