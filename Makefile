@@ -275,7 +275,7 @@ $(TOOLS): $(call archives,$(TOOL_ROOMS))
 CLUSTER ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-wire bench-trace
+.PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-wire bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
 
@@ -285,6 +285,10 @@ fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz
 
 bench: $(PROGRAMS) $(BUILD)/floor
 	@$(RUN_PYTHON) test/bench/run.py
+
+# What each durability costs, beside the disk's own rate of fdatasync.
+bench-modes: $(PROGRAMS)
+	@$(RUN_PYTHON) test/bench/modes.py
 
 # What remembering messages costs (WITHOUT=DIR: programs of a build that does not), and following.
 bench-trace: $(PROGRAMS)
@@ -415,6 +419,7 @@ help:
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput and latency, against the floor of this machine'
+	@echo 'make bench-modes       throughput and latency of each durability, and the disk itself'
 	@echo 'make mutants           breaks the core on purpose and counts the seeds until that is noticed'
 	@echo 'make asan | tsan       tests under address and undefined-behaviour, or thread sanitizer'
 	@echo 'make purity            proves that the pure folders import nothing that looks at the world'

@@ -70,7 +70,7 @@ def main():
     print("| clients | floor ops/s | flood ops/s | ratio | floor CPU us/op | flood CPU us/op "
           "| p50 us | p99 us | p99.9 us | floor p50 us |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    cluster = ScriptCluster(COUNT)
+    cluster = ScriptCluster(COUNT, "--durability", "memory")
     try:
         for clients in map(int, options.clients.split(",")):
             base = floor(clients, options.seconds)

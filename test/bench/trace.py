@@ -28,7 +28,7 @@ def cluster_of(programs):
     own = harness.BIN
     harness.BIN = pathlib.Path(programs)
     try:
-        return harness.ScriptCluster(COUNT)
+        return harness.ScriptCluster(COUNT, "--durability", "memory")
     finally:
         harness.BIN = own
 
