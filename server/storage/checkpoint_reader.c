@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/storage/checkpoint_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/bytes.h"
+#include "common/base/invariant.h"
+
+static const char cure[] = "the previous one, or another replica's, must take its place";
+
+static int damaged(const struct checkpoint_reader *reader, const char *what,
+                   struct storage_error *error)
+{
+    return storage_error_set(error, -EBADMSG, "%s is damaged (%s): %s", reader->path, what, cure);
+}
+
+/* --- opening --- */
+
+static int read_all(const struct checkpoint_reader *reader, uint64_t offset, uint8_t *bytes,
+                    size_t size, struct storage_error *error)
+{
+    const struct file_ops *ops = reader->ops;
+    const int64_t got = ops->read(ops->disk, reader->file, offset, bytes, size);
+    if (got < 0) {
+        return storage_error_system(error, (int)got, "read", reader->path);
+    }
+    return (size_t)got == size ? 0 : damaged(reader, "it is too short", error);
+}
+
+static int read_header(struct checkpoint_reader *reader, uint64_t cluster_id, uint64_t op_number,
+                       struct storage_error *error)
+{
+    uint8_t header[CHECKPOINT_HEADER_SIZE];
+    const int status = read_all(reader, 0, header, sizeof header, error);
+    if (status != 0) {
+        return status;
+    }
+    switch (checkpoint_header_decode(header, cluster_id, &reader->id)) {
+    case CHECKPOINT_VALID:
+        break;
+    case CHECKPOINT_DAMAGED:
+        return damaged(reader, "its header", error);
+    case CHECKPOINT_FOREIGN:
+        return storage_error_set(error, -EINVAL,
+                                 "%s belongs to another cluster: put the right files back",
+                                 reader->path);
+    case CHECKPOINT_NEWER:
+        return storage_error_set(error, -EPROTO,
+                                 "%s was written by a newer version of vr-server, in a format that "
+                                 "this one cannot read: start the newer one",
+                                 reader->path);
+    }
+    return reader->id.op_number == op_number ? 0 : damaged(reader, "it has another name", error);
+}
+
+static int read_list(struct checkpoint_reader *reader, struct storage_error *error)
+{
+    const struct file_ops *ops = reader->ops;
+    const uint64_t size = reader->id.size;
+    const int64_t file_size = ops->size(ops->disk, reader->file);
+    if (file_size < 0) {
+        return storage_error_system(error, (int)file_size, "read the size of", reader->path);
+    }
+    if ((uint64_t)file_size != checkpoint_file_size(size)) {
+        return damaged(reader, "it has not the size that its header says", error);
+    }
+    const size_t list_size = (size_t)checkpoint_chunk_count(size) * CHECKPOINT_CHECKSUM_SIZE;
+    reader->list = malloc(list_size == 0 ? 1 : list_size);
+    if (reader->list == NULL) {
+        return storage_error_set(error, -ENOMEM, "there is no memory left to read %s",
+                                 reader->path);
+    }
+    const int status =
+        read_all(reader, checkpoint_list_offset(size), reader->list, list_size, error);
+    if (status != 0) {
+        return status;
+    }
+    return checksum_equal(checkpoint_root(&reader->id, reader->list), reader->id.root)
+               ? 0
+               : damaged(reader, "its list of checksums", error);
+}
+
+static int open_path(struct checkpoint_reader *reader, const char *directory, uint64_t op_number,
+                     struct storage_error *error)
+{
+    const struct file_ops *ops = reader->ops;
+    char name[CHECKPOINT_NAME_SIZE];
+    checkpoint_file_name(op_number, name);
+    const int status = storage_path(reader->path, directory, name, error);
+    if (status != 0) {
+        return status;
+    }
+    reader->file = ops->open(ops->disk, reader->path, false);
+    return reader->file < 0 ? storage_error_system(error, reader->file, "open", reader->path) : 0;
+}
+
+int checkpoint_reader_open(struct checkpoint_reader *reader, const struct file_ops *ops,
+                           const char *directory, uint64_t cluster_id, uint64_t op_number,
+                           struct storage_error *error)
+{
+    *reader = (struct checkpoint_reader){.ops = ops, .file = -1};
+    int status = open_path(reader, directory, op_number, error);
+    status = status == 0 ? read_header(reader, cluster_id, op_number, error) : status;
+    status = status == 0 ? read_list(reader, error) : status;
+    if (status != 0) {
+        checkpoint_reader_close(reader);
+    }
+    return status;
+}
+
+/* --- chunks --- */
+
+int checkpoint_reader_chunk(struct checkpoint_reader *reader, uint64_t index,
+                            uint8_t chunk[CHECKPOINT_CHUNK_SIZE], struct storage_error *error)
+{
+    INVARIANT(index < checkpoint_chunk_count(reader->id.size));
+    const uint32_t size = checkpoint_chunk_size(reader->id.size, index);
+    const int status = read_all(reader, CHECKPOINT_HEADER_SIZE + index * CHECKPOINT_CHUNK_SIZE,
+                                chunk, size, error);
+    if (status != 0) {
+        return status;
+    }
+    const uint8_t *listed = reader->list + index * CHECKPOINT_CHECKSUM_SIZE;
+    const struct checksum expected = {bytes_get_u64(listed), bytes_get_u64(listed + 8)};
+    return checksum_equal(checkpoint_chunk_checksum(chunk, size), expected)
+               ? (int)size
+               : damaged(reader, "a chunk of it", error);
+}
+
+void checkpoint_reader_close(struct checkpoint_reader *reader)
+{
+    if (reader->file >= 0) {
+        reader->ops->close(reader->ops->disk, reader->file);
+        reader->file = -1;
+    }
+    free(reader->list);
+    reader->list = NULL;
+}
+
+/* --- the directory --- */
+
+struct op_list {
+    uint64_t *op_numbers;
+    uint32_t max;
+    uint32_t count;
+};
+
+/* Keeps the newest, in order. */
+static int note_name(void *context, const char *name)
+{
+    struct op_list *list = context;
+    const uint64_t op_number = checkpoint_file_op(name);
+    if (op_number == 0) {
+        return 0;
+    }
+    uint32_t place = list->count;
+    while (place > 0 && list->op_numbers[place - 1] < op_number) {
+        place--;
+    }
+    if (place == list->max) {
+        return 0;
+    }
+    const uint32_t moved = list->count < list->max ? list->count - place : list->max - 1 - place;
+    memmove(list->op_numbers + place + 1, list->op_numbers + place,
+            moved * sizeof list->op_numbers[0]);
+    list->op_numbers[place] = op_number;
+    list->count += list->count < list->max ? 1 : 0;
+    return 0;
+}
+
+int checkpoint_list_ops(const struct file_ops *ops, const char *directory, uint64_t *op_numbers,
+                        uint32_t max, uint32_t *count, struct storage_error *error)
+{
+    struct op_list list = {op_numbers, max, 0};
+    const int status = ops->list(ops->disk, directory, note_name, &list);
+    *count = list.count;
+    return status == 0 ? 0 : storage_error_system(error, status, "read the directory", directory);
+}
+
+int checkpoint_remove(const struct file_ops *ops, const char *directory, uint64_t op_number,
+                      struct storage_error *error)
+{
+    char path[STORAGE_PATH_MAX];
+    char name[CHECKPOINT_NAME_SIZE];
+    checkpoint_file_name(op_number, name);
+    int status = storage_path(path, directory, name, error);
+    if (status == 0) {
+        status = ops->remove(ops->disk, path);
+        status = status == 0 || status == -ENOENT
+                     ? 0
+                     : storage_error_system(error, status, "remove", path);
+    }
+    return status;
+}
