@@ -296,8 +296,7 @@ static void stage_from(struct replica *r, uint64_t start_op)
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         r->sync_slots[i].from_op = 0;
     }
-    vr_log_init(&r->staging, r->staging.memory, r->staging.memory_size, r->log.cluster_id, start_op,
-                vr_log_checksum(&r->log, start_op));
+    vr_log_restart(&r->staging, start_op, vr_log_checksum(&r->log, start_op));
 }
 
 static void next_source(struct replica *r)
