@@ -65,6 +65,9 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"resumed", c->logs_resumed}, {"torn", c->logs_torn}, {"faulty", c->logs_faulty},
           {"broken", c->logs_broken}, {"repaired", c->logs_repaired},
           {"switches_unfinished", c->switches_unfinished}, {"rotted", c->rotted});
+    PRINT(out, "checkpts", {"taken", c->checkpoints}, {"offered", c->checkpoints_offered},
+          {"installed", c->checkpoints_installed}, {"chunks_sent", c->chunks_sent},
+          {"logs_compacted", c->logs_compacted});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

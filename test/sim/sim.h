@@ -73,6 +73,11 @@ struct sim_counts {
     uint64_t logs_repaired; /* faulty ones that became whole again */
     uint64_t switches_unfinished;
     uint64_t rotted;
+    uint64_t checkpoints; /* taken */
+    uint64_t checkpoints_offered;
+    uint64_t checkpoints_installed;
+    uint64_t chunks_sent;
+    uint64_t logs_compacted; /* replicas that dropped entries */
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;
@@ -85,6 +90,8 @@ struct sim_counts {
 
 void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts);
 void sim_counts_print(const struct sim_counts *counts, FILE *out);
+
+enum { SIM_ROOTS_MAX = 4096 };
 
 struct sim {
     struct sim_options options;
@@ -104,6 +111,7 @@ struct sim {
     struct sim_executions executions;
     struct sim_digests digests;
     struct sim_model model;
+    struct checksum checkpoint_roots[SIM_ROOTS_MAX]; /* K1: by op / interval; zero: not taken yet */
     struct sim_counts counts;
 
     bool healing;

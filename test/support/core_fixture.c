@@ -174,6 +174,10 @@ static void carry_out(struct core_fixture *f, uint32_t index)
             break;
         case VR_OUT_LOOKUP:
         case VR_OUT_DIVERGED:
+        case VR_OUT_DROP_LOG:
+        case VR_OUT_SERVE_CHECKPOINT:
+        case VR_OUT_STAGE_CHUNK:
+        case VR_OUT_INSTALL_CHECKPOINT:
             break;
         }
     }
