@@ -20,7 +20,8 @@ void checkpoint_remember(struct replica *r, const struct checkpoint_id *id)
 const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct checksum root)
 {
     for (uint32_t i = 0; i < r->checkpoint_count; i++) {
-        if (checksum_equal(r->checkpoints[i].root, root)) {
+        if (checksum_equal(r->checkpoints[i].root, root) &&
+            r->checkpoints[i].op_number >= r->kept_from) {
             return &r->checkpoints[i];
         }
     }
@@ -53,7 +54,7 @@ static uint64_t oldest_pulled(const struct replica *r)
         const struct peer *peer = &r->peers[i];
         if (peer->pulled_ns != 0 &&
             r->time.now_ns - peer->pulled_ns < 4 * r->options.view_change_ns &&
-            checkpoint_at(r, peer->pulled_op) != NULL) {
+            peer->pulled_op >= r->kept_from && checkpoint_at(r, peer->pulled_op) != NULL) {
             oldest = smaller(oldest, peer->pulled_op);
         }
     }
@@ -81,13 +82,16 @@ static void compact(struct replica *r)
         through = smaller(through, oldest);
         checkpoints_from = smaller(checkpoints_from, oldest);
     }
+    if (checkpoints_from > r->kept_from) {
+        r->kept_from = checkpoints_from;
+    }
     vr_log_drop(&r->log, through);
     r->log_full = false;
     r->full_at_op = UINT64_MAX;
     r->dropped_op = through > r->dropped_op ? through : r->dropped_op;
     struct vr_output *output = output_add(r, VR_OUT_DROP_LOG);
     output->drop_log.through_op = r->dropped_op;
-    output->drop_log.checkpoints_from = checkpoints_from;
+    output->drop_log.checkpoints_from = r->kept_from;
 }
 
 /* ---- digests (K4) ---- */

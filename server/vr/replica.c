@@ -674,8 +674,11 @@ static void hand_over(struct replica *r)
 {
     const uint64_t limit = r->executed_op + r->options.execute_lag_max;
     const uint64_t last = r->commit_number < limit ? r->commit_number : limit;
-    if (last <= r->handed_op || r->transfer.installing) {
+    if (last <= r->handed_op) {
         return;
+    }
+    if (r->transfer.installing) {
+        return; /* G4: the state is about to be another one */
     }
     struct vr_output *output = output_add(r, VR_OUT_EXECUTE);
     output->execute.first_op = r->handed_op + 1;

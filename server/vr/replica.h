@@ -215,6 +215,7 @@ struct replica {
     /* Checkpoints (K) */
     struct checkpoint_id checkpoints[CHECKPOINTS_KEPT]; /* own ones, the newest first */
     uint32_t checkpoint_count;
+    uint64_t kept_from;      /* storage may have thrown away those of lower ops */
     uint64_t base_timestamp; /* of the entry at the log's base, where a checkpoint took its place */
     uint64_t dropped_op;     /* storage was told to drop up to here */
     struct checkpoint_mark agreed; /* K4: the last one that a quorum agreed on, as a primary said */
