@@ -87,6 +87,10 @@ const char *trace_step(const struct trace_line *line)
     case MESSAGE_CATCHUP_REQUEST:
     case MESSAGE_CATCHUP_RESPONSE:
         return "log_sync";
+    case MESSAGE_CHECKPOINT_OFFER:
+    case MESSAGE_CHECKPOINT_REQUEST:
+    case MESSAGE_CHECKPOINT_CHUNK:
+        return "checkpoint";
     case MESSAGE_RECOVERY:
     case MESSAGE_RECOVERY_RESPONSE:
         return "recovery";

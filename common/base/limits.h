@@ -49,6 +49,9 @@ enum {
     STASH_MAX = 64,         /* Prepares kept behind a gap */
     CATCHUP_QUEUE_MAX = 64, /* CatchupRequests that wait to be served (G2) */
 
+    /* Checkpoint transfer (G4). */
+    CHUNK_WINDOW_MAX = 8, /* chunks asked for and not there yet; and in one CheckpointRequest */
+
     /* Sessions (C4). */
     SESSIONS_MAX = 1024 * 1024, /* what a cluster may be initialised with */
     SESSIONS_DEFAULT = 16384,   /* and is, unless told otherwise */
@@ -64,6 +67,11 @@ enum {
     /* One event's outputs (server/vr/vr.h). */
     VR_OUTPUTS_MAX = 64,
 };
+
+/* Bytes of a checkpoint's content: more than any state_size_max; keeps arithmetic on what a peer
+ * says within bounds. */
+#define CHECKPOINT_SIZE_MAX (UINT64_C(1) << 46)
+#define CHECKPOINT_CHUNKS_MAX (UINT64_C(1) << 30)
 
 /* Memory of a log that has no disk (D3), bytes and index together; then Busy. */
 #define LOG_MEMORY_MAX (UINT64_C(2) * 1024 * 1024 * 1024)

@@ -56,6 +56,12 @@ const char *message_type_name(enum message_type type)
         return "CatchupRequest";
     case MESSAGE_CATCHUP_RESPONSE:
         return "CatchupResponse";
+    case MESSAGE_CHECKPOINT_OFFER:
+        return "CheckpointOffer";
+    case MESSAGE_CHECKPOINT_REQUEST:
+        return "CheckpointRequest";
+    case MESSAGE_CHECKPOINT_CHUNK:
+        return "CheckpointChunk";
     case MESSAGE_RECOVERY:
         return "Recovery";
     case MESSAGE_RECOVERY_RESPONSE:
@@ -282,7 +288,8 @@ static bool do_view_change_valid(const struct do_view_change *m)
     return view_valid(m->view_number) && log_valid(&m->log) &&
            m->log.last_normal_view < m->view_number && m->faulty_from <= m->log.op_number &&
            (m->faulty_from == 0 || m->log.commit_number < m->faulty_from ||
-            checksum_equal(m->log.commit_checksum, (struct checksum){0}));
+            checksum_equal(m->log.commit_checksum, (struct checksum){0})) &&
+           m->base_op <= m->log.op_number;
 }
 
 static bool start_view_valid(const struct start_view *m)
@@ -302,6 +309,25 @@ static bool catchup_response_valid(const struct catchup_response *m)
     /* Entries at or below the source's commit_number may be of any view (G2). */
     return view_valid_or_none(m->last_normal_view) && m->entry_count <= SYNC_ENTRIES_MAX &&
            entries_valid(m->entries, m->entries_size, m->entry_count, m->first_op, UINT64_MAX);
+}
+
+static bool checkpoint_offer_valid(const struct checkpoint_offer *m)
+{
+    return view_valid(m->view_number) && m->id.op_number > 0 && view_valid(m->id.view_number) &&
+           m->id.view_number <= m->view_number && m->id.size > 0 &&
+           m->id.size <= CHECKPOINT_SIZE_MAX;
+}
+
+static bool checkpoint_request_valid(const struct checkpoint_request *m)
+{
+    return view_valid_or_none(m->last_normal_view) && m->count > 0 &&
+           m->count <= CHUNK_WINDOW_MAX && m->first < CHECKPOINT_CHUNKS_MAX;
+}
+
+static bool checkpoint_chunk_valid(const struct checkpoint_chunk *m)
+{
+    return m->index < CHECKPOINT_CHUNKS_MAX && m->size > 0 &&
+           bytes_valid(m->bytes, m->size, CHECKPOINT_CHUNK_SIZE);
 }
 
 static bool recovery_response_valid(const struct recovery_response *m)
@@ -378,6 +404,12 @@ static bool body_valid(const struct message *m)
         return catchup_request_valid(&m->catchup_request);
     case MESSAGE_CATCHUP_RESPONSE:
         return catchup_response_valid(&m->catchup_response);
+    case MESSAGE_CHECKPOINT_OFFER:
+        return checkpoint_offer_valid(&m->checkpoint_offer);
+    case MESSAGE_CHECKPOINT_REQUEST:
+        return checkpoint_request_valid(&m->checkpoint_request);
+    case MESSAGE_CHECKPOINT_CHUNK:
+        return checkpoint_chunk_valid(&m->checkpoint_chunk);
     case MESSAGE_RECOVERY:
         return view_valid(m->recovery.view_number);
     case MESSAGE_RECOVERY_RESPONSE:

@@ -8,6 +8,7 @@
 #ifndef VR_BASE_MESSAGE_H
 #define VR_BASE_MESSAGE_H
 
+#include "common/base/checkpoint_id.h"
 #include "common/base/configuration.h"
 #include "common/base/entry.h"
 #include "common/base/limits.h"
@@ -43,6 +44,10 @@ enum message_type {
     /* log sync */
     MESSAGE_CATCHUP_REQUEST = 40,
     MESSAGE_CATCHUP_RESPONSE = 41,
+    /* checkpoint transfer */
+    MESSAGE_CHECKPOINT_OFFER = 42,
+    MESSAGE_CHECKPOINT_REQUEST = 43,
+    MESSAGE_CHECKPOINT_CHUNK = 44,
     /* recovery */
     MESSAGE_RECOVERY = 50,
     MESSAGE_RECOVERY_RESPONSE = 51,
@@ -61,6 +66,12 @@ struct log_descriptor {
     struct checksum head_checksum;   /* at op_number */
     uint64_t commit_number;          /* <= op_number */
     struct checksum commit_checksum; /* at commit_number */
+};
+
+/* K4: the digest of the state at a checkpoint; op_number 0: there is none. */
+struct checkpoint_mark {
+    uint64_t op_number;
+    struct checksum digest;
 };
 
 /* N1, C1: what a client asks for. */
@@ -189,8 +200,9 @@ struct prepare {
 struct prepare_ok {
     uint64_t view_number;
     uint64_t op_number;
-    struct checksum checksum; /* at op_number */
-    uint64_t round;           /* of the message that is answered */
+    struct checksum checksum;          /* at op_number */
+    uint64_t round;                    /* of the message that is answered */
+    struct checkpoint_mark checkpoint; /* the sender's last one (K4) */
 };
 
 /* N6: the heartbeat. */
@@ -200,6 +212,7 @@ struct commit {
     struct checksum commit_checksum;
     uint64_t op_number;
     uint64_t round;
+    struct checkpoint_mark checkpoint; /* the last one that a quorum agrees on (K4) */
 };
 
 struct goodbye {
@@ -223,6 +236,8 @@ struct do_view_change {
                                       its disk has lost them; 0: it has them all. Where the one at
                                       log.commit_number is lost, log.commit_checksum is zero */
     struct checksum held_checksum; /* at faulty_from - 1, if there are faulty ones */
+    uint64_t base_op;              /* entries up to here are gone from the sender's log: who lacks
+                                      them needs a checkpoint (V12); <= log.op_number */
 };
 
 /* V6; log.last_normal_view == view_number. */
@@ -253,6 +268,34 @@ struct catchup_response {
     uint32_t entry_count; /* 0: the source does not hold first_op */
     uint32_t entries_size;
     const uint8_t *entries;
+};
+
+/* G4: the answer to a CatchupRequest, or a CheckpointRequest, for what the sender no longer has. */
+struct checkpoint_offer {
+    uint64_t nonce;       /* of what is answered */
+    uint64_t view_number; /* the sender's durable one: at least the view that committed all this */
+    struct checkpoint_id id;
+};
+
+/* G4: pieces of the list of chunk checksums (CHECKPOINT_CHUNK_SIZE bytes each, but the last), or
+ * chunks. */
+struct checkpoint_request {
+    uint64_t nonce;
+    uint64_t last_normal_view; /* of the log sync that this is for */
+    struct checksum root;
+    bool list;
+    uint64_t first;  /* index of a piece or chunk */
+    uint32_t count;  /* 1 to CHUNK_WINDOW_MAX */
+    uint64_t staged; /* pieces and chunks that the sender has: its progress (V1) */
+};
+
+struct checkpoint_chunk {
+    uint64_t nonce;
+    struct checksum root;
+    bool list;
+    uint64_t index;
+    uint32_t size; /* 1 to CHECKPOINT_CHUNK_SIZE */
+    const uint8_t *bytes;
 };
 
 /* D6 */
@@ -375,6 +418,9 @@ struct message {
         struct get_view get_view;
         struct catchup_request catchup_request;
         struct catchup_response catchup_response;
+        struct checkpoint_offer checkpoint_offer;
+        struct checkpoint_request checkpoint_request;
+        struct checkpoint_chunk checkpoint_chunk;
         struct recovery recovery;
         struct recovery_response recovery_response;
         struct part part;

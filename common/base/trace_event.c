@@ -188,6 +188,20 @@ static void of_peer_message(const struct message *m, struct trace_event *e)
         e->view_number = m->catchup_response.last_normal_view;
         e->detail = m->catchup_response.nonce;
         break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        e->view_number = m->checkpoint_offer.view_number;
+        e->first_op = m->checkpoint_offer.id.op_number;
+        e->op_count = 1;
+        e->detail = m->checkpoint_offer.id.size;
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        e->view_number = m->checkpoint_request.last_normal_view;
+        e->detail = m->checkpoint_request.first;
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        e->detail = m->checkpoint_chunk.index;
+        e->payload_size = m->checkpoint_chunk.size;
+        break;
     case MESSAGE_RECOVERY:
         e->view_number = m->recovery.view_number;
         e->detail = m->recovery.nonce;

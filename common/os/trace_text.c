@@ -157,6 +157,15 @@ static void say_peer_message(struct line *line, const struct trace_event *e)
     case MESSAGE_CATCHUP_REQUEST:
         say_ops(line, e);
         break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        say(line, "of op %" PRIu64 ", %" PRIu64 " bytes", e->first_op, e->detail);
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        say(line, "chunk %" PRIu64, e->detail);
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        say(line, "chunk %" PRIu64, e->detail);
+        break;
     case MESSAGE_CATCHUP_RESPONSE:
         if (e->payload_size > 0) {
             say_ops(line, e);

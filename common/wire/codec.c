@@ -85,6 +85,10 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_GET_VIEW] = {&vr__get_view__descriptor, BODY_SMALL_MAX},
     [MESSAGE_CATCHUP_REQUEST] = {&vr__catchup_request__descriptor, BODY_SMALL_MAX},
     [MESSAGE_CATCHUP_RESPONSE] = {&vr__catchup_response__descriptor, MESSAGE_SIZE_MAX},
+    [MESSAGE_CHECKPOINT_OFFER] = {&vr__checkpoint_offer__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_CHECKPOINT_REQUEST] = {&vr__checkpoint_request__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_CHECKPOINT_CHUNK] = {&vr__checkpoint_chunk__descriptor,
+                                  CHECKPOINT_CHUNK_SIZE + BODY_EXTRA},
     [MESSAGE_RECOVERY] = {&vr__recovery__descriptor, BODY_SMALL_MAX},
     [MESSAGE_RECOVERY_RESPONSE] = {&vr__recovery_response__descriptor, BODY_SMALL_MAX},
     [MESSAGE_PART] = {&vr__part__descriptor, DATAGRAM_SIZE_MAX},
@@ -491,6 +495,9 @@ static void encode_prepare_ok(Vr__PrepareOk *f, const struct prepare_ok *m)
     f->checksum_low = m->checksum.low;
     f->checksum_high = m->checksum.high;
     f->round = m->round;
+    f->checkpoint_op = m->checkpoint.op_number;
+    f->checkpoint_digest_low = m->checkpoint.digest.low;
+    f->checkpoint_digest_high = m->checkpoint.digest.high;
 }
 
 static struct prepare_ok decode_prepare_ok(const Vr__PrepareOk *f)
@@ -500,6 +507,7 @@ static struct prepare_ok decode_prepare_ok(const Vr__PrepareOk *f)
         .op_number = f->op_number,
         .checksum = {f->checksum_low, f->checksum_high},
         .round = f->round,
+        .checkpoint = {f->checkpoint_op, {f->checkpoint_digest_low, f->checkpoint_digest_high}},
     };
 }
 
@@ -512,6 +520,9 @@ static void encode_commit(Vr__Commit *f, const struct commit *m)
     f->commit_checksum_high = m->commit_checksum.high;
     f->op_number = m->op_number;
     f->round = m->round;
+    f->checkpoint_op = m->checkpoint.op_number;
+    f->checkpoint_digest_low = m->checkpoint.digest.low;
+    f->checkpoint_digest_high = m->checkpoint.digest.high;
 }
 
 static struct commit decode_commit(const Vr__Commit *f)
@@ -522,6 +533,7 @@ static struct commit decode_commit(const Vr__Commit *f)
         .commit_checksum = {f->commit_checksum_low, f->commit_checksum_high},
         .op_number = f->op_number,
         .round = f->round,
+        .checkpoint = {f->checkpoint_op, {f->checkpoint_digest_low, f->checkpoint_digest_high}},
     };
 }
 
@@ -543,6 +555,7 @@ static void encode_do_view_change(struct codec_form *form, const struct do_view_
         f->has_held_checksum_high = true;
         f->held_checksum_high = m->held_checksum.high;
     }
+    f->base_op = m->base_op;
 }
 
 static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
@@ -554,6 +567,7 @@ static struct do_view_change decode_do_view_change(const Vr__DoViewChange *f)
         .primary_identity = f->primary_identity,
         .faulty_from = f->has_faulty_from ? f->faulty_from : 0,
         .held_checksum = {f->held_checksum_low, f->held_checksum_high},
+        .base_op = f->base_op,
     };
 }
 
@@ -616,6 +630,88 @@ static struct catchup_response decode_catchup_response(const Vr__CatchupResponse
         .entry_count = f->entry_count,
         .entries_size = (uint32_t)f->entries.len,
         .entries = f->entries.data,
+    };
+}
+
+static void encode_checkpoint_offer(Vr__CheckpointOffer *f, const struct checkpoint_offer *m)
+{
+    vr__checkpoint_offer__init(f);
+    f->nonce = m->nonce;
+    f->view_number = m->view_number;
+    f->op_number = m->id.op_number;
+    f->op_view_number = m->id.view_number;
+    f->log_low = m->id.log.low;
+    f->log_high = m->id.log.high;
+    f->digest_low = m->id.digest.low;
+    f->digest_high = m->id.digest.high;
+    f->size = m->id.size;
+    f->root_low = m->id.root.low;
+    f->root_high = m->id.root.high;
+}
+
+static struct checkpoint_offer decode_checkpoint_offer(const Vr__CheckpointOffer *f)
+{
+    return (struct checkpoint_offer){
+        .nonce = f->nonce,
+        .view_number = f->view_number,
+        .id =
+            {
+                .op_number = f->op_number,
+                .view_number = f->op_view_number,
+                .log = {f->log_low, f->log_high},
+                .digest = {f->digest_low, f->digest_high},
+                .size = f->size,
+                .root = {f->root_low, f->root_high},
+            },
+    };
+}
+
+static void encode_checkpoint_request(Vr__CheckpointRequest *f, const struct checkpoint_request *m)
+{
+    vr__checkpoint_request__init(f);
+    f->nonce = m->nonce;
+    f->last_normal_view = m->last_normal_view;
+    f->root_low = m->root.low;
+    f->root_high = m->root.high;
+    f->list = m->list;
+    f->first = m->first;
+    f->count = m->count;
+    f->staged = m->staged;
+}
+
+static struct checkpoint_request decode_checkpoint_request(const Vr__CheckpointRequest *f)
+{
+    return (struct checkpoint_request){
+        .nonce = f->nonce,
+        .last_normal_view = f->last_normal_view,
+        .root = {f->root_low, f->root_high},
+        .list = f->list,
+        .first = f->first,
+        .count = f->count,
+        .staged = f->staged,
+    };
+}
+
+static void encode_checkpoint_chunk(Vr__CheckpointChunk *f, const struct checkpoint_chunk *m)
+{
+    vr__checkpoint_chunk__init(f);
+    f->nonce = m->nonce;
+    f->root_low = m->root.low;
+    f->root_high = m->root.high;
+    f->list = m->list;
+    f->index = m->index;
+    f->bytes = borrow(m->bytes, m->size);
+}
+
+static struct checkpoint_chunk decode_checkpoint_chunk(const Vr__CheckpointChunk *f)
+{
+    return (struct checkpoint_chunk){
+        .nonce = f->nonce,
+        .root = {f->root_low, f->root_high},
+        .list = f->list,
+        .index = f->index,
+        .size = (uint32_t)f->bytes.len,
+        .bytes = f->bytes.data,
     };
 }
 
@@ -766,6 +862,15 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_CATCHUP_RESPONSE:
         encode_catchup_response(&form->catchup_response, &message->catchup_response);
         break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        encode_checkpoint_offer(&form->checkpoint_offer, &message->checkpoint_offer);
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        encode_checkpoint_request(&form->checkpoint_request, &message->checkpoint_request);
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        encode_checkpoint_chunk(&form->checkpoint_chunk, &message->checkpoint_chunk);
+        break;
     case MESSAGE_RECOVERY:
         encode_recovery(&form->recovery, &message->recovery);
         break;
@@ -863,6 +968,15 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         message->catchup_response = decode_catchup_response(form);
+        break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        message->checkpoint_offer = decode_checkpoint_offer(form);
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        message->checkpoint_request = decode_checkpoint_request(form);
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        message->checkpoint_chunk = decode_checkpoint_chunk(form);
         break;
     case MESSAGE_RECOVERY:
         message->recovery.nonce = ((const Vr__Recovery *)form)->nonce;

@@ -37,6 +37,9 @@ struct codec_form {
         Vr__GetView get_view;
         Vr__CatchupRequest catchup_request;
         Vr__CatchupResponse catchup_response;
+        Vr__CheckpointOffer checkpoint_offer;
+        Vr__CheckpointRequest checkpoint_request;
+        Vr__CheckpointChunk checkpoint_chunk;
         Vr__Recovery recovery;
         Vr__RecoveryResponse recovery_response;
         Vr__Part part;

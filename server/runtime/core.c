@@ -102,6 +102,11 @@ static void carry_out_one(struct core *core, const struct vr_output *output, uin
         health_diverged(core->health, output->diverged.op_number, output->diverged.own,
                         output->diverged.theirs, output->diverged.peer);
         break;
+    case VR_OUT_DROP_LOG:
+    case VR_OUT_SERVE_CHECKPOINT:
+    case VR_OUT_STAGE_CHUNK:
+    case VR_OUT_INSTALL_CHECKPOINT:
+        break; /* nothing here takes checkpoints yet, so no peer has one to offer */
     }
 }
 

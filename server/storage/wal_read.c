@@ -140,8 +140,7 @@ static int begin_group(struct reader *r, const struct wal_record *record)
         .head = base,
     };
     if (r->staging != NULL) {
-        vr_log_init(r->staging, r->staging->memory, r->staging->memory_size, r->staging->cluster_id,
-                    base.op_number, base.checksum);
+        vr_log_restart(r->staging, base.op_number, base.checksum);
     }
     return group->through_op == group->cut_to ? finish_group(r) : 0;
 }

@@ -24,6 +24,9 @@ bool sync_running(const struct replica *r, uint64_t entering)
 
 void sync_drop(struct replica *r)
 {
+    if (r->sync.active && r->sync.pulling) {
+        transfer_pause(r);
+    }
     r->sync.active = false;
     r->sync.entering = 0;
     timeout_stop(&r->timeouts, TIMEOUT_SYNC);
@@ -99,7 +102,8 @@ static void install_begin(struct replica *r)
         return;
     }
     const struct vr_log *holder = target.commit_number <= common ? &r->log : &r->staging;
-    if (!vr_log_matches(holder, target.commit_number, target.commit_checksum)) {
+    if (target.commit_number >= r->log.base_op && /* below, all is committed, and gone */
+        !vr_log_matches(holder, target.commit_number, target.commit_checksum)) {
         drop(r, DROP_CHECKSUM); /* N7: no log can be right for such a target */
         sync_drop(r);
         return;
@@ -300,11 +304,10 @@ static void stage_from(struct replica *r, uint64_t start_op)
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         r->sync_slots[i].from_op = 0;
     }
-    vr_log_init(&r->staging, r->staging.memory, r->staging.memory_size, r->log.cluster_id, start_op,
-                vr_log_checksum(&r->log, start_op));
+    vr_log_restart(&r->staging, start_op, vr_log_checksum(&r->log, start_op));
 }
 
-static void next_source(struct replica *r)
+void sync_next_source(struct replica *r)
 {
     for (uint32_t i = 1; i <= r->member_count; i++) {
         const uint32_t candidate = (r->sync.source + i) % r->member_count;
@@ -333,8 +336,9 @@ static void start_over(struct replica *r)
         sync_drop(r);
         return;
     }
-    next_source(r);
-    stage_from(r, r->sync.start_op);
+    sync_next_source(r);
+    /* In the own view the log goes on meanwhile, and what was its head may be gone by now (K1). */
+    stage_from(r, r->sync.entering == 0 ? r->log.op_number : r->sync.start_op);
     timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
 }
 
@@ -371,6 +375,10 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
         drop(r, DROP_OLD_VIEW); /* D5: no log that leaves out what is committed; G6 likewise */
         return;
     }
+    if (r->transfer.installing) {
+        drop(r, DROP_STATUS); /* G4: the log that it would start from is about to go */
+        return;
+    }
     if (target->op_number <= r->commit_number &&
         !vr_log_matches(&r->log, target->op_number, target->head_checksum)) {
         drop(r, DROP_OLD_VIEW); /* G6: that view is superseded */
@@ -391,6 +399,7 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
     r->sync.stalls = 0;
     r->sync.progress_ns = r->time.now_ns;
     r->sync.source_ns = r->time.now_ns;
+    r->sync.pulling = false;
     r->sync.active = true;
     stage_from(r, find_start(r, target, entering));
     if (r->sync.start_op >= target->op_number) {
@@ -398,9 +407,28 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
         return;
     }
     if (r->sync.source == r->self) {
-        next_source(r);
+        sync_next_source(r);
     }
     fill_window(r);
+}
+
+/* G4: the own log is known to be right up to this op, so the target is pulled from there on. */
+void sync_start_at(struct replica *r, uint64_t op_number)
+{
+    const struct log_descriptor *target = &r->sync.target;
+    const uint64_t start = r->sync.entering == 0 ? r->log.op_number : op_number;
+    if (target->op_number < start ||
+        (target->op_number == start && !vr_log_matches(&r->log, start, target->head_checksum))) {
+        sync_drop(r); /* G6: superseded, or met and more */
+        return;
+    }
+    r->sync.start_is_guess = false;
+    stage_from(r, start);
+    if (start == target->op_number) {
+        sync_finish(r);
+    } else {
+        fill_window(r);
+    }
 }
 
 static enum drop_reason reject_response(const struct replica *r,
@@ -503,7 +531,7 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
     }
     if (response->entry_count == 0) {
         if (peer == r->sync.source) {
-            next_source(r); /* the tick asks it */
+            sync_next_source(r); /* the tick asks it */
         }
         return;
     }
@@ -541,7 +569,7 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
 
 /* An answer of a megabyte takes its time in small datagrams, and its lost parts are sent again
  * anyway (M6): asking at a constant rate would bury it under copies of itself (PITFALLS ST-9). */
-static uint64_t backed_off(uint64_t interval_ns, uint32_t times)
+uint64_t sync_back_off(uint64_t interval_ns, uint32_t times)
 {
     return interval_ns << (times < BACK_OFF_MAX ? times : BACK_OFF_MAX);
 }
@@ -551,16 +579,20 @@ static void stall(struct replica *r)
 {
     const uint64_t since =
         r->sync.progress_ns > r->sync.source_ns ? r->sync.progress_ns : r->sync.source_ns;
-    if (r->time.now_ns - since < backed_off(4 * r->options.resend_ns, r->sync.stalls)) {
+    if (r->time.now_ns - since < sync_back_off(4 * r->options.resend_ns, r->sync.stalls)) {
         return;
     }
     r->sync.stalls++;
     r->sync.source_ns = r->time.now_ns;
     r->peers[r->sync.source].unreachable = r->sync.source != r->self;
-    next_source(r);
+    sync_next_source(r);
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         r->sync_slots[i].repeats = 0; /* nobody has asked this one yet */
         r->sync_slots[i].asked_ns = 0;
+    }
+    for (uint32_t i = 0; i < CHUNK_WINDOW_MAX; i++) {
+        r->transfer.slots[i].repeats = 0;
+        r->transfer.slots[i].asked_ns = 0;
     }
     if (r->status == STATUS_VIEW_CHANGE && primary_of(r, r->view_number) == r->self) {
         choose_anew(r); /* V6: from what it has received by now */
@@ -576,11 +608,17 @@ void sync_tick(struct replica *r)
         sync_drop(r); /* Prepares have closed the gap */
         return;
     }
-    stall(r);
+    if (!r->transfer.installing) {
+        stall(r);
+    }
+    if (r->sync.active && r->sync.pulling) {
+        transfer_tick(r);
+        return;
+    }
     for (uint32_t i = 0; r->sync.active && i < SYNC_WINDOW_MAX; i++) {
         struct sync_slot *slot = &r->sync_slots[i];
         if (slot->from_op != 0 && !slot->held && outputs_have_room(r, SYNC_WINDOW_MAX) &&
-            r->time.now_ns - slot->asked_ns >= backed_off(r->options.resend_ns, slot->repeats)) {
+            r->time.now_ns - slot->asked_ns >= sync_back_off(r->options.resend_ns, slot->repeats)) {
             slot->repeats++;
             ask(r, slot);
         }
@@ -626,6 +664,10 @@ static void serve(struct replica *r, const struct catchup_waiting *waiting)
     const uint64_t held =
         r->last_normal_view == request->last_normal_view ? r->log.op_number : r->commit_number;
     const uint64_t last = request->to_op < held ? request->to_op : held;
+    if (request->from_op <= r->log.base_op && r->checkpoint_count > 0) {
+        send_checkpoint_offer(r, waiting->peer, request->nonce); /* G4 */
+        return;
+    }
     if (request->from_op > r->log.base_op && request->from_op <= last) {
         size_t size;
         m.catchup_response.parent_checksum = vr_log_checksum(&r->log, request->from_op - 1);

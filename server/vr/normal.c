@@ -130,7 +130,7 @@ static bool repeat_known(struct replica *r, const struct message *m)
 
 static uint64_t next_timestamp(const struct replica *r)
 {
-    uint64_t last = 0;
+    uint64_t last = r->base_timestamp;
     if (r->log.op_number > r->log.base_op) {
         struct entry entry;
         size_t size;
@@ -273,6 +273,7 @@ void send_commit(struct replica *r)
                 .commit_checksum = vr_log_checksum(&r->log, r->commit_number),
                 .op_number = r->log.op_number,
                 .round = r->round,
+                .checkpoint = checkpoint_agreed(r),
             },
     };
     send_to_others(r, &m);
@@ -296,6 +297,9 @@ static void resend_prepares(struct replica *r)
             continue;
         }
         uint64_t op = peer->acked_op;
+        if (op < r->log.base_op) {
+            continue; /* NC-10: the heartbeat tells it what it lacks, and G4 how it gets it */
+        }
         for (uint32_t n = 0; n < RESEND_PREPARES_MAX && op < r->prepared_op; n++) {
             op = send_prepare(r, 1u << i, op + 1, r->prepared_op);
             r->prepares_resent++;
@@ -414,6 +418,16 @@ void note_progress(struct replica *r, uint32_t peer_index, uint64_t synced_op)
     }
 }
 
+/* The same for one that pulls a checkpoint. */
+void note_transfer(struct replica *r, uint32_t peer_index, uint64_t staged)
+{
+    struct peer *peer = &r->peers[peer_index];
+    if (r->acting_primary && staged > peer->transfer_staged) {
+        peer->transfer_staged = staged;
+        count_as_heard(peer, r->received_ns);
+    }
+}
+
 void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer_index)
 {
     const struct prepare_ok *ok = &m->prepare_ok;
@@ -441,7 +455,8 @@ void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer_ind
     }
     r->stall_forgiven = false;
     sample_rtt(r, peer, ok->round);
-    if (check_quorum(r)) {
+    hear_checkpoint(r, &ok->checkpoint, peer_index);
+    if (!r->diverged && check_quorum(r)) {
         count_acks(r);
     }
 }
@@ -590,6 +605,10 @@ static bool follow_view(struct replica *r, const struct message *m, uint32_t pee
         }
         return false;
     }
+    if (r->transfer.installing) {
+        drop(r, DROP_STATUS); /* G4: the log is about to go */
+        return false;
+    }
     return true;
 }
 
@@ -628,6 +647,10 @@ void on_commit(struct replica *r, const struct message *m, uint32_t peer)
         return;
     }
     r->ack_owed = true; /* N8 */
+    hear_agreed_checkpoint(r, &commit->checkpoint, peer);
+    if (r->diverged) {
+        return;
+    }
     learn_commit(r, commit->commit_number, commit->commit_checksum, peer);
     if (!r->diverged) {
         close_gap(r, commit->commit_number, commit->commit_checksum, peer);
@@ -686,6 +709,7 @@ void primary_begin(struct replica *r)
         peer->rtt_round = r->round;
         peer->acked_op = 0;
         peer->synced_op = 0;
+        peer->transfer_staged = 0;
         peer->acked_ns = r->time.now_ns + patience_ns;
         peer->progress_ns = r->time.now_ns;
         peer->resends = 0;
@@ -740,6 +764,7 @@ static void send_prepare_ok(struct replica *r)
                 .op_number = r->durable_op,
                 .checksum = vr_log_checksum(&r->log, r->durable_op),
                 .round = r->ack_round,
+                .checkpoint = checkpoint_last(r),
             },
     };
     send_to_peer(r, primary_of(r, r->view_number), &m);

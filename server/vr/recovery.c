@@ -66,6 +66,8 @@ bool judge_envelope(struct replica *r, const struct message *m, uint32_t peer)
         p->acked_in_view = false;
         p->acked_op = 0;
         p->synced_op = 0;
+        p->transfer_staged = 0;
+        p->pulled_ns = 0;
         p->rtt_ns = 0;
     }
     if (m->type != MESSAGE_RECOVERY) {

@@ -21,6 +21,8 @@ void vr_options_default(struct vr_options *options)
     options->request_queue_max = REQUEST_QUEUE_MAX;
     options->execute_lag_max = EXECUTE_LAG_MAX;
     options->view_sync_max = 100 * 1000;
+    options->log_retain = 100 * 1000;
+    options->chunks_per_heartbeat = 16;
 }
 
 size_t vr_memory_size(void)
@@ -43,22 +45,67 @@ static void check_options(const struct vr_options *options)
               options->pipeline_max + options->request_queue_max); /* V12 */
     INVARIANT(options->message_budget > PREPARE_OVERHEAD + ENTRY_HEADER_SIZE);
     INVARIANT(options->message_budget <= DATAGRAM_SIZE_MAX);
+    INVARIANT(options->chunks_per_heartbeat >= CHUNK_WINDOW_MAX);
     INVARIANT(options->identity != 0);
     INVARIANT(options->durable.last_normal_view <= options->durable.view_number);
     INVARIANT(view_epoch(options->durable.view_number) == options->configuration.epoch);
+}
+
+static void init_log(struct replica *r, struct vr_log *log, void *memory)
+{
+    const struct vr_options *options = &r->options;
+    const struct checkpoint_id *checkpoint = &options->checkpoint;
+    const uint64_t cluster_id = options->configuration.cluster_id;
+    const struct checksum base =
+        checkpoint->op_number > 0 ? checkpoint->log : entry_chain_start(cluster_id);
+    if (options->log_block_size == 0) {
+        vr_log_init(log, memory, options->log_memory_size, cluster_id, checkpoint->op_number, base);
+    } else {
+        vr_log_init_blocks(log, memory, options->log_memory_size, options->log_block_size,
+                           cluster_id, checkpoint->op_number, base);
+    }
+}
+
+/* K3: the state begins at the checkpoint, and so does all that is known to be committed. */
+static void take_checkpoint(struct replica *r)
+{
+    const struct checkpoint_id *checkpoint = &r->options.checkpoint;
+    if (checkpoint->op_number == 0) {
+        return;
+    }
+    INVARIANT(r->options.start != VR_START_INITIAL);
+    checkpoint_remember(r, checkpoint);
+    r->base_timestamp = r->options.checkpoint_timestamp;
+    r->commit_number = checkpoint->op_number;
+    r->handed_op = checkpoint->op_number;
+    r->executed_op = checkpoint->op_number;
+    r->written_op = checkpoint->op_number;
+    r->durable_op = checkpoint->op_number;
 }
 
 /* D5, D6: what a start brings along. */
 static void take_log(struct replica *r)
 {
     const struct vr_options *options = &r->options;
-    if (options->log == NULL) {
+    const struct checkpoint_id *checkpoint = &options->checkpoint;
+    const struct vr_log *log = options->log;
+    if (log == NULL) {
         return;
     }
     INVARIANT(options->start != VR_START_INITIAL);
-    INVARIANT(options->log->memory == options->log_memory);
-    INVARIANT(options->log->base_op == 0);
-    r->log = *options->log;
+    INVARIANT(log->memory == options->log_memory);
+    if (checkpoint->op_number > 0 && !vr_log_matches(log, checkpoint->op_number, checkpoint->log)) {
+        /* It ends before the checkpoint, or is another one: storage has to write the next entries
+         * where it ended, behind the checkpoint. */
+        INVARIANT(options->had.op_number <= checkpoint->op_number);
+        r->written_generation = 0;
+        r->settled_generation = 0;
+        return;
+    }
+    INVARIANT(log->base_op <= checkpoint->op_number);
+    r->log = *log;
+    vr_log_protect(&r->log, checkpoint->op_number);
+    r->dropped_op = r->log.base_op;
     r->written_op = r->log.op_number;
     r->durable_op = r->log.op_number;
     if (options->had.op_number > 0) {
@@ -115,15 +162,13 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
         r->wanted.identities[r->self] = options->identity;
         r->state_dirty = true;
     }
-    const struct checksum chain = entry_chain_start(options->configuration.cluster_id);
-    vr_log_init(&r->log, options->log_memory, options->log_memory_size,
-                options->configuration.cluster_id, 0, chain);
-    vr_log_init(&r->staging, options->staging_memory, options->log_memory_size,
-                options->configuration.cluster_id, 0, chain);
+    init_log(r, &r->log, options->log_memory);
+    init_log(r, &r->staging, options->staging_memory);
     r->full_at_op = UINT64_MAX;
     r->log_generation = 1;
     r->written_generation = 1;
     r->settled_generation = 1;
+    take_checkpoint(r);
     take_log(r);
 
     if (options->start == VR_START_RECOVER) {
@@ -160,15 +205,20 @@ struct vr_output *output_add(struct replica *r, enum vr_output_kind kind)
     return output;
 }
 
+void vr_envelope(const struct replica *r, struct message *message)
+{
+    message->from = r->options.replica_id;
+    message->incarnation = r->options.incarnation;
+    message->identity = r->options.identity;
+    message->configuration_hash = r->configuration_hash;
+}
+
 static struct vr_output *add_send(struct replica *r, enum vr_output_kind kind,
                                   const struct message *message)
 {
     struct vr_output *output = output_add(r, kind);
     output->send.message = *message;
-    output->send.message.from = r->options.replica_id;
-    output->send.message.incarnation = r->options.incarnation;
-    output->send.message.identity = r->options.identity;
-    output->send.message.configuration_hash = r->configuration_hash;
+    vr_envelope(r, &output->send.message);
     return output;
 }
 
@@ -256,17 +306,34 @@ void forget_lost(struct replica *r, bool whatever)
 }
 
 /* N7: never repaired silently. The replica leaves service; what it answers to status stays true. */
-void diverge(struct replica *r, uint64_t op_number, struct checksum theirs, uint32_t peer)
+static struct vr_output *leave_service(struct replica *r, uint32_t peer)
 {
     struct vr_output *output = output_add(r, VR_OUT_DIVERGED);
-    output->diverged.op_number = op_number;
-    output->diverged.own = vr_log_checksum(&r->log, op_number);
-    output->diverged.theirs = theirs;
     output->diverged.peer = r->options.configuration.members[peer].replica_id;
     r->diverged = true;
     r->acting_primary = false;
     sync_drop(r);
     timeouts_stop_all(&r->timeouts);
+    return output;
+}
+
+void diverge(struct replica *r, uint64_t op_number, struct checksum theirs, uint32_t peer)
+{
+    struct vr_output *output = leave_service(r, peer);
+    output->diverged.op_number = op_number;
+    output->diverged.own = vr_log_checksum(&r->log, op_number);
+    output->diverged.theirs = theirs;
+    output->diverged.state = false;
+}
+
+void diverge_state(struct replica *r, const struct checkpoint_mark *own,
+                   const struct checkpoint_mark *theirs, uint32_t peer)
+{
+    struct vr_output *output = leave_service(r, peer);
+    output->diverged.op_number = own->op_number;
+    output->diverged.own = own->digest;
+    output->diverged.theirs = theirs->digest;
+    output->diverged.state = true;
 }
 
 /* ---- durable state (S1, S4) ---- */
@@ -306,6 +373,7 @@ static void on_state_durable(struct replica *r, uint64_t number)
     r->last_normal_view = r->durable.last_normal_view;
     INVARIANT(r->last_normal_view <= r->view_number);
     install_state_durable(r);
+    transfer_state_durable(r);
     if (r->status == STATUS_VIEW_CHANGE && r->durable.view_number == r->view_number) {
         timeout_set_at_latest(&r->timeouts, TIMEOUT_DO_VIEW_CHANGE, r->time.now_ns);
     }
@@ -364,6 +432,9 @@ static bool view_of(const struct message *m, uint64_t *view_number)
         return true;
     case MESSAGE_RECOVERY_RESPONSE:
         *view_number = m->recovery_response.view_number;
+        return true;
+    case MESSAGE_CHECKPOINT_OFFER:
+        *view_number = m->checkpoint_offer.view_number;
         return true;
     default:
         return false;
@@ -428,6 +499,15 @@ static void on_peer_message(struct replica *r, const struct message *m)
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         on_catchup_response(r, m, peer);
+        break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        on_checkpoint_offer(r, m, peer);
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        on_checkpoint_request(r, m, peer);
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        on_checkpoint_chunk(r, m, peer);
         break;
     case MESSAGE_RECOVERY:
         on_recovery(r, m, peer);
@@ -515,6 +595,8 @@ static void check_state(const struct replica *r)
     INVARIANT(r->commit_number <= r->log.op_number);
     INVARIANT(r->durable_op <= r->written_op);
     INVARIANT(r->written_op <= r->log.op_number);
+    INVARIANT(r->log.base_op <= r->durable_op);
+    INVARIANT(r->log.base_op <= r->executed_op);
 }
 
 void vr_step(struct replica *r, const struct vr_event *event, struct vr_outputs *outputs)
@@ -551,6 +633,15 @@ void vr_step(struct replica *r, const struct vr_event *event, struct vr_outputs 
         break;
     case VR_EVENT_EXECUTED:
         break;
+    case VR_EVENT_CHECKPOINT:
+        on_checkpoint(r, &event->checkpoint);
+        break;
+    case VR_EVENT_CHUNK_STAGED:
+        on_chunk_staged(r, event);
+        break;
+    case VR_EVENT_CHECKPOINT_INSTALLED:
+        on_checkpoint_installed(r, event);
+        break;
     case VR_EVENT_STOP:
         on_stop(r);
         break;
@@ -586,6 +677,9 @@ static void hand_over(struct replica *r)
     const uint64_t last = r->commit_number < limit ? r->commit_number : limit;
     if (last <= r->handed_op) {
         return;
+    }
+    if (r->transfer.installing) {
+        return; /* G4: the state is about to be another one */
     }
     struct vr_output *output = output_add(r, VR_OUT_EXECUTE);
     output->execute.first_op = r->handed_op + 1;
@@ -697,6 +791,12 @@ void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
         .commit_checksum = vr_log_checksum(&r->log, r->commit_number),
         .executed_op = r->executed_op,
         .log_bytes = vr_log_bytes_used(&r->log),
+        .base_op = r->log.base_op,
+        .checkpoint_op = checkpoint_last(r).op_number,
+        .checkpoint_digest = checkpoint_last(r).digest,
+        .checkpoints_offered = r->checkpoints_offered,
+        .checkpoints_installed = r->checkpoints_installed,
+        .chunks_served = r->chunks_served,
         .member_count = r->member_count,
         .view_changes = r->view_changes,
         .views_started = r->views_started,
@@ -710,6 +810,11 @@ void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
         out->sync_from = r->sync.start_op;
         out->sync_op = r->staging.op_number;
         out->sync_target = r->sync.target.op_number;
+        if (r->sync.pulling) {
+            out->transfer_op = r->transfer.id.op_number;
+            out->transfer_chunks = r->transfer.list_count + r->transfer.chunk_count;
+            out->transfer_staged = r->transfer.staged;
+        }
     }
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct peer *peer = &r->peers[i];

@@ -2,8 +2,8 @@
 /* replica.h - the state of the core, and what its parts may ask of each other. For server/vr and
  * its tests; everybody else uses vr.h.
  *
- * One file a part of VR: normal.c (N), view_change.c (V), log_sync.c (G), recovery.c (D,
- * identities), replica.c (dispatch, durable state, snapshot). */
+ * One file a part of VR: normal.c (N), view_change.c (V), log_sync.c (G), checkpoint_sync.c (G4),
+ * compaction.c (K), recovery.c (D, identities), replica.c (dispatch, durable state, snapshot). */
 #ifndef VR_REPLICA_H
 #define VR_REPLICA_H
 
@@ -19,6 +19,8 @@ enum {
     CATCHUP_PER_FLUSH_MAX = 4,    /* CatchupResponses a flush (G2) */
     ANSWERS_PER_HEARTBEAT = 1024, /* NotPrimary and Refused in one heartbeat interval (N1) */
     PREPARE_OVERHEAD = 128,       /* bytes of a Prepare or CatchupResponse beside its entries */
+    CHECKPOINTS_KEPT = 8,         /* own ones remembered, for their digests and who pulls them */
+    CHUNK_CHECKSUM_SIZE = 16,     /* bytes of the list for each chunk */
 };
 
 /* Views that no group goes through: at one a millisecond, 49 days. */
@@ -38,6 +40,7 @@ struct peer {
     bool do_view_change_present;
     struct log_descriptor do_view_change;
     struct vr_log_end held; /* D5: as far as it has the entries: the log's end, or before it */
+    uint64_t base_op;       /* V12: its log begins behind it */
     bool unreachable;       /* V6: did not answer when it was asked for its log */
 
     /* N5, N10: as the acting primary sees a backup in this view */
@@ -49,6 +52,12 @@ struct peer {
     uint32_t resends;     /* since then; backs off */
     uint64_t rtt_ns;      /* smoothed; 0 unknown */
     uint64_t rtt_round;   /* last round that gave a sample: repeated answers give none */
+
+    /* K2, K4, G4 */
+    struct checkpoint_mark checkpoint; /* the last one that it told of */
+    uint64_t pulled_op;                /* of the checkpoint that it asked for last ... */
+    uint64_t pulled_ns;                /* ... and when; 0 never */
+    uint64_t transfer_staged;          /* V1: how far it has come with that in this view */
 
     /* bounded rates */
     uint64_t start_view_sent_ns;
@@ -85,6 +94,32 @@ struct log_sync {
     uint32_t mismatches;  /* sources whose answers did not lead to the target */
     uint32_t window;      /* slots to use: one where an answer is too large to hold */
     uint32_t range;       /* ops asked for at once: about one message's worth */
+    bool pulling;         /* G4: waits for a checkpoint to start from */
+};
+
+/* G4: a piece of the list or a chunk that was asked for. */
+struct chunk_slot {
+    bool busy;
+    bool list;
+    bool staging; /* it came, and is with storage */
+    uint64_t index;
+    uint64_t asked_ns;
+    uint32_t repeats;
+};
+
+/* G4: the checkpoint that is pulled. It outlives the log sync that wanted it: the next one goes on
+ * where that one stopped, if it is offered the same. */
+struct transfer {
+    struct checkpoint_id id; /* op_number 0: none was begun */
+    uint64_t view_number;    /* durable here before it is installed */
+    uint64_t list_next;      /* what lies below was asked for or is there */
+    uint64_t list_count;
+    uint64_t chunk_next;
+    uint64_t chunk_count;
+    uint64_t staged;  /* pieces and chunks that came */
+    uint32_t lacking; /* mask of members that offered another one instead */
+    bool installing;  /* until VR_EVENT_CHECKPOINT_INSTALLED the log stays as it is */
+    struct chunk_slot slots[CHUNK_WINDOW_MAX];
 };
 
 /* G6: log durable, then state file durable, then status. */
@@ -175,7 +210,18 @@ struct replica {
 
     struct log_sync sync;
     struct install install;
+    struct transfer transfer;
     uint64_t full_at_op; /* no log that reaches this op fits; UINT64_MAX: none was met */
+
+    /* Checkpoints (K) */
+    struct checkpoint_id checkpoints[CHECKPOINTS_KEPT]; /* own ones, the newest first */
+    uint32_t checkpoint_count;
+    uint64_t kept_from;      /* storage may have thrown away those of lower ops */
+    uint64_t base_timestamp; /* of the entry at the log's base, where a checkpoint took its place */
+    uint64_t dropped_op;     /* storage was told to drop up to here */
+    struct checkpoint_mark agreed; /* K4: the last one that a quorum agreed on, as a primary said */
+    uint64_t chunks_window_ns;     /* bounded rate of chunks */
+    uint32_t chunks_in_window;
 
     /* Recovery */
     uint64_t lost_since_ns; /* since when too few remember anything (D9); 0 not so */
@@ -197,6 +243,9 @@ struct replica {
     uint64_t views_started;
     uint64_t catchup_entries;
     uint64_t catchup_served;
+    uint64_t checkpoints_offered;
+    uint64_t checkpoints_installed;
+    uint64_t chunks_served;
     uint64_t prepares_resent;
     uint64_t requests_seen;
     uint64_t busy_count;
@@ -228,6 +277,9 @@ void forget_lost(struct replica *r, bool whatever);          /* D5 */
 struct log_descriptor describe_whole_log(const struct replica *r);
 void diverge(struct replica *r, uint64_t op_number, struct checksum theirs, uint32_t peer);
 
+void diverge_state(struct replica *r, const struct checkpoint_mark *own,
+                   const struct checkpoint_mark *theirs, uint32_t peer); /* K4 */
+
 /* normal.c */
 void on_request(struct replica *r, const struct message *m);
 void on_prepare(struct replica *r, const struct message *m, uint32_t peer);
@@ -236,6 +288,7 @@ void on_commit(struct replica *r, const struct message *m, uint32_t peer);
 void on_goodbye(struct replica *r, const struct message *m, uint32_t peer);
 void count_as_heard(struct peer *peer, uint64_t heard_ns); /* V1: by the quorum's check */
 void note_progress(struct replica *r, uint32_t peer, uint64_t synced_op);
+void note_transfer(struct replica *r, uint32_t peer, uint64_t staged);
 bool is_serving(const struct replica *r); /* acting primary that knows of no reason to stop */
 void commit_up_to(struct replica *r, uint64_t commit_number);
 void count_acks(struct replica *r); /* N5 */
@@ -276,6 +329,29 @@ bool sync_running(const struct replica *r, uint64_t entering); /* that sync or i
 void install_log_durable(struct replica *r);
 void install_state_durable(struct replica *r);
 void catchup_flush(struct replica *r);
+uint64_t sync_back_off(uint64_t interval_ns, uint32_t times);
+void sync_next_source(struct replica *r);
+void sync_start_at(struct replica *r, uint64_t op_number); /* G4: goes on from there */
+
+/* checkpoint_sync.c */
+void send_checkpoint_offer(struct replica *r, uint32_t peer, uint64_t nonce);
+void on_checkpoint_offer(struct replica *r, const struct message *m, uint32_t peer);
+void on_checkpoint_request(struct replica *r, const struct message *m, uint32_t peer);
+void on_checkpoint_chunk(struct replica *r, const struct message *m, uint32_t peer);
+void on_chunk_staged(struct replica *r, const struct vr_event *event);
+void on_checkpoint_installed(struct replica *r, const struct vr_event *event);
+void transfer_tick(struct replica *r);
+void transfer_pause(struct replica *r);         /* G7: the claim goes, what is verified stays */
+void transfer_state_durable(struct replica *r); /* the view of the offer may be durable now */
+
+/* compaction.c */
+void on_checkpoint(struct replica *r, const struct checkpoint_id *id);
+void checkpoint_remember(struct replica *r, const struct checkpoint_id *id);
+const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct checksum root);
+struct checkpoint_mark checkpoint_last(const struct replica *r);
+struct checkpoint_mark checkpoint_agreed(const struct replica *r);
+void hear_checkpoint(struct replica *r, const struct checkpoint_mark *mark, uint32_t peer);
+void hear_agreed_checkpoint(struct replica *r, const struct checkpoint_mark *mark, uint32_t peer);
 
 /* recovery.c */
 bool judge_envelope(struct replica *r, const struct message *m, uint32_t peer);

@@ -172,6 +172,7 @@ static struct message do_view_change(const struct replica *r)
                 .log = describe_log(r),
                 .synced_op = r->sync.active ? r->staging.op_number : 0,
                 .primary_identity = r->durable.identities[primary_of(r, r->view_number)],
+                .base_op = r->log.base_op,
             },
     };
     if (r->had.op_number > 0) {
@@ -206,6 +207,7 @@ static void record(struct replica *r, uint32_t peer_index, const struct do_view_
     peer->held = dvc->faulty_from == 0
                      ? (struct vr_log_end){log->op_number, log->head_checksum}
                      : (struct vr_log_end){dvc->faulty_from - 1, dvc->held_checksum};
+    peer->base_op = dvc->base_op;
     peer->do_view_change_present = true;
 }
 
@@ -292,6 +294,16 @@ static uint64_t entries_behind(const struct peer *peer, const struct log_descrip
     return best->op_number > from ? best->op_number - from : 0;
 }
 
+/* Lacks so much of the best log that it would take long, or entries that are gone from it: then it
+ * needs a checkpoint. */
+static bool is_far_behind(const struct replica *r, uint32_t peer, uint32_t best)
+{
+    const struct log_descriptor *top = &r->peers[best].do_view_change;
+    const uint64_t behind = entries_behind(&r->peers[peer], top);
+    return behind > r->options.view_sync_max ||
+           (behind > 0 && top->op_number - behind < r->peers[best].base_op);
+}
+
 static void judge_primary(struct replica *r)
 {
     const uint32_t primary = primary_of(r, r->view_number);
@@ -299,14 +311,13 @@ static void judge_primary(struct replica *r)
     if (best == REPLICAS_MAX || !r->peers[primary].do_view_change_present) {
         return;
     }
-    const struct log_descriptor *top = &r->peers[best].do_view_change;
-    if (entries_behind(&r->peers[primary], top) <= r->options.view_sync_max) {
+    if (!is_far_behind(r, primary, best)) {
         return;
     }
     for (uint32_t i = 0; i < r->member_count; i++) {
         if (i != primary && r->peers[i].do_view_change_present &&
             r->options.configuration.members[i].role == MEMBER_ACTIVE &&
-            entries_behind(&r->peers[i], top) <= r->options.view_sync_max) {
+            !is_far_behind(r, i, best)) {
             suspect(r);
             return;
         }

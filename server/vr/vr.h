@@ -63,12 +63,18 @@ struct vr_options {
 
     /* What a start has from its disk. A recovering one (D6) may hold some log's beginning: it saves
      * pulling what turns out to be the same, and says nothing. */
-    const struct vr_log *log; /* entries, in log_memory; durable; NULL: none */
+    const struct vr_log *log; /* entries, in log_memory; durable; NULL: none. It may begin behind an
+                                 op, at or before the checkpoint's */
     uint64_t commit_number;   /* known from an earlier run; at most the log's op_number */
     uint64_t commit_known;    /* committed up to here by what its own disk says; >= commit_number;
                                  entries up to here are never dropped */
     struct vr_log_end had;    /* D5: where the log ended, if it is damaged above its op_number; all
                                  zero: it is not */
+
+    /* K3: the state that the executor was loaded with; op_number 0: none, it begins empty. The log
+     * above it goes on from there; where it does not reach the checkpoint, it is over. */
+    struct checkpoint_id checkpoint;
+    uint64_t checkpoint_timestamp; /* of the entry at its op */
 
     /* Times in nanoseconds. */
     uint64_t heartbeat_ns;       /* idle primary's Commit; default 20 ms */
@@ -84,12 +90,15 @@ struct vr_options {
     uint32_t request_queue_max;
     uint32_t execute_lag_max;
     uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries; at least the two queues above */
+    uint32_t log_retain;    /* K2: entries kept for laggards, whatever checkpoints there are */
+    uint32_t chunks_per_heartbeat; /* G4: of checkpoints, served in one heartbeat interval */
 
     /* Regions for the log and for staged entries (G3), each of log_memory_size bytes; touched only
      * as they fill. */
     void *log_memory;
     void *staging_memory;
     size_t log_memory_size;
+    size_t log_block_size; /* of vr_log_init_blocks(); 0: vr_log_init()'s */
 };
 
 /* Fills in the times, bounds and budget that a server uses unless told otherwise. */
@@ -107,7 +116,11 @@ enum vr_event_kind {
     VR_EVENT_LOG_DURABLE,   /* S4 */
     VR_EVENT_STATE_DURABLE, /* S4 */
     VR_EVENT_EXECUTED,      /* N9 */
-    VR_EVENT_STOP,          /* a clean stop begins: Goodbye (V1); nothing is served afterwards */
+    VR_EVENT_CHECKPOINT,   /* K1: one was taken here, of an op that was reported executed, and is as
+                              durable as the mode requires: named in the state file */
+    VR_EVENT_CHUNK_STAGED, /* what became of a VR_OUT_STAGE_CHUNK */
+    VR_EVENT_CHECKPOINT_INSTALLED, /* VR_OUT_INSTALL_CHECKPOINT is carried out */
+    VR_EVENT_STOP, /* a clean stop begins: Goodbye (V1); nothing is served afterwards */
 };
 
 struct vr_event {
@@ -128,17 +141,40 @@ struct vr_event {
         struct {
             uint64_t op_number;
         } executed;
+        struct checkpoint_id checkpoint;
+        struct {
+            struct checksum root;
+            bool list;
+            uint64_t index;
+            bool ok;          /* the bytes are right, and kept */
+            uint64_t missing; /* if so: the first piece or chunk at or above it that is not there */
+        } chunk_staged;
+        struct {
+            struct checkpoint_id id;
+            uint64_t timestamp; /* of the entry at its op */
+        } installed;
     };
 };
 
 enum vr_output_kind {
-    VR_OUT_SEND_PEERS,  /* to every member in the mask; loss is allowed */
-    VR_OUT_SEND_CLIENT, /* to message.address; loss is allowed */
-    VR_OUT_WRITE_LOG,   /* then report VR_EVENT_LOG_DURABLE, at once or later */
-    VR_OUT_WRITE_STATE, /* then report VR_EVENT_STATE_DURABLE, at once or later */
-    VR_OUT_EXECUTE,     /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
-    VR_OUT_LOOKUP,      /* N2: let the executor repeat a stored reply */
-    VR_OUT_DIVERGED,    /* N7: this replica has left service; say so loudly */
+    VR_OUT_SEND_PEERS,       /* to every member in the mask; loss is allowed */
+    VR_OUT_SEND_CLIENT,      /* to message.address; loss is allowed */
+    VR_OUT_WRITE_LOG,        /* then report VR_EVENT_LOG_DURABLE, at once or later */
+    VR_OUT_WRITE_STATE,      /* then report VR_EVENT_STATE_DURABLE, at once or later */
+    VR_OUT_EXECUTE,          /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
+    VR_OUT_LOOKUP,           /* N2: let the executor repeat a stored reply */
+    VR_OUT_DIVERGED,         /* N7, K4: this replica has left service; say so loudly */
+    VR_OUT_DROP_LOG,         /* K2: storage may drop what lies at or below an op; loss is allowed */
+    VR_OUT_SERVE_CHECKPOINT, /* G4: read, and send CheckpointChunks; loss is allowed */
+    VR_OUT_STAGE_CHUNK,      /* G4: verify and keep, then VR_EVENT_CHUNK_STAGED. A checkpoint with
+                                another      root is a new transfer: what was staged of the last one may
+                                go */
+    VR_OUT_INSTALL_CHECKPOINT, /* G4: all of it is staged. In one atomic, durable step the
+                                  checkpoint is named in the state file and takes the whole log's
+                                  place; what was handed to the executor before is executed, and
+                                  reported, then the state is loaded; then
+                                  VR_EVENT_CHECKPOINT_INSTALLED. Until then no log is written and
+                                  nothing handed over */
 };
 
 struct vr_output {
@@ -176,7 +212,28 @@ struct vr_output {
             struct checksum own;
             struct checksum theirs;
             uint32_t peer; /* replica_id */
+            bool state;    /* K4: the checksums are digests of the state, not of the log */
         } diverged;
+        struct {
+            uint64_t through_op;
+            uint64_t checkpoints_from; /* older checkpoints than of this op are needed no more */
+        } drop_log;
+        struct {
+            uint32_t peer; /* member index */
+            struct checkpoint_id id;
+            uint64_t nonce;
+            bool list;
+            uint64_t first;
+            uint32_t count;
+        } serve_checkpoint;
+        struct {
+            struct checkpoint_id id;
+            bool list;
+            uint64_t index;
+            uint32_t size;
+            const uint8_t *bytes; /* the message's */
+        } stage_chunk;
+        struct checkpoint_id install_checkpoint;
     };
 };
 
@@ -221,6 +278,10 @@ const uint8_t *vr_log_bytes(const struct replica *replica, uint64_t op_number, s
 struct checksum vr_log_checksum_at(const struct replica *replica, uint64_t op_number);
 
 uint64_t vr_commit_number(const struct replica *replica);
+
+/* What VR_OUT_SERVE_CHECKPOINT is answered with: fills in the envelope that the core fills in of
+ * its own messages. */
+void vr_envelope(const struct replica *replica, struct message *message);
 
 /* Why the core dropped messages (M3); counted, never answered. */
 enum drop_reason {
@@ -289,10 +350,16 @@ struct vr_snapshot {
     uint64_t commit_number;
     struct checksum commit_checksum;
     uint64_t executed_op;
-    uint64_t log_bytes;   /* memory in use, index included */
-    uint64_t sync_from;   /* log sync under way: where it started, */
-    uint64_t sync_op;     /* how far entries are staged, */
-    uint64_t sync_target; /* and where it ends; 0 if none runs */
+    uint64_t log_bytes;     /* memory in use, index included */
+    uint64_t base_op;       /* the log in memory begins behind it */
+    uint64_t checkpoint_op; /* the last checkpoint here, 0: none (K1) */
+    struct checksum checkpoint_digest;
+    uint64_t transfer_op;     /* a checkpoint is pulled (G4): its op, 0: none is; */
+    uint64_t transfer_chunks; /* of so many, its list's pieces included, */
+    uint64_t transfer_staged; /* so many are here */
+    uint64_t sync_from;       /* log sync under way: where it started, */
+    uint64_t sync_op;         /* how far entries are staged, */
+    uint64_t sync_target;     /* and where it ends; 0 if none runs */
     uint32_t member_count;
     struct {
         uint32_t replica_id;
@@ -307,6 +374,9 @@ struct vr_snapshot {
     uint64_t views_started;   /* times that V6 was completed here */
     uint64_t catchup_entries; /* installed from log sync */
     uint64_t catchup_served;  /* CatchupResponses sent */
+    uint64_t checkpoints_offered;
+    uint64_t checkpoints_installed;
+    uint64_t chunks_served;
     uint64_t prepares_resent;
     uint64_t requests_seen;
     uint64_t busy_count;

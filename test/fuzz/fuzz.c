@@ -85,6 +85,11 @@ static struct checksum some_checksum(struct fuzz *fuzz)
     return (struct checksum){prng_next(&fuzz->prng), prng_next(&fuzz->prng)};
 }
 
+static struct checkpoint_mark some_mark(struct fuzz *fuzz)
+{
+    return (struct checkpoint_mark){some_number(fuzz), some_checksum(fuzz)};
+}
+
 static struct log_descriptor some_log(struct fuzz *fuzz)
 {
     return (struct log_descriptor){
@@ -154,6 +159,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         MESSAGE_GET_VIEW,
         MESSAGE_CATCHUP_REQUEST,
         MESSAGE_CATCHUP_RESPONSE,
+        MESSAGE_CHECKPOINT_OFFER,
+        MESSAGE_CHECKPOINT_REQUEST,
+        MESSAGE_CHECKPOINT_CHUNK,
         MESSAGE_RECOVERY,
         MESSAGE_RECOVERY_RESPONSE,
         MESSAGE_PART,
@@ -249,11 +257,11 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         break;
     case MESSAGE_PREPARE_OK:
         m->prepare_ok = (struct prepare_ok){some_view(fuzz), some_number(fuzz), some_checksum(fuzz),
-                                            some_number(fuzz)};
+                                            some_number(fuzz), some_mark(fuzz)};
         break;
     case MESSAGE_COMMIT:
-        m->commit = (struct commit){some_view(fuzz), some_number(fuzz), some_checksum(fuzz),
-                                    some_number(fuzz), some_number(fuzz)};
+        m->commit = (struct commit){some_view(fuzz),   some_number(fuzz), some_checksum(fuzz),
+                                    some_number(fuzz), some_number(fuzz), some_mark(fuzz)};
         break;
     case MESSAGE_GOODBYE:
         m->goodbye.view_number = some_view(fuzz);
@@ -262,9 +270,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->start_view_change.view_number = some_view(fuzz);
         break;
     case MESSAGE_DO_VIEW_CHANGE:
-        m->do_view_change =
-            (struct do_view_change){some_view(fuzz),   some_log(fuzz),    some_number(fuzz),
-                                    some_number(fuzz), some_number(fuzz), some_checksum(fuzz)};
+        m->do_view_change = (struct do_view_change){
+            some_view(fuzz),   some_log(fuzz),      some_number(fuzz), some_number(fuzz),
+            some_number(fuzz), some_checksum(fuzz), some_number(fuzz)};
         break;
     case MESSAGE_START_VIEW:
         m->start_view = (struct start_view){some_view(fuzz), some_log(fuzz)};
@@ -289,6 +297,39 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->catchup_response.entries_size =
             some_entries(fuzz, m->catchup_response.first_op, m->catchup_response.last_normal_view,
                          bytes, &m->catchup_response.entry_count);
+        break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        m->checkpoint_offer = (struct checkpoint_offer){
+            .nonce = some_number(fuzz),
+            .view_number = some_view(fuzz),
+            .id = {.op_number = some_number(fuzz),
+                   .view_number = some_view(fuzz),
+                   .log = some_checksum(fuzz),
+                   .digest = some_checksum(fuzz),
+                   .size = some_number(fuzz),
+                   .root = some_checksum(fuzz)},
+        };
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        m->checkpoint_request = (struct checkpoint_request){
+            .nonce = some_number(fuzz),
+            .last_normal_view = some_view(fuzz),
+            .root = some_checksum(fuzz),
+            .list = prng_below(&fuzz->prng, 2) == 0,
+            .first = some_number(fuzz),
+            .count = (uint32_t)prng_below(&fuzz->prng, CHUNK_WINDOW_MAX + 2),
+            .staged = some_number(fuzz),
+        };
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        m->checkpoint_chunk = (struct checkpoint_chunk){
+            .nonce = some_number(fuzz),
+            .root = some_checksum(fuzz),
+            .list = prng_below(&fuzz->prng, 2) == 0,
+            .index = some_number(fuzz),
+            .size = (uint32_t)prng_below(&fuzz->prng, 100),
+            .bytes = bytes,
+        };
         break;
     case MESSAGE_RECOVERY:
         m->recovery = (struct recovery){some_number(fuzz), some_view(fuzz)};

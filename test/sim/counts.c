@@ -70,6 +70,9 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"state_copies", c->state_rotted}, {"reads_failed", c->read_failures},
           {"all_full", c->disks_full}, {"logs_full", c->logs_full},
           {"mode_changes", c->mode_changes});
+    PRINT(out, "checkpts", {"taken", c->checkpoints}, {"offered", c->checkpoints_offered},
+          {"installed", c->checkpoints_installed}, {"chunks_sent", c->chunks_sent},
+          {"logs_compacted", c->logs_compacted});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

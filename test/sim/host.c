@@ -175,6 +175,12 @@ void sim_host_event(struct sim_host *host, const struct sim_event *event)
     case SIM_EVENT_EXECUTE:
         host_execute(host);
         break;
+    case SIM_EVENT_CHECKPOINT:
+        host_on_checkpoint(host);
+        break;
+    case SIM_EVENT_INSTALL:
+        host_on_install(host);
+        break;
     default:
         sim_fail(host->sim, "event %d is not for a replica", (int)event->kind);
     }
@@ -209,6 +215,9 @@ static void start_core(struct sim_host *host, enum vr_start start)
     options.staging_memory = sim_memory_room(&host->staging_memory, o->log_memory_size);
     options.log_memory_size = o->log_memory_size;
     options.durability = host->durability;
+    options.log_block_size = o->log_block_size;
+    options.log_retain = o->log_retain;
+    options.chunks_per_heartbeat = o->chunks_per_heartbeat;
     host_log_describe(host, &options);
     host->replica =
         vr_init(sim_memory_room(&host->memory, vr_memory_size()), &options, host_local_time(host));
@@ -299,6 +308,7 @@ void sim_host_crash(struct sim_host *host, enum sim_end end)
     host_inbox_clear(host, &host->inboxes[SIM_LANE_PEERS]);
     host_inbox_clear(host, &host->inboxes[SIM_LANE_CLIENTS]);
     sim_application_stop(&host->application);
+    host_checkpoints_clear(host); /* D3: never part of a start */
     host->running = false;
     host->paused = false;
     host->crash_after = 0;
@@ -360,6 +370,8 @@ void sim_host_count(struct sim_host *host)
     counts->catchup_served += s->catchup_served;
     counts->prepares_resent += s->prepares_resent;
     counts->busy += s->busy_count;
+    counts->checkpoints_offered += s->checkpoints_offered;
+    counts->logs_compacted += s->base_op > 0 ? 1 : 0;
     counts->log_full += s->log_full ? 1 : 0;
     for (uint32_t reason = 0; reason < DROP_REASON_COUNT; reason++) {
         counts->dropped[reason] += s->dropped[reason];
@@ -383,6 +395,7 @@ void sim_host_lose_disk(struct sim_host *host)
 void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
 {
     sim_application_stop(&host->application);
+    host_checkpoints_clear(host);
     host->sim = sim;
     host->index = index;
     host->life = 0;
@@ -411,6 +424,8 @@ void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
 void sim_host_free(struct sim_host *host)
 {
     sim_application_stop(&host->application);
+    host_checkpoints_clear(host);
+    free(host->prefix);
     sim_memory_free(&host->memory);
     sim_memory_free(&host->log_memory);
     sim_memory_free(&host->staging_memory);

@@ -24,13 +24,14 @@
 struct sim;
 
 enum {
-    SIM_INBOX_MAX = 1024,   /* datagrams that wait in one socket */
-    SIM_STATE_WRITES = 16,  /* state-file writes under way */
-    SIM_LOG_WRITES = 4096,  /* log writes under way */
-    SIM_READY_MAX = 64,     /* completions to be stepped before the next flush */
-    SIM_FLUSHES_MAX = 1024, /* vr_flush() calls of one drain, at most */
-    SIM_LOOKUPS_MAX = 256,  /* look-ups that wait for the executor */
-    SIM_EXECUTE_MAX = 64,   /* entries of one executor turn */
+    SIM_INBOX_MAX = 1024,     /* datagrams that wait in one socket */
+    SIM_STATE_WRITES = 16,    /* state-file writes under way */
+    SIM_LOG_WRITES = 4096,    /* log writes under way */
+    SIM_READY_MAX = 64,       /* completions to be stepped before the next flush */
+    SIM_FLUSHES_MAX = 1024,   /* vr_flush() calls of one drain, at most */
+    SIM_LOOKUPS_MAX = 256,    /* look-ups that wait for the executor */
+    SIM_EXECUTE_MAX = 64,     /* entries of one executor turn */
+    SIM_CHECKPOINTS_MAX = 16, /* kept at once */
 };
 
 /* The application of one replica, with a tap between executor and application (I3). */
@@ -46,6 +47,14 @@ struct sim_inbox {
     uint64_t received_ns[SIM_INBOX_MAX]; /* by the own clock; 0: while paused */
     uint32_t head;
     uint32_t count;
+};
+
+/* A checkpoint, or what came of one; bytes NULL: none. */
+struct sim_checkpoint {
+    struct checkpoint_id id;
+    uint64_t timestamp; /* of the entry at its op */
+    uint8_t *bytes;
+    uint8_t *list; /* of its chunks' checksums */
 };
 
 struct sim_host {
@@ -133,6 +142,19 @@ struct sim_host {
     struct sim_request_key executing; /* session 0: a look-up, which must only read */
     struct vr_output lookups[SIM_LOOKUPS_MAX];
     uint32_t lookup_count;
+
+    /* Checkpoints. */
+    struct sim_checkpoint checkpoints[SIM_CHECKPOINTS_MAX]; /* newest first */
+    uint32_t checkpoint_count;
+    struct sim_checkpoint taking;    /* not durable yet */
+    struct sim_checkpoint receiving; /* being pulled from another replica */
+    uint64_t received_list;          /* bytes of its list */
+    uint8_t *received;               /* a byte a chunk: 1 if it is there */
+    bool installing;
+    uint64_t loaded_timestamp;
+    uint8_t *prefix; /* the entries executed so far, as long as checkpoints are taken */
+    size_t prefix_size;
+    size_t prefix_capacity;
 
     /* The sockets. */
     struct sim_inbox inboxes[2]; /* [enum sim_lane] */

@@ -8,7 +8,7 @@
 #include "test/sim/sim.h"
 #include "test/sim/trace.h"
 
-static void deliver_ready(struct sim_host *host, const struct vr_event *event)
+void host_ready(struct sim_host *host, const struct vr_event *event)
 {
     INVARIANT(host->ready_count < SIM_READY_MAX);
     host->ready[host->ready_count++] = *event;
@@ -93,7 +93,7 @@ static void write_log(struct sim_host *host, const struct vr_output *output)
         return;
     }
     if (sim->options.log_latency_ns == 0) {
-        deliver_ready(host, &durable);
+        host_ready(host, &durable);
         return;
     }
     const uint64_t number = host->log_write_number++;
@@ -130,6 +130,18 @@ static void carry_out_one(struct sim_host *host, const struct vr_output *output)
             host->lookups[host->lookup_count++] = *output;
             host_arm_execution(host);
         }
+        break;
+    case VR_OUT_DROP_LOG:
+        host_drop_log(host, output);
+        break;
+    case VR_OUT_SERVE_CHECKPOINT:
+        host_serve_checkpoint(host, output);
+        break;
+    case VR_OUT_STAGE_CHUNK:
+        host_stage_chunk(host, output);
+        break;
+    case VR_OUT_INSTALL_CHECKPOINT:
+        host_install_checkpoint(host, output);
         break;
     case VR_OUT_DIVERGED:
         sim_fail(sim, "N7: replica %u found itself diverged at op %" PRIu64, host->index,
@@ -170,7 +182,8 @@ bool host_step(struct sim_host *host, struct vr_event *event)
 
 bool host_step_log_durable(struct sim_host *host, struct vr_event *event)
 {
-    if (event->log_durable.generation == host->log_generation &&
+    if (event->kind == VR_EVENT_LOG_DURABLE &&
+        event->log_durable.generation == host->log_generation &&
         event->log_durable.op_number > host->durable_op) {
         host->durable_op = event->log_durable.op_number;
     }

@@ -99,6 +99,31 @@ static void check_reply(struct sim_host *host, uint64_t op_number, const struct 
     }
 }
 
+static void run_entry(struct sim_host *host, const struct entry *entry, const uint8_t *bytes,
+                      size_t size, struct reply *reply)
+{
+    struct sim *sim = host->sim;
+    host->executing = (struct sim_request_key){
+        .client_id = entry->client_id,
+        .session = entry->session,
+        .request_number = entry->request_number,
+    };
+    executor_execute(host->executor, bytes, size, reply);
+    host->executing.session = 0;
+    check_reply(host, entry->op_number, reply);
+    sim_expect(sim, sim_check_digest(&sim->digests, host->index, entry->op_number,
+                                     executor_digest(host->executor), &sim->report));
+}
+
+/* One of a checkpoint that is loaded: nobody is answered. */
+void host_execute_entry(struct sim_host *host, const uint8_t *bytes, size_t size)
+{
+    struct entry entry;
+    struct reply reply = {0};
+    INVARIANT(entry_decode(bytes, size, &entry) == size);
+    run_entry(host, &entry, bytes, size, &reply);
+}
+
 static void execute_one(struct sim_host *host, uint64_t op_number)
 {
     struct sim *sim = host->sim;
@@ -106,18 +131,10 @@ static void execute_one(struct sim_host *host, uint64_t op_number)
     struct entry entry;
     INVARIANT(execution.op_number == op_number);
     INVARIANT(entry_decode(execution.bytes, execution.size, &entry) == execution.size);
-    host->executing = (struct sim_request_key){
-        .client_id = entry.client_id,
-        .session = entry.session,
-        .request_number = entry.request_number,
-    };
     struct message message = {.type = MESSAGE_REPLY};
-    executor_execute(host->executor, execution.bytes, execution.size, &message.reply);
-    host->executing.session = 0;
+    run_entry(host, &entry, execution.bytes, execution.size, &message.reply);
     message.reply.view_number = execution.view_number;
-    check_reply(host, op_number, &message.reply);
-    sim_expect(sim, sim_check_digest(&sim->digests, host->index, op_number,
-                                     executor_digest(host->executor), &sim->report));
+    host_note_executed(host, &entry, execution.bytes, execution.size);
     if (execution.reply && !sim->failed) {
         host_send_client(host, &message, &execution.address);
     }

@@ -2,6 +2,7 @@
 /* What the checkers see of a replica, after every step. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/invariant.h"
 #include "test/sim/host_parts.h"
@@ -34,6 +35,14 @@ static void chain_extend(struct sim_host *host, uint64_t op, uint64_t op_number)
         }
         host->chain[op] = entry_checksum(cluster_id, host->chain[op - 1], bytes, size);
     }
+}
+
+/* The log is another one up to there: a checkpoint took its place. */
+void host_chain_replace(struct sim_host *host, const struct checksum *checksums, uint64_t op_number)
+{
+    chain_grow(host, op_number);
+    memcpy(host->chain, checksums, (size_t)(op_number + 1) * sizeof *checksums);
+    host->chain_op = op_number;
 }
 
 /* Brings chain[] up to the log's head. What is committed is never cut (S3), so if the log was cut,

@@ -8,6 +8,7 @@
  *     host_drive.c    steps, flushes and outputs of the core
  *     host_sockets.c  datagrams out and in
  *     host_execute.c  the executor and the application
+ *     host_checkpoint.c  its checkpoints
  *     host_observe.c  what the checkers see
  *
  * Functions that may step the core return false once the replica is gone (an armed crash struck) or
@@ -55,6 +56,7 @@ bool host_log_finish(struct sim_host *host);
 bool host_step(struct sim_host *host, struct vr_event *event);
 bool host_step_log_durable(struct sim_host *host, struct vr_event *event);
 void host_end_drain(struct sim_host *host);
+void host_ready(struct sim_host *host, const struct vr_event *event); /* before the next flush */
 void host_send_client(struct sim_host *host, const struct message *message,
                       const struct net_address *address);
 
@@ -70,9 +72,23 @@ void host_start_executor(struct sim_host *host);
 void host_hand_over(struct sim_host *host, const struct vr_output *output);
 void host_arm_execution(struct sim_host *host);
 void host_execute(struct sim_host *host);
+void host_execute_entry(struct sim_host *host, const uint8_t *bytes, size_t size);
+
+/* host_checkpoint.c */
+void host_note_executed(struct sim_host *host, const struct entry *entry, const uint8_t *bytes,
+                        size_t size);
+void host_on_checkpoint(struct sim_host *host);
+void host_on_install(struct sim_host *host);
+void host_drop_log(struct sim_host *host, const struct vr_output *output);
+void host_serve_checkpoint(struct sim_host *host, const struct vr_output *output);
+void host_stage_chunk(struct sim_host *host, const struct vr_output *output);
+void host_install_checkpoint(struct sim_host *host, const struct vr_output *output);
+void host_checkpoints_clear(struct sim_host *host);
 
 /* host_observe.c */
 void host_observe_start(struct sim_host *host);
 void host_observe(struct sim_host *host);
+void host_chain_replace(struct sim_host *host, const struct checksum *checksums,
+                        uint64_t op_number);
 
 #endif

@@ -204,6 +204,27 @@ static void draw_mixture(struct sim_options *o, struct prng *p)
     }
 }
 
+/* Tiny intervals, so that a laggard finds the log gone again and again. */
+static void draw_checkpoints(struct sim_options *o)
+{
+    struct prng prng;
+    struct prng *p = &prng;
+    prng_seed(p, o->seed ^ UINT64_C(0xc4ec000000000000));
+    o->chunks_per_heartbeat = draw(p, 8, 64);
+    if (o->durability != DURABILITY_MEMORY || o->value_size_max > 1000 || percent(p, 15)) {
+        return;
+    }
+    o->checkpoint_interval = half(p) ? draw(p, 8, 16) : draw(p, 17, 64);
+    o->checkpoint_latency_ns =
+        half(p) ? draw_scale(p, 10, 1000) * SIM_US : draw(p, 1, 100) * SIM_MS;
+    o->log_retain = half(p) ? draw(p, 0, 16) : draw(p, 17, 300);
+    o->log_block_size = half(p) ? 2048 : draw(p, 2048, 8192);
+    /* A log that would not hold the run, but for what is dropped of it. */
+    o->log_memory_size = half(p) ? 192 * 1024 : o->log_memory_size;
+    /* A chunk is more than a hundred of the smallest datagrams. */
+    o->inbox_max = o->inbox_max < 256 ? 256 : o->inbox_max;
+}
+
 void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enum durability *only)
 {
     struct prng prng;
@@ -235,6 +256,7 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enu
         options->operation_count = options->operation_count / 4;
     }
     draw_disks(options, only);
+    draw_checkpoints(options);
     /* The clients' pace spreads their operations over the faulty time. */
     const uint64_t sessions = (uint64_t)options->proxy_count * options->session_count;
     options->think_mean_ns = options->safety_ns * sessions / options->operation_count / 2;
@@ -276,6 +298,9 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             (double)o->disk_fail_mean_ns / ms, o->rot_ppm, o->read_fail_ppm, o->flush_stall_ppm,
             o->mode_change_ppm, (double)o->disk_full_mean_ns / ms,
             (double)o->disk_full_max_ns / ms);
+    fprintf(out, "  checkpoints: every %u ops, latency=%.3fms retain=%u chunks=%u block=%zu\n",
+            o->checkpoint_interval, (double)o->checkpoint_latency_ns / ms, o->log_retain,
+            o->chunks_per_heartbeat, o->log_block_size);
     fprintf(out,
             "  clients: %u x %u sessions, %u operations, %u keys, values to %u, think=%.3fms "
             "timeout=%.0fms crash=%.0fms%s; %.0fs of faults%s\n",

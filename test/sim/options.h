@@ -83,6 +83,13 @@ struct sim_options {
     uint64_t disk_full_mean_ns; /* between two times that all disks are full */
     uint64_t disk_full_max_ns;  /* how long one lasts at most */
 
+    /* Checkpoints. */
+    uint32_t checkpoint_interval; /* ops; 0: none are taken */
+    uint64_t checkpoint_latency_ns;
+    uint32_t log_retain;
+    uint32_t chunks_per_heartbeat;
+    size_t log_block_size; /* 0: the log's own choice */
+
     /* The clients. */
     uint32_t proxy_count;
     uint32_t session_count; /* of each proxy */

@@ -23,6 +23,8 @@ enum sim_event_kind {
     SIM_EVENT_LOG_WRITE,     /* the log's writer has the next batch */
     SIM_EVENT_LOG_SYNC,      /* ... or its sync is done; async: is due */
     SIM_EVENT_EXECUTE,       /* the executor takes the next entries */
+    SIM_EVENT_CHECKPOINT,    /* the checkpoint that is taken is durable */
+    SIM_EVENT_INSTALL,       /* ... that is installed */
     SIM_EVENT_CRASH,
     SIM_EVENT_RESTART,
     SIM_EVENT_PAUSE,

@@ -170,6 +170,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim_views_reset(&sim->views);
     sim_executions_reset(&sim->executions);
     sim_digests_reset(&sim->digests);
+    memset(sim->checkpoint_roots, 0, sizeof sim->checkpoint_roots);
     sim_model_reset(&sim->model, &sim->options, sim->configuration.parameters.reply_stored_max);
     for (uint32_t i = 0; i < options->replica_count; i++) {
         sim_host_reset(&sim->hosts[i], sim, i);
@@ -216,6 +217,8 @@ static void happen(struct sim *sim, const struct sim_event *event)
     case SIM_EVENT_LOG_WRITE:
     case SIM_EVENT_LOG_SYNC:
     case SIM_EVENT_EXECUTE:
+    case SIM_EVENT_CHECKPOINT:
+    case SIM_EVENT_INSTALL:
         sim_host_event(&sim->hosts[event->node], event);
         break;
     case SIM_EVENT_CRASH:

@@ -82,6 +82,11 @@ struct sim_counts {
     uint64_t logs_full;    /* they ended a replica */
     uint64_t disks_full;   /* times that all were */
     uint64_t mode_changes; /* D11 */
+    uint64_t checkpoints;  /* taken */
+    uint64_t checkpoints_offered;
+    uint64_t checkpoints_installed;
+    uint64_t chunks_sent;
+    uint64_t logs_compacted; /* replicas that dropped entries */
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;
@@ -94,6 +99,8 @@ struct sim_counts {
 
 void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts);
 void sim_counts_print(const struct sim_counts *counts, FILE *out);
+
+enum { SIM_ROOTS_MAX = 4096 };
 
 struct sim {
     struct sim_options options;
@@ -113,6 +120,7 @@ struct sim {
     struct sim_executions executions;
     struct sim_digests digests;
     struct sim_model model;
+    struct checksum checkpoint_roots[SIM_ROOTS_MAX]; /* K1: by op / interval; zero: not taken yet */
     struct sim_counts counts;
 
     bool healing;

@@ -39,6 +39,9 @@ static const uint8_t **bytes_of(struct message *m, uint32_t *size)
     case MESSAGE_CATCHUP_RESPONSE:
         *size = m->catchup_response.entries_size;
         return &m->catchup_response.entries;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        *size = m->checkpoint_chunk.size;
+        return &m->checkpoint_chunk.bytes;
     default:
         *size = 0;
         return NULL;
@@ -109,6 +112,40 @@ static void step(struct core_fixture *f, uint32_t index, struct vr_event *event)
     carry_out(f, index);
 }
 
+struct checkpoint_id core_checkpoint(struct core_fixture *f, uint32_t index, uint64_t chunks)
+{
+    struct core_node *node = &f->nodes[index];
+    vr_snapshot(node->replica, &node->snapshot);
+    const uint64_t op = node->snapshot.executed_op;
+    struct vr_event event = {
+        .kind = VR_EVENT_CHECKPOINT,
+        .checkpoint =
+            {
+                .op_number = op,
+                .view_number = view_make(EPOCH_FIRST, 0),
+                .log = vr_log_checksum_at(node->replica, op),
+                .digest = {op, 1},
+                .size = chunks * CHECKPOINT_CHUNK_SIZE - 5,
+                .root = {op, 2},
+            },
+    };
+    step(f, index, &event);
+    vr_snapshot(node->replica, &node->snapshot);
+    return event.checkpoint;
+}
+
+void core_installed(struct core_fixture *f, uint32_t index)
+{
+    struct core_node *node = &f->nodes[index];
+    struct vr_event event = {
+        .kind = VR_EVENT_CHECKPOINT_INSTALLED,
+        .installed = {.id = node->installing, .timestamp = UINT64_C(1) << 61},
+    };
+    node->installing.op_number = 0;
+    node->execute_to = event.installed.id.op_number;
+    step(f, index, &event);
+}
+
 /* Ends a drain. Outputs of nested steps reuse f->outputs, so each is carried out at once. */
 static void flush(struct core_fixture *f, uint32_t index)
 {
@@ -135,6 +172,28 @@ static void send_peers(struct core_fixture *f, uint32_t from, const struct vr_ou
     }
 }
 
+static void serve_checkpoint(struct core_fixture *f, uint32_t from, const struct vr_output *output)
+{
+    static uint8_t bytes[CHECKPOINT_CHUNK_SIZE];
+    const struct checkpoint_id *id = &output->serve_checkpoint.id;
+    const bool list = output->serve_checkpoint.list;
+    const uint64_t size = list ? 16 * checkpoint_chunk_count(id->size) : id->size;
+    memset(bytes, (int)id->op_number, sizeof bytes);
+    for (uint32_t i = 0; i < output->serve_checkpoint.count; i++) {
+        struct message m = {
+            .type = MESSAGE_CHECKPOINT_CHUNK,
+            .checkpoint_chunk = {.nonce = output->serve_checkpoint.nonce,
+                                 .root = id->root,
+                                 .list = list,
+                                 .index = output->serve_checkpoint.first + i,
+                                 .bytes = bytes},
+        };
+        m.checkpoint_chunk.size = checkpoint_chunk_size(size, m.checkpoint_chunk.index);
+        vr_envelope(f->nodes[from].replica, &m);
+        enqueue(f, from, output->serve_checkpoint.peer, &m);
+    }
+}
+
 static void write_state(struct core_node *node, const struct vr_output *output)
 {
     INVARIANT(!node->state_waits);
@@ -148,6 +207,21 @@ static void write_log(struct core_node *node, const struct vr_output *output)
     node->log_waits = true;
     node->log_generation = output->write_log.generation;
     node->log_op = output->write_log.last_op;
+}
+
+static void chunk_staged(struct core_fixture *f, uint32_t index)
+{
+    struct core_node *node = &f->nodes[index];
+    struct vr_event event = {
+        .kind = VR_EVENT_CHUNK_STAGED,
+        .chunk_staged = {.root = node->staged.root,
+                         .list = node->staged_list,
+                         .index = node->staged_index,
+                         .ok = !node->refuse_chunks,
+                         .missing = node->staged_index + 1},
+    };
+    node->stage_waits = false;
+    step(f, index, &event);
 }
 
 static void carry_out(struct core_fixture *f, uint32_t index)
@@ -175,6 +249,22 @@ static void carry_out(struct core_fixture *f, uint32_t index)
         case VR_OUT_LOOKUP:
         case VR_OUT_DIVERGED:
             break;
+        case VR_OUT_DROP_LOG:
+            node->dropped_op = output->drop_log.through_op;
+            break;
+        case VR_OUT_SERVE_CHECKPOINT:
+            serve_checkpoint(f, index, output);
+            break;
+        case VR_OUT_STAGE_CHUNK:
+            INVARIANT(output->stage_chunk.bytes[0] == (uint8_t)output->stage_chunk.id.op_number);
+            node->staged = output->stage_chunk.id;
+            node->staged_list = output->stage_chunk.list;
+            node->staged_index = output->stage_chunk.index;
+            node->stage_waits = true;
+            break;
+        case VR_OUT_INSTALL_CHECKPOINT:
+            node->installing = output->install_checkpoint;
+            break;
         }
     }
     /* The outputs are carried out; what completes at once may be stepped now. */
@@ -186,6 +276,12 @@ static void carry_out(struct core_fixture *f, uint32_t index)
     }
     if (!node->hold_execution) {
         core_executed(f, index);
+    }
+    if (node->stage_waits) {
+        chunk_staged(f, index);
+    }
+    if (node->installing.op_number > 0 && !node->hold_install) {
+        core_installed(f, index);
     }
 }
 

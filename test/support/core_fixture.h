@@ -74,6 +74,16 @@ struct core_node {
 
     bool hold_execution;
     uint64_t execute_to;
+
+    /* Checkpoints: every chunk is the op number of its checkpoint. */
+    bool hold_install;               /* an install waits for core_installed() */
+    bool refuse_chunks;              /* what comes is found to be damaged */
+    struct checkpoint_id installing; /* op_number 0: none */
+    struct checkpoint_id staged;     /* of the last chunk that came */
+    bool stage_waits;
+    bool staged_list;
+    uint64_t staged_index;
+    uint64_t dropped_op;         /* storage was told to drop the log up to here */
     struct vr_snapshot snapshot; /* after the last step */
 };
 
@@ -168,6 +178,11 @@ void core_state_written(struct core_fixture *f, uint32_t node); /* on disk, not 
 void core_state_done(struct core_fixture *f, uint32_t node);    /* on disk and reported */
 void core_log_done(struct core_fixture *f, uint32_t node);
 void core_executed(struct core_fixture *f, uint32_t node);
+
+/* The node takes a checkpoint of what it executed (K1), with so many chunks; returns what it is.
+ * The same everywhere at the same op. */
+struct checkpoint_id core_checkpoint(struct core_fixture *f, uint32_t node, uint64_t chunks);
+void core_installed(struct core_fixture *f, uint32_t node); /* G4: the install is done, reported */
 
 /* ---- looking ---- */
 

@@ -94,6 +94,25 @@ static void say_sync(struct line *line, const struct message *m)
             view_within_epoch(m->catchup_request.last_normal_view), m->catchup_request.from_op,
             m->catchup_request.to_op, (unsigned)(m->catchup_request.nonce & 0xffff));
         break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        say(line, " v=%" PRIu64 " op=%" PRIu64 "/%04x root=%04x size=%" PRIu64 " nonce=%04x",
+            view_within_epoch(m->checkpoint_offer.view_number), m->checkpoint_offer.id.op_number,
+            (unsigned)(m->checkpoint_offer.id.log.low & 0xffff),
+            (unsigned)(m->checkpoint_offer.id.root.low & 0xffff), m->checkpoint_offer.id.size,
+            (unsigned)(m->checkpoint_offer.nonce & 0xffff));
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        say(line, " root=%04x %s=%" PRIu64 " nonce=%04x",
+            (unsigned)(m->checkpoint_request.root.low & 0xffff),
+            m->checkpoint_request.list ? "list" : "chunk", m->checkpoint_request.first,
+            (unsigned)(m->checkpoint_request.nonce & 0xffff));
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        say(line, " root=%04x %s=%" PRIu64 " size=%" PRIu32 " nonce=%04x",
+            (unsigned)(m->checkpoint_chunk.root.low & 0xffff),
+            m->checkpoint_chunk.list ? "list" : "chunk", m->checkpoint_chunk.index,
+            m->checkpoint_chunk.size, (unsigned)(m->checkpoint_chunk.nonce & 0xffff));
+        break;
     case MESSAGE_CATCHUP_RESPONSE:
         say(line, " lnv=%" PRIu64 " first=%" PRIu64 " count=%u nonce=%04x",
             view_within_epoch(m->catchup_response.last_normal_view), m->catchup_response.first_op,

@@ -28,6 +28,9 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_GET_VIEW,
     MESSAGE_CATCHUP_REQUEST,
     MESSAGE_CATCHUP_RESPONSE,
+    MESSAGE_CHECKPOINT_OFFER,
+    MESSAGE_CHECKPOINT_REQUEST,
+    MESSAGE_CHECKPOINT_CHUNK,
     MESSAGE_RECOVERY,
     MESSAGE_RECOVERY_RESPONSE,
     MESSAGE_PART,
@@ -333,6 +336,58 @@ static void prepare(struct prng *prng, uint32_t bytes_max, struct random_message
                              bytes_max, out->bytes, &m->entries_size);
 }
 
+static struct checkpoint_mark mark(struct prng *prng)
+{
+    return prng_below(prng, 2) == 0
+               ? (struct checkpoint_mark){0}
+               : (struct checkpoint_mark){number(prng, 1, UINT64_MAX), checksum(prng)};
+}
+
+static void checkpoint_offer(struct prng *prng, struct checkpoint_offer *m)
+{
+    *m = (struct checkpoint_offer){
+        .nonce = any(prng),
+        .view_number = view(prng),
+        .id =
+            {
+                .op_number = number(prng, 1, UINT64_MAX),
+                .view_number = view_make(EPOCH_FIRST, 0),
+                .log = checksum(prng),
+                .digest = checksum(prng),
+                .size = number(prng, 1, CHECKPOINT_SIZE_MAX),
+                .root = checksum(prng),
+            },
+    };
+}
+
+static void checkpoint_request(struct prng *prng, struct checkpoint_request *m)
+{
+    *m = (struct checkpoint_request){
+        .nonce = any(prng),
+        .last_normal_view = view_or_none(prng),
+        .root = checksum(prng),
+        .list = prng_below(prng, 2) == 0,
+        .first = number(prng, 0, CHECKPOINT_CHUNKS_MAX - 1),
+        .count = (uint32_t)number(prng, 1, CHUNK_WINDOW_MAX),
+        .staged = any(prng),
+    };
+}
+
+static void checkpoint_chunk(struct prng *prng, uint32_t bytes_max, struct random_message *out)
+{
+    const uint32_t size_max = bytes_max < CHECKPOINT_CHUNK_SIZE ? bytes_max : CHECKPOINT_CHUNK_SIZE;
+    struct checkpoint_chunk *m = &out->message.checkpoint_chunk;
+    *m = (struct checkpoint_chunk){
+        .nonce = any(prng),
+        .root = checksum(prng),
+        .list = prng_below(prng, 2) == 0,
+        .index = number(prng, 0, CHECKPOINT_CHUNKS_MAX - 1),
+        .size = (uint32_t)number(prng, 1, size_max),
+        .bytes = out->bytes,
+    };
+    fill(prng, out->bytes, m->size);
+}
+
 static void catchup_response(struct prng *prng, uint32_t bytes_max, struct random_message *out)
 {
     struct catchup_response *m = &out->message.catchup_response;
@@ -439,7 +494,8 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         prepare(prng, bytes_max, out);
         break;
     case MESSAGE_PREPARE_OK:
-        m->prepare_ok = (struct prepare_ok){view(prng), any(prng), checksum(prng), any(prng)};
+        m->prepare_ok =
+            (struct prepare_ok){view(prng), any(prng), checksum(prng), any(prng), mark(prng)};
         break;
     case MESSAGE_COMMIT:
         m->commit = (struct commit){
@@ -447,6 +503,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
             .commit_checksum = checksum(prng),
             .op_number = any(prng),
             .round = any(prng),
+            .checkpoint = mark(prng),
         };
         m->commit.commit_number = number(prng, 0, m->commit.op_number);
         break;
@@ -464,6 +521,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
                                                           m->do_view_change.view_number - 1));
         m->do_view_change.synced_op = any(prng);
         m->do_view_change.primary_identity = any(prng);
+        m->do_view_change.base_op = number(prng, 0, m->do_view_change.log.op_number);
         if (m->do_view_change.log.op_number > 0 && prng_chance(prng, 1, 3)) {
             m->do_view_change.faulty_from = number(prng, 1, m->do_view_change.log.op_number);
             m->do_view_change.held_checksum = checksum(prng);
@@ -491,6 +549,15 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         catchup_response(prng, bytes_max, out);
+        break;
+    case MESSAGE_CHECKPOINT_OFFER:
+        checkpoint_offer(prng, &m->checkpoint_offer);
+        break;
+    case MESSAGE_CHECKPOINT_REQUEST:
+        checkpoint_request(prng, &m->checkpoint_request);
+        break;
+    case MESSAGE_CHECKPOINT_CHUNK:
+        checkpoint_chunk(prng, bytes_max, out);
         break;
     case MESSAGE_RECOVERY:
         m->recovery = (struct recovery){any(prng), view(prng)};
@@ -605,6 +672,19 @@ static bool prepare_equal(const struct prepare *a, const struct prepare *b)
            bytes_equal(a->entries, a->entries_size, b->entries, b->entries_size);
 }
 
+static bool mark_equal(const struct checkpoint_mark *a, const struct checkpoint_mark *b)
+{
+    return a->op_number == b->op_number && checksum_equal(a->digest, b->digest);
+}
+
+static bool checkpoint_request_equal(const struct checkpoint_request *a,
+                                     const struct checkpoint_request *b)
+{
+    return a->nonce == b->nonce && a->last_normal_view == b->last_normal_view &&
+           checksum_equal(a->root, b->root) && a->list == b->list && a->first == b->first &&
+           a->count == b->count && a->staged == b->staged;
+}
+
 static bool catchup_response_equal(const struct catchup_response *a,
                                    const struct catchup_response *b)
 {
@@ -668,12 +748,14 @@ static bool body_equal(const struct message *a, const struct message *b)
         return a->prepare_ok.view_number == b->prepare_ok.view_number &&
                a->prepare_ok.op_number == b->prepare_ok.op_number &&
                checksum_equal(a->prepare_ok.checksum, b->prepare_ok.checksum) &&
-               a->prepare_ok.round == b->prepare_ok.round;
+               a->prepare_ok.round == b->prepare_ok.round &&
+               mark_equal(&a->prepare_ok.checkpoint, &b->prepare_ok.checkpoint);
     case MESSAGE_COMMIT:
         return a->commit.view_number == b->commit.view_number &&
                a->commit.commit_number == b->commit.commit_number &&
                checksum_equal(a->commit.commit_checksum, b->commit.commit_checksum) &&
-               a->commit.op_number == b->commit.op_number && a->commit.round == b->commit.round;
+               a->commit.op_number == b->commit.op_number && a->commit.round == b->commit.round &&
+               mark_equal(&a->commit.checkpoint, &b->commit.checkpoint);
     case MESSAGE_GOODBYE:
         return a->goodbye.view_number == b->goodbye.view_number;
     case MESSAGE_START_VIEW_CHANGE:
@@ -683,6 +765,7 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->do_view_change.synced_op == b->do_view_change.synced_op &&
                a->do_view_change.primary_identity == b->do_view_change.primary_identity &&
                a->do_view_change.faulty_from == b->do_view_change.faulty_from &&
+               a->do_view_change.base_op == b->do_view_change.base_op &&
                checksum_equal(a->do_view_change.held_checksum, b->do_view_change.held_checksum) &&
                log_equal(&a->do_view_change.log, &b->do_view_change.log);
     case MESSAGE_START_VIEW:
@@ -698,6 +781,19 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->catchup_request.synced_op == b->catchup_request.synced_op;
     case MESSAGE_CATCHUP_RESPONSE:
         return catchup_response_equal(&a->catchup_response, &b->catchup_response);
+    case MESSAGE_CHECKPOINT_OFFER:
+        return a->checkpoint_offer.nonce == b->checkpoint_offer.nonce &&
+               a->checkpoint_offer.view_number == b->checkpoint_offer.view_number &&
+               checkpoint_id_equal(&a->checkpoint_offer.id, &b->checkpoint_offer.id);
+    case MESSAGE_CHECKPOINT_REQUEST:
+        return checkpoint_request_equal(&a->checkpoint_request, &b->checkpoint_request);
+    case MESSAGE_CHECKPOINT_CHUNK:
+        return a->checkpoint_chunk.nonce == b->checkpoint_chunk.nonce &&
+               checksum_equal(a->checkpoint_chunk.root, b->checkpoint_chunk.root) &&
+               a->checkpoint_chunk.list == b->checkpoint_chunk.list &&
+               a->checkpoint_chunk.index == b->checkpoint_chunk.index &&
+               bytes_equal(a->checkpoint_chunk.bytes, a->checkpoint_chunk.size,
+                           b->checkpoint_chunk.bytes, b->checkpoint_chunk.size);
     case MESSAGE_RECOVERY:
         return a->recovery.nonce == b->recovery.nonce &&
                a->recovery.view_number == b->recovery.view_number;

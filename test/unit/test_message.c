@@ -440,6 +440,11 @@ START_TEST(log_descriptor_bounds)
     m->do_view_change.log.commit_number = 3;
     m->do_view_change.log.last_normal_view = view_make(EPOCH_FIRST, 4);
     m->do_view_change.faulty_from = 0;
+    m->do_view_change.base_op = 3;
+    ck_assert(valid(m));
+    m->do_view_change.base_op = 4;
+    ck_assert(!valid(m));
+    m->do_view_change.base_op = 0;
     ck_assert(valid(m));
     m->do_view_change.log.commit_number = 4;
     ck_assert(!valid(m));
@@ -512,6 +517,46 @@ START_TEST(catchup_request_bounds)
     ck_assert(!valid(m));
     m->catchup_request.from_op = m->catchup_request.to_op = UINT64_MAX;
     ck_assert(valid(m));
+}
+END_TEST
+
+START_TEST(checkpoint_bounds)
+{
+    CHECK_VIEW_OR_NONE(MESSAGE_CHECKPOINT_REQUEST, checkpoint_request.last_normal_view);
+    struct message *m = &drawn(MESSAGE_CHECKPOINT_OFFER)->message;
+    struct checkpoint_offer *offer = &m->checkpoint_offer;
+    ck_assert(valid(m));
+    offer->view_number = view_make(EPOCH_FIRST, 3);
+    offer->id.view_number = offer->view_number + 1; /* committed in a view unknown to the sender */
+    ck_assert(!valid(m));
+    offer->id.view_number = offer->view_number;
+    ck_assert(valid(m));
+    offer->id.op_number = 0;
+    ck_assert(!valid(m));
+    offer->id.op_number = 1;
+    offer->id.size = 0;
+    ck_assert(!valid(m));
+    offer->id.size = CHECKPOINT_SIZE_MAX + 1;
+    ck_assert(!valid(m));
+    m = &drawn(MESSAGE_CHECKPOINT_REQUEST)->message;
+    m->checkpoint_request.count = 0;
+    ck_assert(!valid(m));
+    m->checkpoint_request.count = CHUNK_WINDOW_MAX;
+    ck_assert(valid(m));
+    m->checkpoint_request.count++;
+    ck_assert(!valid(m));
+    m->checkpoint_request.count = 1;
+    m->checkpoint_request.first = CHECKPOINT_CHUNKS_MAX;
+    ck_assert(!valid(m));
+    m = &drawn(MESSAGE_CHECKPOINT_CHUNK)->message;
+    m->checkpoint_chunk.index = CHECKPOINT_CHUNKS_MAX;
+    ck_assert(!valid(m));
+    m->checkpoint_chunk.index = 0;
+    ck_assert(valid(m));
+    m->checkpoint_chunk.size = 0;
+    ck_assert(!valid(m));
+    m->checkpoint_chunk.size = CHECKPOINT_CHUNK_SIZE + 1;
+    ck_assert(!valid(m));
 }
 END_TEST
 
@@ -806,6 +851,7 @@ int main(void)
     tcase_add_test(tests, small_replica_messages_bounds);
     tcase_add_test(tests, log_descriptor_bounds);
     tcase_add_test(tests, catchup_request_bounds);
+    tcase_add_test(tests, checkpoint_bounds);
     tcase_add_test(tests, prepare_bounds);
     tcase_add_test(tests, ops_of_entries_start_at_one_and_run_on);
     tcase_add_test(tests, timestamps_rise_and_views_do_not_fall);

@@ -449,7 +449,9 @@ START_TEST(G3_a_log_that_does_not_fit_is_pulled_once)
     f.nodes[small].hold_execution = false;
     core_start(&f, small);
     struct replica *r = f.nodes[small].replica;
-    r->log.memory_size = r->staging.memory_size = 4096 / 24 * 24;
+    r->log.block_size = r->staging.block_size = 4096 / 24 * 24;
+    r->log.block_count = r->staging.block_count = 1;
+    r->log.free_blocks = r->staging.free_blocks = 1;
     core_run(&f, 2000);
     ck_assert_int_eq((int)core_see(&f, small)->status, STATUS_RECOVERING);
     ck_assert(core_see(&f, small)->log_full);

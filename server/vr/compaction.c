@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* compaction.c - what checkpoints taken here are good for: the log before them goes (K1, K2), and
+ * their digests tell a replica whose state is not the others' (K4). */
+#include <string.h>
+
+#include "common/base/invariant.h"
+#include "server/vr/replica.h"
+
+/* ---- the own checkpoints ---- */
+
+void checkpoint_remember(struct replica *r, const struct checkpoint_id *id)
+{
+    const uint32_t kept =
+        r->checkpoint_count < CHECKPOINTS_KEPT ? r->checkpoint_count : CHECKPOINTS_KEPT - 1;
+    memmove(&r->checkpoints[1], &r->checkpoints[0], kept * sizeof r->checkpoints[0]);
+    r->checkpoints[0] = *id;
+    r->checkpoint_count = kept + 1;
+}
+
+const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct checksum root)
+{
+    for (uint32_t i = 0; i < r->checkpoint_count; i++) {
+        if (checksum_equal(r->checkpoints[i].root, root) &&
+            r->checkpoints[i].op_number >= r->kept_from) {
+            return &r->checkpoints[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct checkpoint_id *checkpoint_at(const struct replica *r, uint64_t op_number)
+{
+    for (uint32_t i = 0; i < r->checkpoint_count; i++) {
+        if (r->checkpoints[i].op_number == op_number) {
+            return &r->checkpoints[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- what may go (K2) ---- */
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The oldest checkpoint that somebody pulls: it stays, and the log behind it. Who was silent for as
+ * long as a transfer takes to fail comes back for another one. */
+static uint64_t oldest_pulled(const struct replica *r)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct peer *peer = &r->peers[i];
+        if (peer->pulled_ns != 0 &&
+            r->time.now_ns - peer->pulled_ns < 4 * r->options.view_change_ns &&
+            peer->pulled_op >= r->kept_from && checkpoint_at(r, peer->pulled_op) != NULL) {
+            oldest = smaller(oldest, peer->pulled_op);
+        }
+    }
+    return oldest;
+}
+
+/* Where memory ends no laggard is waited for (NC-10): it finds a checkpoint. */
+static bool memory_is_scarce(const struct replica *r)
+{
+    return vr_log_bytes_free(&r->log) < (size_t)r->log.block_count / 4 * r->log.block_size;
+}
+
+static void compact(struct replica *r)
+{
+    if (r->checkpoint_count < 2) {
+        return;
+    }
+    const uint64_t previous = r->checkpoints[1].op_number;
+    uint64_t through = smaller(previous, smaller(r->durable_op, r->executed_op));
+    uint64_t checkpoints_from = previous;
+    if (!memory_is_scarce(r)) {
+        const uint64_t retain = r->options.log_retain;
+        const uint64_t oldest = oldest_pulled(r);
+        through = smaller(through, r->log.op_number > retain ? r->log.op_number - retain : 0);
+        through = smaller(through, oldest);
+        checkpoints_from = smaller(checkpoints_from, oldest);
+    }
+    if (checkpoints_from > r->kept_from) {
+        r->kept_from = checkpoints_from;
+    }
+    vr_log_drop(&r->log, through);
+    r->log_full = false;
+    r->full_at_op = UINT64_MAX;
+    r->dropped_op = through > r->dropped_op ? through : r->dropped_op;
+    struct vr_output *output = output_add(r, VR_OUT_DROP_LOG);
+    output->drop_log.through_op = r->dropped_op;
+    output->drop_log.checkpoints_from = r->kept_from;
+}
+
+/* ---- digests (K4) ---- */
+
+struct checkpoint_mark checkpoint_last(const struct replica *r)
+{
+    if (r->checkpoint_count == 0) {
+        return (struct checkpoint_mark){0};
+    }
+    return (struct checkpoint_mark){r->checkpoints[0].op_number, r->checkpoints[0].digest};
+}
+
+/* Other members that told of this very digest. */
+static uint32_t count_marks(const struct replica *r, const struct checkpoint_mark *mark)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct checkpoint_mark *theirs = &r->peers[i].checkpoint;
+        count += i != r->self && theirs->op_number == mark->op_number &&
+                         checksum_equal(theirs->digest, mark->digest)
+                     ? 1u
+                     : 0u;
+    }
+    return count;
+}
+
+struct checkpoint_mark checkpoint_agreed(const struct replica *r)
+{
+    for (uint32_t i = 0; i < r->checkpoint_count; i++) {
+        const struct checkpoint_mark mark = {r->checkpoints[i].op_number, r->checkpoints[i].digest};
+        if (count_marks(r, &mark) + 1 >= r->quorum) {
+            return mark;
+        }
+    }
+    return (struct checkpoint_mark){0};
+}
+
+/* True, and this replica is out, if its own digest is not the one that a quorum has. */
+static bool judge_mark(struct replica *r, const struct checkpoint_mark *mark, uint32_t peer)
+{
+    const struct checkpoint_id *own =
+        mark->op_number == 0 ? NULL : checkpoint_at(r, mark->op_number);
+    if (r->diverged || own == NULL || checksum_equal(own->digest, mark->digest)) {
+        return false;
+    }
+    const struct checkpoint_mark mine = {own->op_number, own->digest};
+    diverge_state(r, &mine, mark, peer);
+    return true;
+}
+
+static bool judge_peers_mark(struct replica *r, uint32_t peer)
+{
+    const struct checkpoint_mark mark = r->peers[peer].checkpoint;
+    return count_marks(r, &mark) >= r->quorum && judge_mark(r, &mark, peer);
+}
+
+void hear_checkpoint(struct replica *r, const struct checkpoint_mark *mark, uint32_t peer)
+{
+    if (mark->op_number > r->peers[peer].checkpoint.op_number) {
+        r->peers[peer].checkpoint = *mark;
+        (void)judge_peers_mark(r, peer);
+    }
+}
+
+void hear_agreed_checkpoint(struct replica *r, const struct checkpoint_mark *mark, uint32_t peer)
+{
+    if (mark->op_number > r->agreed.op_number) {
+        r->agreed = *mark;
+        (void)judge_mark(r, mark, peer);
+    }
+}
+
+void on_checkpoint(struct replica *r, const struct checkpoint_id *id)
+{
+    if (r->checkpoint_count > 0 && id->op_number <= r->checkpoints[0].op_number) {
+        return; /* one from another replica was installed meanwhile */
+    }
+    INVARIANT(id->op_number <= r->executed_op);
+    INVARIANT(vr_log_matches(&r->log, id->op_number, id->log));
+    checkpoint_remember(r, id);
+    bool diverged = judge_mark(r, &r->agreed, primary_of(r, r->view_number));
+    for (uint32_t i = 0; i < r->member_count && !diverged; i++) {
+        diverged = i != r->self && judge_peers_mark(r, i);
+    }
+    if (!diverged) {
+        compact(r);
+    }
+}
