@@ -144,11 +144,31 @@ static void write_some(struct log_writer *writer, struct log_queue_half *half)
     }
 }
 
+/* Whole segments leave (K1). Called with the mutex, which it lets go of meanwhile: what is removed
+ * is never the file that is written or synced. */
+static void drop_some(struct log_writer *writer)
+{
+    struct storage_error error;
+    const uint64_t through_op = writer->drop_op;
+    mutex_unlock(&writer->mutex);
+    const int status = wal_drop(writer->wal, through_op, &error);
+    if (status != 0 && !writer->drop_failed) {
+        log_problem(ERROR_LOG_ROOM, "%s; the log keeps what it could have dropped", error.text);
+    }
+    writer->drop_failed = status != 0;
+    mutex_lock(&writer->mutex);
+    writer->dropped_op = through_op;
+    writer->counters.disk_bytes = writer->wal->disk_bytes;
+}
+
 static void *run_writer(void *argument)
 {
     struct log_writer *writer = argument;
     mutex_lock(&writer->mutex);
     while (!writer->failed) {
+        if (writer->drop_op > writer->dropped_op && !writer->stopping) {
+            drop_some(writer); /* before the next half: under load there always is one */
+        }
         struct log_queue_half *half = log_queue_take(&writer->queue);
         if (half != NULL) {
             write_some(writer, half);
@@ -243,6 +263,25 @@ static void store_resume(void *state)
     mutex_unlock(&writer->mutex);
 }
 
+static void store_restart(void *state, uint64_t op_number, struct checksum checksum)
+{
+    struct log_writer *writer = state;
+    const struct wal_head base = {op_number, checksum};
+    mutex_lock(&writer->mutex);
+    log_queue_restart(&writer->queue, &base);
+    condition_broadcast(&writer->changed);
+    mutex_unlock(&writer->mutex);
+}
+
+static void store_drop(void *state, uint64_t through_op)
+{
+    struct log_writer *writer = state;
+    mutex_lock(&writer->mutex);
+    writer->drop_op = through_op > writer->drop_op ? through_op : writer->drop_op;
+    condition_broadcast(&writer->changed);
+    mutex_unlock(&writer->mutex);
+}
+
 struct log_store log_writer_store(struct log_writer *writer)
 {
     return (struct log_store){
@@ -250,6 +289,8 @@ struct log_store log_writer_store(struct log_writer *writer)
         .durability = writer->durability,
         .write = store_write,
         .resume = store_resume,
+        .restart = store_restart,
+        .drop = store_drop,
     };
 }
 

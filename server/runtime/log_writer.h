@@ -41,6 +41,8 @@ struct log_writer {
     struct log_queue queue; /* guarded by mutex, as is all up to `counters` */
     uint64_t unsynced;      /* async: bytes handed to the kernel, */
     uint64_t unsynced_ns;   /* the oldest of them then */
+    uint64_t drop_op;       /* entries up to here may go, */
+    uint64_t dropped_op;    /* and this was done for */
     bool syncing;           /* the second thread is in fdatasync */
     bool segment_ends;      /* it must not begin another one */
     bool stopping;
@@ -54,7 +56,8 @@ struct log_writer {
     bool running;
     pthread_t writer;
     pthread_t syncer;       /* async only */
-    uint64_t named_segment; /* the first thread's alone */
+    uint64_t named_segment; /* the first thread's alone, */
+    bool drop_failed;       /* as is this: said already */
 
     /* Filled in by the owner. */
     enum durability durability;

@@ -132,9 +132,23 @@ static void note_report(struct log_queue *queue)
     queue->reported = queue->generation;
 }
 
+static bool put_restart(struct log_queue *queue)
+{
+    const struct wal_record record = {
+        .type = WAL_RESTART,
+        .op_number = queue->copied.op_number,
+        .checksum = queue->copied.checksum,
+    };
+    queue->restarting = !put(queue, &record);
+    return !queue->restarting;
+}
+
 void log_queue_copy(struct log_queue *queue)
 {
     bool moved = queue->reported != queue->generation;
+    if (queue->restarting && !put_restart(queue)) {
+        return;
+    }
     if (queue->generation == 0) {
         return; /* nothing was asked for: the log on the disk may even end elsewhere (D5) */
     }
@@ -177,8 +191,23 @@ void log_queue_write(struct log_queue *queue, const struct log_write *write)
     log_queue_copy(queue);
 }
 
+void log_queue_restart(struct log_queue *queue, const struct wal_head *base)
+{
+    queue->copied = *base;
+    queue->wanted_op = base->op_number;
+    queue->uncertain = false;
+    queue->replacing = false;
+    queue->announced = false;
+    queue->restarting = true;
+    queue->reported = queue->generation; /* of the log that is over nothing is waited for */
+    log_queue_copy(queue);
+}
+
 bool log_queue_is_complete(const struct log_queue *queue)
 {
+    if (queue->restarting) {
+        return false;
+    }
     return queue->generation == 0 ||
            (!queue->replacing && queue->copied.op_number == queue->wanted_op &&
             queue->reported == queue->generation);

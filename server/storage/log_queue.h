@@ -9,7 +9,7 @@
  * The queue also turns "cut to, then append" into records: an entry that continues what was copied
  * before is an ENTRY; a cut below that begins a REPLACE (ST-2), which ends at the op that the log
  * had then. A cut that comes before such a replacement was copied in full begins another one,
- * further down.
+ * further down. A checkpoint that takes the log's place (G4) is a RESTART.
  *
  * Memory:  two buffers of LOG_QUEUE_SIZE bytes, one allocation in log_queue_init(). What finds no
  *          room is copied by a later log_queue_copy(), for the core's log still has it.
@@ -60,6 +60,9 @@ struct log_queue {
     bool announced; /* its REPLACE is queued */
     uint64_t base_op;
     uint64_t through_op;
+
+    bool
+        restarting; /* a RESTART waits to be copied, before all else; `copied` is where it begins */
 };
 
 /* `found` is what the disk has; the core begins with found->held_op entries of it. Returns 0 or
@@ -70,6 +73,10 @@ void log_queue_destroy(struct log_queue *queue);
 
 /* Producer: notes a write and copies what there is room for. */
 void log_queue_write(struct log_queue *queue, const struct log_write *write);
+
+/* Producer: a checkpoint of `base` takes the log's place. Entries that are queued are written
+ * before it; the next write begins behind it. */
+void log_queue_restart(struct log_queue *queue, const struct wal_head *base);
 
 /* Producer: copies more. */
 void log_queue_copy(struct log_queue *queue);

@@ -54,6 +54,13 @@ struct log_store {
     /* Called by the holder of the core lock after each completion: a store that had no room for all
      * it was told to write goes on copying. May be NULL. */
     void (*resume)(void *state);
+
+    /* A checkpoint takes the log's place (G4), which is empty behind op_number from now on; that
+     * checkpoint is durable and named. Nothing is completed for it. May be NULL, as drop. */
+    void (*restart)(void *state, uint64_t op_number, struct checksum checksum);
+
+    /* Entries at or below through_op are not needed any more (K1, K2). A wish. */
+    void (*drop)(void *state, uint64_t through_op);
 };
 
 /* D3: no log on disk. Every write is durable at once: the completion comes from within write(). */

@@ -99,6 +99,21 @@ int wal_spare_error(const struct wal *wal)
 
 /* --- segments --- */
 
+int wal_add_mark(struct wal *wal, const struct wal_mark *mark)
+{
+    if (wal->mark_count == wal->mark_capacity) {
+        const size_t capacity = 2 * wal->mark_capacity + 64;
+        struct wal_mark *marks = realloc(wal->marks, capacity * sizeof *marks);
+        if (marks == NULL) {
+            return -ENOMEM;
+        }
+        wal->marks = marks;
+        wal->mark_capacity = capacity;
+    }
+    wal->marks[wal->mark_count++] = *mark;
+    return 0;
+}
+
 /* Opens the room for a new segment: the spare, or a file made now. */
 static int open_room(struct wal *wal, const char *path)
 {
@@ -153,7 +168,9 @@ static int begin_segment(struct wal *wal, uint64_t number, struct storage_error 
         .head_op = wal->head.op_number,
         .head_checksum = wal->head.checksum,
     };
-    status = name_segment(wal, file, &segment, spare, path);
+    const struct wal_mark mark = {number, segment.size, segment.head_op, wal->group.active};
+    status = wal_add_mark(wal, &mark);
+    status = status == 0 ? name_segment(wal, file, &segment, spare, path) : status;
     if (status != 0) {
         wal->ops->close(wal->ops->disk, file);
         return is_want_of_room(status)
@@ -228,6 +245,10 @@ static void follow(struct wal *wal, const struct wal_record *record)
     case WAL_ABANDON:
         wal->group.active = false;
         break;
+    case WAL_RESTART:
+        wal->group.active = false;
+        wal->head = (struct wal_head){record->op_number, record->checksum};
+        break;
     }
     if (wal->group.active && wal->group.head.op_number == wal->group.through_op) {
         end_group(wal);
@@ -264,6 +285,47 @@ int wal_append(struct wal *wal, const struct wal_record *record, struct storage_
     wal->batch_size += size;
     wal->offset += size;
     return record->type == WAL_ENTRY ? 0 : wal_sync(wal, error);
+}
+
+int wal_restart(struct wal *wal, const struct wal_head *base, struct storage_error *error)
+{
+    const struct wal_record record = {
+        .type = WAL_RESTART,
+        .op_number = base->op_number,
+        .checksum = base->checksum,
+    };
+    return wal_append(wal, &record, error);
+}
+
+static int remove_oldest(struct wal *wal, struct storage_error *error)
+{
+    char path[STORAGE_PATH_MAX];
+    int status = segment_path(wal, wal->marks[0].number, path, error);
+    if (status != 0) {
+        return status;
+    }
+    status = wal->ops->remove(wal->ops->disk, path);
+    if (status != 0 && status != -ENOENT) {
+        return storage_error_system(error, status, "remove a segment of the log,", path);
+    }
+    wal->disk_bytes -= wal->marks[0].size;
+    wal->mark_count--;
+    memmove(wal->marks, wal->marks + 1, wal->mark_count * sizeof *wal->marks);
+    return 0;
+}
+
+int wal_drop(struct wal *wal, uint64_t through_op, struct storage_error *error)
+{
+    int status = wal->failed != 0 ? refuse_failed(wal, error) : 0;
+    size_t count = wal->mark_count;
+    while (count > 1 &&
+           (wal->marks[count - 1].within_group || wal->marks[count - 1].head_op > through_op)) {
+        count--;
+    }
+    for (; status == 0 && count > 1; count--) {
+        status = remove_oldest(wal, error);
+    }
+    return status;
 }
 
 int wal_flush(struct wal *wal, struct storage_error *error)
@@ -377,6 +439,7 @@ static int renew_last(struct wal *wal, struct storage_error *error)
     wal->file = file;
     wal->offset = wal->image_end;
     wal->disk_bytes += wal->segment.size - wal->image_size; /* it may have been cut short */
+    wal->marks[wal->mark_count - 1].size = wal->segment.size;
     wal->flushed_sequence = wal->sequence;
     wal->synced_sequence = wal->sequence;
     leave_sector(wal);
@@ -404,7 +467,10 @@ int wal_start(struct wal *wal, uint64_t incarnation, struct storage_error *error
     int status = wal->segment.number == 0 ? begin_segment(wal, 1, error) : renew_last(wal, error);
     free(wal->image);
     wal->image = NULL;
-    if (status == 0 && wal->group.active) {
+    if (status == 0 && wal->over) {
+        const struct wal_head head = wal->head;
+        status = wal_restart(wal, &head, error);
+    } else if (status == 0 && wal->group.active) {
         status = abandon_group(wal, error);
     }
     return status;
@@ -418,6 +484,8 @@ void wal_close(struct wal *wal)
     }
     free(wal->batch);
     free(wal->image);
+    free(wal->marks);
     wal->batch = NULL;
     wal->image = NULL;
+    wal->marks = NULL;
 }

@@ -21,7 +21,9 @@
  *     time; wal_spare_error() says that it is gone. When it is used up the log ends, and is whole:
  *     the next segment is made before anything is written to it.
  *
- * Compaction drops whole segments from the front; nothing does that yet.
+ * Compaction (K1) drops whole segments from the front, the oldest first: wal_drop(). A log that
+ * lacks its beginning is whole for a start from a checkpoint that stands for what is gone; entries
+ * up to the checkpoint's op are read if they are there, and not missed if they are damaged.
  *
  * Threads:   one caller at a time; another thread may sync wal_handle() meanwhile, as long as no
  *            segment is begun (wal_may_end_segment()).
@@ -55,7 +57,8 @@ enum wal_condition {
 /* What wal_read() found. */
 struct wal_found {
     enum wal_condition condition;
-    uint64_t held_op;       /* entries up to here were read; of a BROKEN log: some log's prefix */
+    uint64_t base_op;       /* entries from behind it ... */
+    uint64_t held_op;       /* ... up to here were read; of a BROKEN log: some log's prefix */
     struct wal_head head;   /* the log's end: what this replica had */
     uint64_t commit_number; /* the last one known, at most held_op */
     uint64_t commit_known;  /* the last one known, whether or not its entries are held */
@@ -71,6 +74,8 @@ struct wal_found {
     uint64_t torn_segment;    /* where */
     uint64_t torn_offset;
     bool unfinished_replacement; /* a switch of suffix was under way: it never happened */
+    bool detached; /* INTACT, but it does not reach the base, or was another log there: it is over,
+                      and held_op, head and the log behind it begin at the base */
 };
 
 /* Where a log ended. */
@@ -84,6 +89,8 @@ struct wal_options {
     struct wal_owner owner;
     uint64_t named_segment; /* a log that ends before it is not whole; 0: not known */
     struct wal_end end;     /* where it ended, after a clean stop */
+    struct wal_head base;   /* of the checkpoint to start from, durable and named (K3): its op, and
+                               the log's checksum there; op 0: none */
     uint64_t segment_size;
     uint64_t sector_size; /* what the disk writes in one piece, or a multiple of it */
     bool
@@ -100,11 +107,21 @@ struct wal_group {
     bool active;
     bool faulty;     /* some of it is damaged */
     bool attachable; /* what it builds upon is held */
+    bool from_base;  /* reading: it is held from the checkpoint's op on, which it passes */
+    bool differs;    /* reading: it passes that op as another log */
     uint64_t cut_to;
     uint64_t through_op;
     struct checksum through_checksum;
     uint64_t incarnation;
     struct wal_head head; /* how far it has come */
+};
+
+/* What dropping goes by: where the log was when a segment was begun. */
+struct wal_mark {
+    uint64_t number;
+    uint64_t size; /* bytes of the file */
+    uint64_t head_op;
+    bool within_group; /* what the segments before it hold is needed to read it */
 };
 
 struct wal {
@@ -129,6 +146,10 @@ struct wal {
     uint64_t synced_sequence;  /* and that is known to be durable */
     bool end_uncertain;        /* a write was cut short: some records of it may be there */
 
+    struct wal_mark *marks; /* of all segments, the oldest first */
+    size_t mark_count;
+    size_t mark_capacity;
+
     bool has_spare;
     int spare_status; /* why there is none */
 
@@ -138,13 +159,15 @@ struct wal {
     uint8_t *image; /* wal_read(): bytes of the last segment */
     size_t image_size;
     uint64_t image_end; /* behind its last record */
+    bool over;          /* wal_start(): the log begins anew, at the head */
 
     char directory[STORAGE_PATH_MAX];
 };
 
-/* Reads the log, and changes nothing. What is held goes into *log, an empty log behind op 0;
- * *staging is another one for replacements. With log NULL only the structure is read, for tools.
- * -ENOBUFS: the log does not fit *log. */
+/* Reads the log, and changes nothing. What is held goes into *log, an empty log behind op 0, which
+ * then begins where the segments do, at or before the base, or at the base; *staging is another one
+ * for replacements. With log NULL only the structure is read, for tools. -ENOBUFS: the log does not
+ * fit *log, even without what lies before the base. */
 int wal_read(struct wal *wal, const struct file_ops *ops, const struct wal_options *options,
              struct vr_log *log, struct vr_log *staging, struct wal_found *found,
              struct storage_error *error);
@@ -158,11 +181,22 @@ int wal_start(struct wal *wal, uint64_t incarnation, struct storage_error *error
  * before: an entry behind the head or within the replacement under way (asserted). */
 int wal_append(struct wal *wal, const struct wal_record *record, struct storage_error *error);
 
+/* G4: a checkpoint of `base`, durable and named, takes the log's place, whatever that is. */
+int wal_restart(struct wal *wal, const struct wal_head *base, struct storage_error *error);
+
+/* K1: removes the oldest segments as long as all that the log has of them is at or below
+ * through_op, which a durable checkpoint stands for. The last one always stays. An error costs
+ * nothing but room: the next call tries again. */
+int wal_drop(struct wal *wal, uint64_t through_op, struct storage_error *error);
+
 /* Hands the batch to the operating system: now a killed process loses none of it. */
 int wal_flush(struct wal *wal, struct storage_error *error);
 
 /* Makes what was flushed durable. */
 int wal_sync(struct wal *wal, struct storage_error *error);
+
+/* wal_read()'s: notes a segment. Returns 0 or -ENOMEM. */
+int wal_add_mark(struct wal *wal, const struct wal_mark *mark);
 
 /* For a sync by another thread: the last segment's file. */
 int wal_handle(const struct wal *wal);

@@ -105,9 +105,10 @@ static bool fields_make_sense(const uint8_t *bytes, const struct wal_record *rec
 {
     const bool entry = record->type == WAL_ENTRY;
     const bool replace = record->type == WAL_REPLACE;
-    return (entry || replace || record->type == WAL_ABANDON) && is_zero(bytes + 5, 3) &&
-           is_zero(bytes + 120, 8) && record->synced_sequence < record->sequence &&
-           entry == (record->body_size > 0) && record->body_size <= ENTRY_SIZE_MAX &&
+    const bool mark = record->type == WAL_ABANDON || record->type == WAL_RESTART;
+    return (entry || replace || mark) && is_zero(bytes + 5, 3) && is_zero(bytes + 120, 8) &&
+           record->synced_sequence < record->sequence && entry == (record->body_size > 0) &&
+           record->body_size <= ENTRY_SIZE_MAX &&
            (replace ? record->through_op >= record->op_number : record->through_op == 0);
 }
 

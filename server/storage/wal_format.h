@@ -50,14 +50,15 @@ enum wal_record_type {
     WAL_REPLACE = 2, /* the entries that follow, up to through_op, replace all above op_number; not
                         before the last of them is there (ST-2) */
     WAL_ABANDON = 3, /* a replacement that was not finished never happened */
+    WAL_RESTART = 4, /* a checkpoint took the log's place (G4): it is empty behind op_number */
 };
 
 struct wal_record {
     enum wal_record_type type;
-    uint64_t sequence;      /* numbers all records of a log, from 1 */
-    uint64_t op_number;     /* of the entry; REPLACE: cut to here; ABANDON: the log's head */
-    uint64_t view_number;   /* of the entry, else 0 */
-    uint64_t incarnation;   /* of the start that wrote it */
+    uint64_t sequence;    /* numbers all records of a log, from 1 */
+    uint64_t op_number;   /* of the entry; REPLACE: cut to here; ABANDON, RESTART: the log's head */
+    uint64_t view_number; /* of the entry, else 0 */
+    uint64_t incarnation; /* of the start that wrote it */
     uint64_t commit_number; /* known then; it never goes back */
     uint64_t
         synced_sequence; /* records up to here were durable then: damage there is no torn tail */

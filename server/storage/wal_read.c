@@ -10,7 +10,12 @@
  * Damage behind which nothing whole comes is a torn tail only where nothing says that there was
  * more: the state file, which knows how many segments there are and where a clean stop left the
  * log; and every header, which says what was durable when it was written. A segment gets its name
- * when its header is durable, so a header that is damaged is never the work of a crash. */
+ * when its header is durable, so a header that is damaged is never the work of a crash.
+ *
+ * A start from a checkpoint (K3) needs the log only behind its op, the base. Segments may be gone
+ * whose entries are all at or below it; and wherever the log reaches the base with the base's
+ * checksum, all before it is known, whatever its records look like. A log that ends before the
+ * base, or was another one there, is over: the checkpoint was named when that was known (G4). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -28,8 +33,10 @@ struct reader {
     struct wal_found *found;
     struct storage_error *error;
 
+    uint64_t base_op; /* what is held begins behind it */
     uint64_t held_op; /* entries that were read, without a gap */
     bool faulty;      /* the log goes on behind held_op */
+    bool differs;     /* it is known to be another one than the checkpoint's at the base */
     bool broken;
     bool headless;      /* the segment's header is damaged */
     bool end_lost;      /* the last segment may have held more than can be seen */
@@ -73,18 +80,82 @@ static int no_room(struct reader *r)
 
 static bool held_matches(const struct reader *r, const struct wal_head *head)
 {
-    return head->op_number <= r->held_op &&
+    return head->op_number >= r->base_op && head->op_number <= r->held_op &&
            (r->log == NULL || vr_log_matches(r->log, head->op_number, head->checksum));
+}
+
+/* What is held is nothing, and begins anew behind `head`. */
+static void hold_from(struct reader *r, const struct wal_head *head)
+{
+    r->base_op = head->op_number;
+    r->held_op = head->op_number;
+    if (r->log != NULL) {
+        vr_log_restart(r->log, head->op_number, head->checksum);
+    }
 }
 
 static void hold_up_to(struct reader *r, uint64_t op_number)
 {
-    if (op_number < r->held_op) {
-        r->held_op = op_number;
-        if (r->log != NULL) {
-            vr_log_cut(r->log, op_number);
-        }
+    if (op_number >= r->held_op) {
+        return;
     }
+    if (r->log != NULL && op_number < r->log->protected_op) {
+        /* Given up already, to make room: the log is held again from the base on. */
+        hold_from(r, &(struct wal_head){.op_number = op_number});
+        return;
+    }
+    r->held_op = op_number;
+    if (r->log != NULL) {
+        vr_log_cut(r->log, op_number);
+    }
+}
+
+/* ---- the base ---- */
+
+enum at_base {
+    BASE_ELSEWHERE, /* this says nothing of what the log is at the base */
+    BASE_MET,       /* it is the checkpoint's */
+    BASE_MISSED,    /* it is not */
+};
+
+static enum at_base compare_base(const struct reader *r, uint64_t op_number,
+                                 struct checksum checksum)
+{
+    const struct wal_head *base = &r->options->base;
+    if (base->op_number == 0 || op_number != base->op_number) {
+        return BASE_ELSEWHERE;
+    }
+    return checksum_equal(checksum, base->checksum) ? BASE_MET : BASE_MISSED;
+}
+
+/* An entry knows where it stands, and what it stands on. */
+static enum at_base entry_at_base(const struct reader *r, const struct wal_record *record)
+{
+    const enum at_base at = compare_base(r, record->op_number, record->checksum);
+    return at != BASE_ELSEWHERE ? at : compare_base(r, record->op_number - 1, record->other);
+}
+
+/* Here the log is what the checkpoint's is: entries that are lost before it are not missed. */
+static void begin_at_base(struct reader *r)
+{
+    hold_from(r, &r->options->base);
+    r->wal->head = r->options->base;
+    r->faulty = false;
+    r->lost = 0;
+}
+
+/* Where memory is short, what lies before the base is done without. */
+static void make_room(struct reader *r)
+{
+    const struct wal_head *base = &r->options->base;
+    if (base->op_number == 0 || !held_matches(r, base)) {
+        return;
+    }
+    if (r->log->protected_op < base->op_number) {
+        vr_log_protect(r->log, base->op_number);
+    }
+    vr_log_drop(r->log, base->op_number);
+    r->base_op = r->log->base_op;
 }
 
 /* What was cut is not known, so of what is held only that counts which never is: what was
@@ -104,12 +175,19 @@ static int finish_group(struct reader *r)
     struct wal_group *group = &wal->group;
     group->active = false;
     wal->head = (struct wal_head){group->through_op, group->through_checksum};
+    if (group->cut_to < r->options->base.op_number) {
+        r->differs = group->differs;
+    }
     if (!group->attachable) {
         hold_up_to(r, group->cut_to);
         r->faulty = true;
         return 0;
     }
-    hold_up_to(r, group->cut_to);
+    if (group->from_base) {
+        hold_from(r, &r->options->base);
+    } else {
+        hold_up_to(r, group->cut_to);
+    }
     r->broken = false;
     r->faulty = group->faulty;
     if (group->faulty) {
@@ -117,13 +195,28 @@ static int finish_group(struct reader *r)
     }
     r->lost = 0;
     if (r->log != NULL && group->through_op > group->cut_to) {
-        if (!vr_log_has_room_after(r->log, group->cut_to, r->staging, group->through_op)) {
+        if (!vr_log_has_room_after(r->log, r->held_op, r->staging, group->through_op)) {
+            make_room(r);
+        }
+        if (!vr_log_has_room_after(r->log, r->held_op, r->staging, group->through_op)) {
             return no_room(r);
         }
         vr_log_append_from(r->log, r->staging, group->through_op);
     }
     r->held_op = group->through_op;
     return 0;
+}
+
+/* The replacement's entries count from the base on, which is held by the checkpoint. */
+static void group_from_base(struct reader *r)
+{
+    struct wal_group *group = &r->wal->group;
+    group->from_base = true;
+    group->attachable = true;
+    group->faulty = false;
+    if (r->staging != NULL) {
+        vr_log_restart(r->staging, r->options->base.op_number, r->options->base.checksum);
+    }
 }
 
 static int begin_group(struct reader *r, const struct wal_record *record)
@@ -142,15 +235,25 @@ static int begin_group(struct reader *r, const struct wal_record *record)
     if (r->staging != NULL) {
         vr_log_restart(r->staging, base.op_number, base.checksum);
     }
+    if (!group->attachable && compare_base(r, base.op_number, base.checksum) == BASE_MET) {
+        group_from_base(r);
+    }
     return group->through_op == group->cut_to ? finish_group(r) : 0;
 }
 
 static int group_entry(struct reader *r, const struct wal_record *record, bool body_whole)
 {
     struct wal_group *group = &r->wal->group;
-    group->faulty = group->faulty || !body_whole;
+    const enum at_base at = entry_at_base(r, record);
+    const bool known = record->op_number == r->options->base.op_number && at == BASE_MET;
+    group->differs = at == BASE_ELSEWHERE ? group->differs : at == BASE_MISSED;
+    if (at == BASE_MET && (!group->attachable || group->faulty || (known && !body_whole))) {
+        group_from_base(r);
+    }
+    const bool staged = group->from_base && known;
+    group->faulty = group->faulty || (!body_whole && !staged);
     group->head = (struct wal_head){record->op_number, record->checksum};
-    if (!group->faulty && group->attachable && r->log != NULL) {
+    if (!staged && !group->faulty && group->attachable && r->log != NULL) {
         if (!vr_log_has_room(r->staging, record->body_size)) {
             return no_room(r);
         }
@@ -172,10 +275,17 @@ static int plain_entry(struct reader *r, const struct wal_record *record, bool b
     if (r->faulty || r->broken) {
         return 0;
     }
-    if (r->log != NULL) {
-        if (!vr_log_has_room(r->log, record->body_size)) {
+    if (r->log != NULL && !vr_log_has_room(r->log, record->body_size)) {
+        make_room(r);
+    }
+    if (r->log != NULL && !vr_log_has_room(r->log, record->body_size)) {
+        if (record->op_number > r->options->base.op_number) {
             return no_room(r);
         }
+        hold_from(r, &r->wal->head); /* what comes before the base can be done without */
+        return 0;
+    }
+    if (r->log != NULL) {
         vr_log_append_bytes(r->log, record->body, record->body_size);
     }
     r->held_op = record->op_number;
@@ -203,7 +313,36 @@ static int on_entry(struct reader *r, const struct wal_record *record, bool body
         return group_entry(r, record, body_whole);
     }
     r->faulty = r->faulty || missing > 0;
+    const enum at_base at = entry_at_base(r, record);
+    r->differs = at == BASE_ELSEWHERE ? r->differs : at == BASE_MISSED;
+    const bool known = at == BASE_MET && record->op_number == r->options->base.op_number;
+    if (at == BASE_MET && !r->broken && (r->faulty || (known && !body_whole))) {
+        begin_at_base(r);
+        if (known) {
+            return 0;
+        }
+        r->lost = body_whole ? 0 : record->sequence;
+    }
     return plain_entry(r, record, body_whole);
+}
+
+/* Where `head` is known to be where the log was, and all before it is dispensable. */
+static void go_on_from(struct reader *r, const struct wal_head *head)
+{
+    r->wal->head = *head;
+    r->wal->group.active = false;
+    r->broken = false;
+    r->faulty = false;
+    r->differs = false;
+    r->lost = 0;
+    hold_from(r, head);
+}
+
+static void restart_log(struct reader *r, const struct wal_record *record)
+{
+    const struct wal_head head = {record->op_number, record->checksum};
+    go_on_from(r, &head);
+    r->differs = compare_base(r, head.op_number, head.checksum) == BASE_MISSED;
 }
 
 static int follow(struct reader *r, const struct wal_record *record, bool body_whole)
@@ -215,13 +354,17 @@ static int follow(struct reader *r, const struct wal_record *record, bool body_w
         return on_entry(r, record, body_whole, missing);
     }
     /* What is missing before a cut may have been a cut as well; only what is held counts then. */
-    if (missing > 0) {
+    if (missing > 0 && record->type != WAL_RESTART) {
         break_log(r);
     }
     if (record->type == WAL_REPLACE) {
         return begin_group(r, record);
     }
     wal->group.active = false;
+    if (record->type == WAL_RESTART) {
+        restart_log(r, record);
+        return 0;
+    }
     if (record->op_number != wal->head.op_number ||
         !checksum_equal(record->checksum, wal->head.checksum)) {
         break_log(r);
@@ -388,6 +531,13 @@ static void judge_missing(struct reader *r)
 {
     struct wal *wal = r->wal;
     const struct wal_segment_header *header = &wal->segment;
+    if (r->options->base.op_number > 0 && header->head_op <= r->options->base.op_number &&
+        !r->headless && (r->broken || r->faulty || header->first_sequence > wal->sequence + 1)) {
+        /* Compaction took what was before (K1), or could have. */
+        go_on_from(r, &(struct wal_head){header->head_op, header->head_checksum});
+        wal->sequence = header->first_sequence - 1;
+        return;
+    }
     if (header->first_sequence <= wal->sequence + 1) {
         return;
     }
@@ -456,6 +606,11 @@ static int read_segment(struct reader *r, size_t index)
     const struct wal *wal = r->wal;
     const uint64_t end = wal->image_size < wal->segment.size ? wal->image_size : wal->segment.size;
     judge_missing(r);
+    const struct wal_mark mark = {r->numbers[index], wal->image_size, wal->segment.head_op,
+                                  wal->group.active};
+    if (wal_add_mark(r->wal, &mark) != 0) {
+        return storage_error_set(r->error, -ENOMEM, "there is no memory left to read the log");
+    }
     const uint64_t sequence = wal->sequence;
     status = read_records(r, end);
     if (r->headless && wal->sequence > sequence && end >= wal->segment_size) {
@@ -532,11 +687,39 @@ static void judge_end(struct reader *r)
     }
 }
 
+/* K3: what is held begins at or before the base and reaches it, or begins anew there. */
+static void judge_base(struct reader *r)
+{
+    const struct wal_head *base = &r->options->base;
+    if (base->op_number == 0 || (r->base_op <= base->op_number && held_matches(r, base))) {
+        return;
+    }
+    if (r->base_op > base->op_number) {
+        break_log(r); /* it begins behind a later checkpoint, which is not there any more */
+    }
+    hold_from(r, base);
+    if (!r->broken && r->faulty && !r->differs && r->wal->head.op_number > base->op_number) {
+        return; /* entries are lost on both sides of it */
+    }
+    if (!r->broken) {
+        r->found->detached = true;
+        r->faulty = false;
+    }
+    r->wal->over = true;
+    r->wal->head = *base;
+    r->wal->group.active = false;
+}
+
 static void conclude(struct reader *r)
 {
     struct wal_found *found = r->found;
     const struct wal *wal = r->wal;
     judge_end(r);
+    judge_base(r);
+    found->base_op = r->base_op;
+    if (found->commit_known < r->options->base.op_number) {
+        found->commit_known = r->options->base.op_number;
+    }
     found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
     found->lost_durable = r->lost != 0 && r->lost <= r->synced;
     found->held_op = r->held_op;
