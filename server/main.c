@@ -203,6 +203,13 @@ static const struct argp inspect_argp = {
            "log's segments and entries, the first damage found. Exit code 74 if there is any.",
 };
 
+/* For tests, which have no time for the usual ones; 0: as usual. */
+static uint64_t from_environment(const char *name)
+{
+    const char *text = getenv(name);
+    return text == NULL ? 0 : strtoul(text, NULL, 10);
+}
+
 static struct vr_server_options start_options(const struct settings *settings)
 {
     static const enum durability durabilities[] = {DURABILITY_MEMORY, DURABILITY_ASYNC,
@@ -217,6 +224,8 @@ static struct vr_server_options start_options(const struct settings *settings)
             settings_number(settings, SETTING_VIEW_CHANGE_MS) * NANOSECONDS_PER_MILLISECOND,
         .datagram_size = (uint32_t)settings_number(settings, SETTING_DATAGRAM_SIZE),
         .log_memory_max = settings_number(settings, SETTING_LOG_MEMORY_MAX),
+        .checkpoint_interval = from_environment("VR_CHECKPOINT_INTERVAL"),
+        .log_retain = (uint32_t)from_environment("VR_LOG_RETAIN"),
         .insecure = settings_number(settings, SETTING_INSECURE) != 0,
     };
 }
