@@ -114,6 +114,13 @@ int wal_add_mark(struct wal *wal, const struct wal_mark *mark)
     return 0;
 }
 
+void wal_note_cut(struct wal *wal, uint64_t cut_to)
+{
+    for (size_t i = 0; i < wal->mark_count; i++) {
+        wal->marks[i].needs_earlier = wal->marks[i].needs_earlier || wal->marks[i].head_op > cut_to;
+    }
+}
+
 /* Opens the room for a new segment: the spare, or a file made now. */
 static int open_room(struct wal *wal, const char *path)
 {
@@ -234,6 +241,7 @@ static void follow(struct wal *wal, const struct wal_record *record)
         *head = (struct wal_head){record->op_number, record->checksum};
         break;
     case WAL_REPLACE:
+        wal_note_cut(wal, record->op_number);
         wal->group = (struct wal_group){
             .active = true,
             .cut_to = record->op_number,
@@ -319,7 +327,7 @@ int wal_drop(struct wal *wal, uint64_t through_op, struct storage_error *error)
     int status = wal->failed != 0 ? refuse_failed(wal, error) : 0;
     size_t count = wal->mark_count;
     while (count > 1 &&
-           (wal->marks[count - 1].within_group || wal->marks[count - 1].head_op > through_op)) {
+           (wal->marks[count - 1].needs_earlier || wal->marks[count - 1].head_op > through_op)) {
         count--;
     }
     for (; status == 0 && count > 1; count--) {

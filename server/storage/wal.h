@@ -121,7 +121,7 @@ struct wal_mark {
     uint64_t number;
     uint64_t size; /* bytes of the file */
     uint64_t head_op;
-    bool within_group; /* what the segments before it hold is needed to read it */
+    bool needs_earlier; /* a replacement spans its beginning, or the log was cut below it later */
 };
 
 struct wal {
@@ -197,6 +197,9 @@ int wal_sync(struct wal *wal, struct storage_error *error);
 
 /* wal_read()'s: notes a segment. Returns 0 or -ENOMEM. */
 int wal_add_mark(struct wal *wal, const struct wal_mark *mark);
+
+/* wal_read()'s: the log is cut. */
+void wal_note_cut(struct wal *wal, uint64_t cut_to);
 
 /* For a sync by another thread: the last segment's file. */
 int wal_handle(const struct wal *wal);

@@ -222,6 +222,7 @@ static void group_from_base(struct reader *r)
 static int begin_group(struct reader *r, const struct wal_record *record)
 {
     const struct wal_head base = {record->op_number, record->checksum};
+    wal_note_cut(r->wal, record->op_number);
     struct wal_group *group = &r->wal->group;
     *group = (struct wal_group){
         .active = true,
@@ -292,11 +293,27 @@ static int plain_entry(struct reader *r, const struct wal_record *record, bool b
     return 0;
 }
 
+/* The replacement's last entries are among what is missing, and this one is behind them: they were
+ * of one batch, which is torn. */
+static bool ends_within_missing(const struct wal_group *group, const struct wal_record *record,
+                                uint64_t missing)
+{
+    return group->active && missing > 0 && record->incarnation == group->incarnation &&
+           record->op_number > group->through_op &&
+           record->op_number == group->head.op_number + missing + 1;
+}
+
 /* `missing` records before this one are damaged beyond recognition. */
 static int on_entry(struct reader *r, const struct wal_record *record, bool body_whole,
                     uint64_t missing)
 {
     struct wal_group *group = &r->wal->group;
+    if (ends_within_missing(group, record, missing)) {
+        missing = record->op_number - group->through_op - 1;
+        group->faulty = true;
+        (void)finish_group(r); /* nothing of it is held, so there is nothing that could fail */
+        r->faulty = true;
+    }
     const struct wal_head *head = group->active ? &group->head : &r->wal->head;
     const bool follows = record->op_number == head->op_number + missing + 1 &&
                          (missing > 0 || checksum_equal(record->other, head->checksum)) &&
@@ -532,7 +549,9 @@ static void judge_missing(struct reader *r)
     struct wal *wal = r->wal;
     const struct wal_segment_header *header = &wal->segment;
     if (r->options->base.op_number > 0 && header->head_op <= r->options->base.op_number &&
-        !r->headless && (r->broken || r->faulty || header->first_sequence > wal->sequence + 1)) {
+        !r->headless &&
+        (((r->broken || r->faulty) && !wal->group.active) ||
+         header->first_sequence > wal->sequence + 1)) {
         /* Compaction took what was before (K1), or could have. */
         go_on_from(r, &(struct wal_head){header->head_op, header->head_checksum});
         wal->sequence = header->first_sequence - 1;

@@ -8,213 +8,7 @@
 
 #include "common/base/bytes.h"
 #include "server/storage/log_queue.h"
-#include "test/support/sim_disk.h"
-
-#define DIRECTORY "data"
-#define SEGMENT_1 DIRECTORY "/log.0000000000000001"
-#define SEGMENT_2 DIRECTORY "/log.0000000000000002"
-
-enum {
-    CLUSTER = 0x7f3a91c2,
-    LOG_MEMORY = 1024 * 1024,
-    SEGMENT_SIZE = WAL_SEGMENT_HEADER_SIZE + 8192,
-    BODY_MAX = 900,
-};
-
-/* A log in memory that a test plays the core with, and the disk below it. */
-struct fixture {
-    struct sim_disk disk;
-    struct file_ops ops;
-    struct wal wal;
-    struct wal_found found;
-    struct storage_error error;
-    struct prng prng;
-    uint64_t incarnation;
-    uint64_t commit_number;
-    uint64_t named_segment; /* what the state file says */
-    struct wal_end end;
-    struct vr_log log;   /* as the core has it */
-    struct vr_log read;  /* as wal_read() found it */
-    struct vr_log spare; /* for replacements */
-    uint64_t memory[3][LOG_MEMORY / sizeof(uint64_t)];
-};
-
-static void log_reset(struct vr_log *log, uint64_t *memory)
-{
-    vr_log_init(log, memory, LOG_MEMORY, CLUSTER, 0, entry_chain_start(CLUSTER));
-}
-
-static void fixture_init(struct fixture *f, uint64_t seed)
-{
-    sim_disk_init(&f->disk, seed);
-    f->ops = sim_disk_ops(&f->disk);
-    f->incarnation = 0;
-    f->commit_number = 0;
-    f->named_segment = 0;
-    f->end = (struct wal_end){.segment = 0};
-    prng_seed(&f->prng, seed);
-    log_reset(&f->log, f->memory[0]);
-    ck_assert_int_eq(f->ops.create_directory(&f->disk, DIRECTORY), 0);
-    ck_assert_int_eq(f->ops.sync_directory(&f->disk, "."), 0);
-    f->disk.calls = 0;
-}
-
-static void fixture_free(struct fixture *f)
-{
-    wal_close(&f->wal);
-    sim_disk_free(&f->disk);
-}
-
-static struct wal_options options(void)
-{
-    return (struct wal_options){
-        .directory = DIRECTORY,
-        .owner = {CLUSTER, 2},
-        .segment_size = SEGMENT_SIZE,
-        .sector_size = SIM_DISK_SECTOR_SIZE,
-        .refuse_truncated = true,
-    };
-}
-
-static int read_log(struct fixture *f)
-{
-    struct wal_options o = options();
-    o.named_segment = f->named_segment;
-    o.end = f->end;
-    log_reset(&f->read, f->memory[1]);
-    log_reset(&f->spare, f->memory[2]);
-    return wal_read(&f->wal, &f->ops, &o, &f->read, &f->spare, &f->found, &f->error);
-}
-
-/* A start: reads, and makes the log ready. */
-static void start(struct fixture *f)
-{
-    int status = read_log(f);
-    ck_assert_msg(status == 0, "%s", f->error.text);
-    status = wal_start(&f->wal, ++f->incarnation, &f->error);
-    ck_assert_msg(status == 0, "%s", f->error.text);
-}
-
-/* The process ends, the machine goes on. */
-static void die(struct fixture *f)
-{
-    wal_close(&f->wal);
-    sim_disk_process_killed(&f->disk);
-}
-
-static void lose_power(struct fixture *f)
-{
-    wal_close(&f->wal);
-    sim_disk_power_cut(&f->disk);
-}
-
-/* An entry that no other has been like. */
-static void log_add(struct fixture *f, struct vr_log *log)
-{
-    static uint8_t body[BODY_MAX];
-    const size_t size = (size_t)prng_between(&f->prng, 1, 400);
-    for (size_t i = 0; i < size; i++) {
-        body[i] = (uint8_t)prng_next(&f->prng);
-    }
-    const struct entry entry = {
-        .op_number = log->op_number + 1,
-        .view_number = view_make(1, 3),
-        .timestamp = prng_next(&f->prng),
-        .client_id = {1, 2},
-        .session = 5,
-        .request_number = 7,
-        .kind = ENTRY_OPERATION,
-        .body_size = (uint32_t)size,
-        .body = body,
-    };
-    vr_log_append(log, &entry);
-}
-
-static struct wal_record entry_record(const struct vr_log *log, uint64_t op_number)
-{
-    size_t size;
-    const uint8_t *bytes = vr_log_entry(log, op_number, &size);
-    return (struct wal_record){
-        .type = WAL_ENTRY,
-        .op_number = op_number,
-        .view_number = bytes_get_u64(bytes + 8),
-        .checksum = vr_log_checksum(log, op_number),
-        .other = vr_log_checksum(log, op_number - 1),
-        .body_size = (uint32_t)size,
-        .body = bytes,
-    };
-}
-
-static int append(struct fixture *f, uint64_t op_number)
-{
-    struct wal_record record = entry_record(&f->log, op_number);
-    record.commit_number = f->commit_number;
-    return wal_append(&f->wal, &record, &f->error);
-}
-
-/* Entries that are new, appended and synced. */
-static void append_some(struct fixture *f, uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        log_add(f, &f->log);
-        ck_assert_int_eq(append(f, f->log.op_number), 0);
-    }
-    ck_assert_int_eq(wal_sync(&f->wal, &f->error), 0);
-}
-
-static int replace(struct fixture *f, uint64_t cut_to, uint64_t count)
-{
-    vr_log_cut(&f->log, cut_to);
-    for (uint64_t i = 0; i < count; i++) {
-        log_add(f, &f->log);
-    }
-    const struct wal_record record = {
-        .type = WAL_REPLACE,
-        .op_number = cut_to,
-        .checksum = vr_log_checksum(&f->log, cut_to),
-        .through_op = f->log.op_number,
-        .other = vr_log_checksum(&f->log, f->log.op_number),
-    };
-    int status = wal_append(&f->wal, &record, &f->error);
-    for (uint64_t op = cut_to + 1; status == 0 && op <= f->log.op_number; op++) {
-        status = append(f, op);
-    }
-    return status == 0 ? wal_sync(&f->wal, &f->error) : status;
-}
-
-/* What was read is the core's log, all of it. */
-static void expect_all(const struct fixture *f)
-{
-    ck_assert_int_eq(f->found.condition, WAL_INTACT);
-    ck_assert_uint_eq(f->found.held_op, f->log.op_number);
-    ck_assert_uint_eq(f->found.head.op_number, f->log.op_number);
-    ck_assert(
-        vr_log_matches(&f->read, f->log.op_number, vr_log_checksum(&f->log, f->log.op_number)));
-}
-
-static uint8_t *segment_bytes(struct fixture *f, const char *path, size_t *size)
-{
-    uint8_t *bytes = sim_disk_bytes(&f->disk, path, size);
-    ck_assert_ptr_nonnull(bytes);
-    return bytes;
-}
-
-/* Where the record of the nth sequence number stands in a segment. */
-static size_t offset_of(struct fixture *f, const char *path, uint64_t number, uint64_t sequence,
-                        struct wal_record *record)
-{
-    size_t size;
-    const uint8_t *bytes = segment_bytes(f, path, &size);
-    const struct wal_owner owner = {CLUSTER, 2};
-    for (size_t at = WAL_SEGMENT_HEADER_SIZE; at < size; at += WAL_ALIGNMENT) {
-        if (wal_record_decode(bytes + at, size - at, &owner, number, at, record) == WAL_VALID &&
-            record->sequence == sequence) {
-            return at;
-        }
-    }
-    ck_abort_msg("no record %d", (int)sequence);
-    return 0;
-}
+#include "test/support/wal_fixture.h"
 
 static struct fixture f;
 
@@ -223,11 +17,11 @@ static struct fixture f;
 START_TEST(an_empty_log_is_intact)
 {
     fixture_init(&f, 1);
-    start(&f);
+    start_log(&f);
     expect_all(&f);
     ck_assert_uint_eq(f.found.segment_count, 0);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     ck_assert_uint_eq(f.found.segment_count, 1);
     fixture_free(&f);
@@ -237,15 +31,15 @@ END_TEST
 START_TEST(entries_come_back_over_many_segments)
 {
     fixture_init(&f, 2);
-    start(&f);
+    start_log(&f);
     append_some(&f, 100);
     ck_assert_uint_gt(f.wal.segment.number, 3);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     append_some(&f, 10);
     lose_power(&f);
-    start(&f);
+    start_log(&f);
     expect_all(&f);
     fixture_free(&f);
 }
@@ -254,12 +48,12 @@ END_TEST
 START_TEST(the_commit_number_comes_back)
 {
     fixture_init(&f, 3);
-    start(&f);
+    start_log(&f);
     append_some(&f, 5);
     f.commit_number = 4;
     append_some(&f, 1);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     ck_assert_uint_eq(f.found.commit_number, 4);
     fixture_free(&f);
 }
@@ -268,17 +62,17 @@ END_TEST
 START_TEST(a_replacement_counts_as_one)
 {
     fixture_init(&f, 4);
-    start(&f);
+    start_log(&f);
     append_some(&f, 30);
-    ck_assert_int_eq(replace(&f, 12, 40), 0);
+    ck_assert_int_eq(replace_suffix(&f, 12, 40), 0);
     append_some(&f, 3);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
-    ck_assert_int_eq(replace(&f, 20, 0), 0); /* a cut, and nothing in its place */
+    ck_assert_int_eq(replace_suffix(&f, 20, 0), 0); /* a cut, and nothing in its place */
     append_some(&f, 3);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     fixture_free(&f);
 }
@@ -380,13 +174,13 @@ START_TEST(a_torn_tail_is_cut_and_said)
     struct wal_record record;
     size_t size;
     fixture_init(&f, 5);
-    start(&f);
+    start_log(&f);
     append_some(&f, 5);
     const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
     segment_bytes(&f, SEGMENT_1, &size)[at + 40] ^= 1; /* header and body */
     segment_bytes(&f, SEGMENT_1, &size)[at + 140] ^= 1;
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     ck_assert_int_eq(f.found.condition, WAL_INTACT);
     ck_assert_uint_eq(f.found.held_op, 4);
     ck_assert_uint_eq(f.found.torn_offset, at);
@@ -394,8 +188,8 @@ START_TEST(a_torn_tail_is_cut_and_said)
     /* What it left is gone, and the log goes on in its place. */
     vr_log_cut(&f.log, 4);
     append_some(&f, 1);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     ck_assert_uint_eq(f.found.torn_bytes, 0);
     fixture_free(&f);
@@ -408,12 +202,12 @@ START_TEST(a_bad_body_at_the_end_is_an_entry_this_replica_had)
     struct wal_record record;
     size_t size;
     fixture_init(&f, 6);
-    start(&f);
+    start_log(&f);
     append_some(&f, 5);
     const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
     segment_bytes(&f, SEGMENT_1, &size)[at + WAL_RECORD_HEADER_SIZE + 3] ^= 1;
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     ck_assert_int_eq(f.found.condition, WAL_FAULTY);
     ck_assert_uint_eq(f.found.held_op, 4);
     ck_assert_uint_eq(f.found.head.op_number, 5);
@@ -430,13 +224,13 @@ START_TEST(damage_before_a_sync_is_told_from_a_torn_batch)
         struct wal_record record;
         size_t size;
         fixture_init(&f, 6);
-        start(&f);
+        start_log(&f);
         append_some(&f, 3);
         append_some(&f, 3); /* one batch: 5 is torn while 6 is whole */
         const size_t at = offset_of(&f, SEGMENT_1, 1, sequence, &record);
         segment_bytes(&f, SEGMENT_1, &size)[at + WAL_RECORD_HEADER_SIZE + 3] ^= 1;
-        die(&f);
-        start(&f);
+        end_process(&f);
+        start_log(&f);
         ck_assert_int_eq(f.found.condition, WAL_FAULTY);
         ck_assert_int_eq(f.found.lost_durable, sequence == 2);
         fixture_free(&f);
@@ -451,12 +245,12 @@ START_TEST(damage_before_a_whole_record_is_no_torn_tail)
         struct wal_record record;
         size_t size;
         fixture_init(&f, 7);
-        start(&f);
+        start_log(&f);
         append_some(&f, 5);
         const size_t at = offset_of(&f, SEGMENT_1, 1, sequence, &record);
         memset(segment_bytes(&f, SEGMENT_1, &size) + at, 0, wal_record_size(record.body_size));
-        die(&f);
-        start(&f);
+        end_process(&f);
+        start_log(&f);
         ck_assert_int_eq(f.found.condition, WAL_FAULTY);
         ck_assert_uint_eq(f.found.held_op, sequence - 1);
         ck_assert_uint_eq(f.found.head.op_number, 5);
@@ -469,11 +263,11 @@ END_TEST
 START_TEST(a_missing_segment_is_damage)
 {
     fixture_init(&f, 8);
-    start(&f);
+    start_log(&f);
     append_some(&f, 100);
-    die(&f);
+    end_process(&f);
     ck_assert_int_eq(f.ops.remove(&f.disk, SEGMENT_2), 0);
-    start(&f);
+    start_log(&f);
     ck_assert_int_eq(f.found.condition, WAL_FAULTY);
     ck_assert_uint_eq(f.found.head.op_number, 100);
     ck_assert_uint_lt(f.found.held_op, 100);
@@ -487,18 +281,18 @@ START_TEST(a_damaged_cut_leaves_no_known_log)
     struct wal_record record;
     size_t size;
     fixture_init(&f, 9);
-    start(&f);
+    start_log(&f);
     append_some(&f, 4);
     f.commit_number = 2;
     append_some(&f, 1);
-    ck_assert_int_eq(replace(&f, 3, 2), 0);
+    ck_assert_int_eq(replace_suffix(&f, 3, 2), 0);
     f.commit_number = 5;
     append_some(&f, 1);
     const size_t at = offset_of(&f, SEGMENT_1, 1, 6, &record);
     ck_assert_int_eq(record.type, WAL_REPLACE);
     segment_bytes(&f, SEGMENT_1, &size)[at + 40] ^= 1;
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     ck_assert_int_eq(f.found.condition, WAL_BROKEN);
     /* Only what was committed before is surely of every log that came after. */
     ck_assert_uint_eq(f.found.held_op, 2);
@@ -514,17 +308,42 @@ START_TEST(a_replacement_heals_what_it_replaces)
     struct wal_record record;
     size_t size;
     fixture_init(&f, 10);
-    start(&f);
+    start_log(&f);
     append_some(&f, 6);
     const size_t at = offset_of(&f, SEGMENT_1, 1, 3, &record);
     segment_bytes(&f, SEGMENT_1, &size)[at + 40] ^= 1;
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     ck_assert_uint_eq(f.found.held_op, 2);
-    ck_assert_int_eq(replace(&f, 2, 7), 0);
-    die(&f);
-    start(&f);
+    ck_assert_int_eq(replace_suffix(&f, 2, 7), 0);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
+    fixture_free(&f);
+}
+END_TEST
+
+/* The end of a replacement and what came behind it were one batch, which was torn: entries are
+ * missing, but nothing else. */
+START_TEST(a_batch_torn_around_the_end_of_a_replacement_is_known)
+{
+    struct wal_record record;
+    size_t size;
+    fixture_init(&f, 43);
+    start_log(&f);
+    append_some(&f, 6);
+    ck_assert_int_eq(replace_suffix(&f, 3, 4), 0); /* records 7 to 11, to op 7 */
+    append_some(&f, 3);                            /* to 14, op 10 */
+    end_process(&f);
+    for (uint64_t sequence = 10; sequence <= 12; sequence++) {
+        const size_t at = offset_of(&f, SEGMENT_1, 1, sequence, &record);
+        memset(segment_bytes(&f, SEGMENT_1, &size) + at, 0xee, WAL_RECORD_HEADER_SIZE);
+    }
+    start_log(&f);
+    ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+    ck_assert_uint_eq(f.found.held_op, 3);
+    ck_assert_uint_eq(f.found.head.op_number, 10);
+    ck_assert(checksum_equal(f.found.head.checksum, vr_log_checksum(&f.log, 10)));
     fixture_free(&f);
 }
 END_TEST
@@ -532,13 +351,13 @@ END_TEST
 START_TEST(every_flipped_byte_is_noticed_or_harmless)
 {
     fixture_init(&f, 11);
-    start(&f);
+    start_log(&f);
     append_some(&f, 6);
-    ck_assert_int_eq(replace(&f, 4, 3), 0);
+    ck_assert_int_eq(replace_suffix(&f, 4, 3), 0);
     const uint64_t end = f.wal.offset;
     for (uint64_t at = 0; at < end; at += 7) {
         size_t size;
-        die(&f);
+        end_process(&f);
         segment_bytes(&f, SEGMENT_1, &size)[at] ^= 0x10;
         const int status = read_log(&f);
         ck_assert_int_eq(status, 0);
@@ -581,12 +400,12 @@ static void cut_file(const char *path, size_t size)
 static void make_two_segments(uint64_t seed)
 {
     fixture_init(&f, seed);
-    start(&f);
+    start_log(&f);
     while (f.wal.segment.number == 1) {
         append_some(&f, 1);
     }
     append_some(&f, 2);
-    die(&f);
+    end_process(&f);
 }
 
 static void expect_broken(void)
@@ -627,9 +446,9 @@ START_TEST(a_last_segment_without_its_header_is_no_empty_one)
     expect_broken();
 
     fixture_init(&f, 35); /* the only one */
-    start(&f);
+    start_log(&f);
     append_some(&f, 5);
-    die(&f);
+    end_process(&f);
     cut_file(SEGMENT_1, 0);
     expect_broken();
 }
@@ -641,13 +460,13 @@ START_TEST(a_header_alone_is_no_loss_but_damage)
     size_t size;
     make_two_segments(36);
     segment_bytes(&f, SEGMENT_2, &size)[30] ^= 1;
-    start(&f);
+    start_log(&f);
     expect_all(&f);
     ck_assert_uint_eq(f.found.damaged_count, 1);
     ck_assert_uint_eq(f.found.damaged_segment, 2);
     append_some(&f, 3); /* and the start has mended it */
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     ck_assert_uint_eq(f.found.damaged_count, 0);
     fixture_free(&f);
@@ -678,12 +497,12 @@ START_TEST(a_clean_end_is_found_again_or_missed)
     size_t size;
     for (int rot = 0; rot < 3; rot++) {
         fixture_init(&f, 39);
-        start(&f);
+        start_log(&f);
         append_some(&f, 5);
         f.end = wal_end(&f.wal);
         ck_assert_uint_eq(f.end.segment, 1);
         ck_assert_uint_eq(f.end.head.op_number, 5);
-        die(&f);
+        end_process(&f);
         ck_assert_int_eq(read_log(&f), 0);
         expect_all(&f);
         wal_close(&f.wal);
@@ -704,11 +523,11 @@ START_TEST(what_a_start_has_renewed_is_never_torn)
     struct wal_record record;
     size_t size;
     fixture_init(&f, 40);
-    start(&f);
+    start_log(&f);
     append_some(&f, 5);
-    die(&f);
-    start(&f);
-    die(&f);
+    end_process(&f);
+    start_log(&f);
+    end_process(&f);
     const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
     memset(segment_bytes(&f, SEGMENT_1, &size) + at, 0, wal_record_size(record.body_size));
     expect_broken();
@@ -720,7 +539,7 @@ START_TEST(records_say_what_was_durable_before_them)
 {
     struct wal_record record;
     fixture_init(&f, 41);
-    start(&f);
+    start_log(&f);
     append_some(&f, 3);
     append_some(&f, 2);
     (void)offset_of(&f, SEGMENT_1, 1, 3, &record);
@@ -729,11 +548,11 @@ START_TEST(records_say_what_was_durable_before_them)
     ck_assert_uint_eq(record.synced_sequence, 3);
     /* Where another thread syncs: as far as it says. */
     log_add(&f, &f.log);
-    ck_assert_int_eq(append(&f, 6), 0);
+    ck_assert_int_eq(append_entry(&f, 6), 0);
     ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
     wal_note_synced(&f.wal, 6);
     log_add(&f, &f.log);
-    ck_assert_int_eq(append(&f, 7), 0);
+    ck_assert_int_eq(append_entry(&f, 7), 0);
     ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
     (void)offset_of(&f, SEGMENT_1, 1, 6, &record);
     ck_assert_uint_eq(record.synced_sequence, 5);
@@ -750,7 +569,7 @@ START_TEST(damage_to_what_was_durable_is_told_from_a_batch_cut_short)
     size_t size;
     for (int later = 0; later < 2; later++) {
         fixture_init(&f, 45);
-        start(&f);
+        start_log(&f);
         append_some(&f, 3);
         append_some(&f, 3); /* one batch */
         if (later == 1) {
@@ -758,8 +577,8 @@ START_TEST(damage_to_what_was_durable_is_told_from_a_batch_cut_short)
         }
         const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
         memset(segment_bytes(&f, SEGMENT_1, &size) + at, 0, wal_record_size(record.body_size));
-        die(&f);
-        start(&f);
+        end_process(&f);
+        start_log(&f);
         ck_assert_int_eq(f.found.condition, WAL_FAULTY);
         ck_assert_uint_eq(f.found.held_op, 4);
         ck_assert_int_eq(f.found.lost_durable, later == 1);
@@ -774,14 +593,14 @@ START_TEST(the_commit_number_is_known_beyond_what_is_held)
     struct wal_record record;
     size_t size;
     fixture_init(&f, 42);
-    start(&f);
+    start_log(&f);
     append_some(&f, 5);
     f.commit_number = 4;
     append_some(&f, 1);
     size_t at = offset_of(&f, SEGMENT_1, 1, 3, &record);
     segment_bytes(&f, SEGMENT_1, &size)[at + 40] ^= 1;
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     ck_assert_int_eq(f.found.condition, WAL_FAULTY);
     ck_assert_uint_eq(f.found.held_op, 2);
     ck_assert_uint_eq(f.found.commit_number, 2);
@@ -829,12 +648,12 @@ static void live(struct promise *promise)
             promise->replacing = true;
             const uint64_t cut_to = prng_below(&f.prng, f.log.op_number);
             promise->synced_op = promise->synced_op < cut_to ? promise->synced_op : cut_to;
-            status = replace(&f, cut_to, prng_below(&f.prng, 20));
+            status = replace_suffix(&f, cut_to, prng_below(&f.prng, 20));
             promise->replacing = status != 0;
         } else {
             for (uint64_t i = prng_between(&f.prng, 1, 8); status == 0 && i > 0; i--) {
                 log_add(&f, &f.log);
-                status = append(&f, f.log.op_number);
+                status = append_entry(&f, f.log.op_number);
             }
             status =
                 status == 0 && prng_chance(&f.prng, 1, 2) ? wal_flush(&f.wal, &f.error) : status;
@@ -887,15 +706,15 @@ END_TEST
 START_TEST(a_killed_process_loses_nothing_flushed)
 {
     fixture_init(&f, 12);
-    start(&f);
+    start_log(&f);
     append_some(&f, 3);
     for (int i = 0; i < 20; i++) {
         log_add(&f, &f.log);
-        ck_assert_int_eq(append(&f, f.log.op_number), 0);
+        ck_assert_int_eq(append_entry(&f, f.log.op_number), 0);
     }
     ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     /* And once a start has read it, a power cut takes none of it either (D5). */
     lose_power(&f);
@@ -909,10 +728,10 @@ END_TEST
 START_TEST(a_failed_sync_is_final_and_nothing_read_is_believed)
 {
     fixture_init(&f, 13);
-    start(&f);
+    start_log(&f);
     append_some(&f, 3);
     log_add(&f, &f.log);
-    ck_assert_int_eq(append(&f, 4), 0);
+    ck_assert_int_eq(append_entry(&f, 4), 0);
     ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
     f.disk.fail_at = f.disk.calls + 1;
     f.disk.fail_status = -EIO;
@@ -920,11 +739,11 @@ START_TEST(a_failed_sync_is_final_and_nothing_read_is_believed)
     ck_assert_ptr_nonnull(strstr(f.error.text, "disk is failing"));
     ck_assert_int_eq(wal_sync(&f.wal, &f.error), -EIO); /* never tried again */
     ck_assert_int_eq(wal_append(&f.wal, &(struct wal_record){.type = WAL_ABANDON}, &f.error), -EIO);
-    die(&f);
-    start(&f); /* reads entry 4 from the cache, and writes it anew */
+    end_process(&f);
+    start_log(&f); /* reads entry 4 from the cache, and writes it anew */
     ck_assert_uint_eq(f.found.held_op, 4);
     lose_power(&f);
-    start(&f);
+    start_log(&f);
     expect_all(&f);
     fixture_free(&f);
 }
@@ -933,9 +752,9 @@ END_TEST
 START_TEST(a_failed_write_is_final)
 {
     fixture_init(&f, 14);
-    start(&f);
+    start_log(&f);
     log_add(&f, &f.log);
-    ck_assert_int_eq(append(&f, 1), 0);
+    ck_assert_int_eq(append_entry(&f, 1), 0);
     f.disk.fail_at = f.disk.calls + 1;
     f.disk.fail_status = -EIO;
     ck_assert_int_eq(wal_flush(&f.wal, &f.error), -EIO);
@@ -952,7 +771,7 @@ static int fill(void)
     int status = 0;
     while (status == 0) {
         log_add(&f, &f.log);
-        status = append(&f, f.log.op_number);
+        status = append_entry(&f, f.log.op_number);
         status = status == 0 ? wal_sync(&f.wal, &f.error) : status;
     }
     vr_log_cut(&f.log, f.log.op_number - 1);
@@ -963,7 +782,7 @@ static int fill(void)
 START_TEST(a_full_disk_is_noticed_before_the_log_is_full)
 {
     fixture_init(&f, 15);
-    start(&f);
+    start_log(&f);
     append_some(&f, 1);
     f.disk.room = 2 * SEGMENT_SIZE; /* the first segment and the spare are there */
     ck_assert_int_eq(wal_spare_error(&f.wal), 0);
@@ -974,13 +793,13 @@ START_TEST(a_full_disk_is_noticed_before_the_log_is_full)
     ck_assert_int_eq(fill(), -ENOSPC);
     ck_assert_ptr_nonnull(strstr(f.error.text, "free some space"));
     ck_assert(wal_is_full(&f.wal));
-    ck_assert_int_eq(append(&f, 1), -ENOSPC); /* and stays so, without a second try */
+    ck_assert_int_eq(append_entry(&f, 1), -ENOSPC); /* and stays so, without a second try */
     ck_assert_int_eq(wal_sync(&f.wal, &f.error), 0);
     f.end = wal_end(&f.wal);
     f.named_segment = 2;
     lose_power(&f);
     f.disk.room = 0;
-    start(&f);
+    start_log(&f);
     expect_all(&f);
     append_some(&f, 40);
     fixture_free(&f);
@@ -998,7 +817,7 @@ START_TEST(a_segment_that_cannot_be_made_costs_nothing)
     for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
         for (uint64_t call = 1; call <= 4; call++) { /* header, sync, rename, directory */
             fixture_init(&f, 43);
-            start(&f);
+            start_log(&f);
             if (ways[way].status == -EMFILE) {
                 if (call > 1) {
                     fixture_free(&f);
@@ -1009,19 +828,19 @@ START_TEST(a_segment_that_cannot_be_made_costs_nothing)
             log_add(&f, &f.log);
             struct wal_record record = entry_record(&f.log, f.log.op_number);
             while (!wal_may_end_segment(&f.wal, &record)) {
-                ck_assert_int_eq(append(&f, f.log.op_number), 0);
+                ck_assert_int_eq(append_entry(&f, f.log.op_number), 0);
                 log_add(&f, &f.log);
                 record = entry_record(&f.log, f.log.op_number);
             }
             f.disk.fail_at = f.disk.calls + 2 + call; /* write and sync of what waits come first */
             f.disk.fail_status = ways[way].status;
-            ck_assert_int_eq(append(&f, f.log.op_number), ways[way].status);
+            ck_assert_int_eq(append_entry(&f, f.log.op_number), ways[way].status);
             ck_assert_int_eq(wal_is_full(&f.wal), ways[way].full);
             vr_log_cut(&f.log, f.log.op_number - 1);
             ck_assert_int_eq(wal_sync(&f.wal, &f.error), ways[way].full ? 0 : -EIO);
             f.named_segment = 1;
             lose_power(&f);
-            start(&f);
+            start_log(&f);
             expect_all(&f);
             fixture_free(&f);
         }
@@ -1034,13 +853,13 @@ END_TEST
 START_TEST(a_write_without_room_takes_nothing_along)
 {
     fixture_init(&f, 44);
-    start(&f);
+    start_log(&f);
     append_some(&f, 3);
     log_add(&f, &f.log);
-    ck_assert_int_eq(append(&f, 4), 0);
+    ck_assert_int_eq(append_entry(&f, 4), 0);
     ck_assert_int_eq(wal_flush(&f.wal, &f.error), 0);
     log_add(&f, &f.log);
-    ck_assert_int_eq(append(&f, 5), 0);
+    ck_assert_int_eq(append_entry(&f, 5), 0);
     f.disk.fail_at = f.disk.calls + 1;
     f.disk.fail_status = -ENOSPC;
     ck_assert_int_eq(wal_flush(&f.wal, &f.error), -ENOSPC);
@@ -1049,7 +868,7 @@ START_TEST(a_write_without_room_takes_nothing_along)
     f.end = wal_end(&f.wal);
     ck_assert_uint_eq(f.end.segment, 0); /* some of what was not written may be there */
     lose_power(&f);
-    start(&f);
+    start_log(&f);
     ck_assert_int_eq(f.found.condition, WAL_INTACT);
     ck_assert_uint_ge(f.found.held_op, 4);
     fixture_free(&f);
@@ -1059,15 +878,15 @@ END_TEST
 START_TEST(a_start_on_a_full_disk_works)
 {
     fixture_init(&f, 16);
-    start(&f);
+    start_log(&f);
     append_some(&f, 3);
-    die(&f);
+    end_process(&f);
     f.disk.room = 2 * SEGMENT_SIZE;
-    start(&f);
+    start_log(&f);
     expect_all(&f);
     append_some(&f, 1);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     fixture_free(&f);
 }
@@ -1078,10 +897,10 @@ END_TEST
 START_TEST(a_foreign_log_is_refused)
 {
     fixture_init(&f, 17);
-    start(&f);
+    start_log(&f);
     append_some(&f, 3);
-    die(&f);
-    struct wal_options o = options();
+    end_process(&f);
+    struct wal_options o = wal_test_options();
     o.owner.replica_id = 3;
     log_reset(&f.read, f.memory[1]);
     ck_assert_int_eq(wal_read(&f.wal, &f.ops, &o, &f.read, &f.spare, &f.found, &f.error), -EINVAL);
@@ -1095,9 +914,9 @@ END_TEST
 START_TEST(a_truncated_log_is_refused_with_advice)
 {
     fixture_init(&f, 18);
-    start(&f);
+    start_log(&f);
     append_some(&f, 3);
-    die(&f);
+    end_process(&f);
     for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
         if (f.disk.nodes[i].used && f.disk.nodes[i].now.size == SEGMENT_SIZE) {
             f.disk.nodes[i].now.size = SEGMENT_SIZE - 100;
@@ -1105,7 +924,7 @@ START_TEST(a_truncated_log_is_refused_with_advice)
     }
     ck_assert_int_eq(read_log(&f), -EBADMSG);
     ck_assert_ptr_nonnull(strstr(f.error.text, "--durability memory"));
-    struct wal_options o = options();
+    struct wal_options o = wal_test_options();
     o.refuse_truncated = false; /* D6: the others have it all */
     log_reset(&f.read, f.memory[1]);
     ck_assert_int_eq(wal_read(&f.wal, &f.ops, &o, &f.read, &f.spare, &f.found, &f.error), 0);
@@ -1117,20 +936,20 @@ END_TEST
 START_TEST(a_log_that_did_without_a_truncated_file_starts)
 {
     fixture_init(&f, 18);
-    start(&f);
+    start_log(&f);
     append_some(&f, 100);
-    die(&f);
+    end_process(&f);
     sim_disk_cut(&f.disk, SEGMENT_1, WAL_SEGMENT_HEADER_SIZE + 2000);
     ck_assert_int_eq(read_log(&f), -EBADMSG);
-    struct wal_options o = options();
+    struct wal_options o = wal_test_options();
     o.refuse_truncated = false;
     log_reset(&f.read, f.memory[1]);
     ck_assert_int_eq(wal_read(&f.wal, &f.ops, &o, &f.read, &f.spare, &f.found, &f.error), 0);
     ck_assert_int_ne(f.found.condition, WAL_INTACT);
     ck_assert_int_eq(wal_start(&f.wal, 77, &f.error), 0);
-    ck_assert_int_eq(replace(&f, f.found.held_op, 100), 0);
-    die(&f);
-    start(&f);
+    ck_assert_int_eq(replace_suffix(&f, f.found.held_op, 100), 0);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     fixture_free(&f);
 }
@@ -1139,10 +958,10 @@ END_TEST
 START_TEST(a_log_larger_than_memory_is_refused_with_advice)
 {
     fixture_init(&f, 19);
-    start(&f);
+    start_log(&f);
     append_some(&f, 20);
-    die(&f);
-    const struct wal_options o = options();
+    end_process(&f);
+    const struct wal_options o = wal_test_options();
     vr_log_init(&f.read, f.memory[1], 2000, CLUSTER, 0, entry_chain_start(CLUSTER));
     ck_assert_int_eq(wal_read(&f.wal, &f.ops, &o, &f.read, &f.spare, &f.found, &f.error), -ENOBUFS);
     ck_assert_ptr_nonnull(strstr(f.error.text, "--log-memory-max"));
@@ -1174,7 +993,7 @@ START_TEST(what_the_queue_reports_is_on_the_disk)
 {
     struct log_queue queue;
     fixture_init(&f, (uint64_t)_i + 2000);
-    start(&f);
+    start_log(&f);
     const struct log_store_client client = {
         .context = &f, .entry = queue_entry, .chain = queue_chain, .commit = queue_commit};
     ck_assert_int_eq(log_queue_init(&queue, &client, LOG_QUEUE_SIZE_MIN, &f.found), 0);
@@ -1223,8 +1042,8 @@ START_TEST(what_the_queue_reports_is_on_the_disk)
         log_queue_copy(&queue);
     }
     log_queue_destroy(&queue);
-    die(&f);
-    start(&f);
+    end_process(&f);
+    start_log(&f);
     expect_all(&f);
     fixture_free(&f);
 }
@@ -1246,6 +1065,7 @@ int main(void)
     tcase_add_test(tests, a_missing_segment_is_damage);
     tcase_add_test(tests, a_damaged_cut_leaves_no_known_log);
     tcase_add_test(tests, a_replacement_heals_what_it_replaces);
+    tcase_add_test(tests, a_batch_torn_around_the_end_of_a_replacement_is_known);
     tcase_add_test(tests, every_flipped_byte_is_noticed_or_harmless);
     tcase_add_test(tests, a_last_segment_without_its_header_is_no_empty_one);
     tcase_add_test(tests, a_header_alone_is_no_loss_but_damage);
