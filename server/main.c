@@ -160,7 +160,8 @@ static const struct settings_about start_about = {
     .text =
         "Runs one replica in the foreground; its log goes to stderr. Prints \"ready\" when clients "
         "can reach it. SIGTERM or SIGINT stop it cleanly, a second one at once.\v"
-        "All but --check and --print-config can also be given in the environment, as VR_DATA_DIR, "
+        "All but --check, --rebuild and --print-config can also be given in the environment, as "
+        "VR_DATA_DIR, "
         "VR_HEARTBEAT_MS and so on, and in the file that --config or VR_CONFIG names; a flag goes "
         "before the environment, that before the file. --print-config shows the outcome.",
 };
@@ -218,6 +219,7 @@ static struct vr_server_options start_options(const struct settings *settings)
         .datagram_size = (uint32_t)settings_number(settings, SETTING_DATAGRAM_SIZE),
         .log_memory_max = settings_number(settings, SETTING_LOG_MEMORY_MAX),
         .insecure = settings_number(settings, SETTING_INSECURE) != 0,
+        .rebuild = settings_given(settings, SETTING_REBUILD),
     };
 }
 

@@ -69,6 +69,14 @@ const struct setting setting_table[SETTING_COUNT] = {
             .kind = SETTING_ACTION,
             .help = "Check all options, the data directory and the addresses; start nothing",
         },
+    [SETTING_REBUILD] =
+        {
+            .name = "rebuild",
+            .program = SETTING_SERVER,
+            .kind = SETTING_ACTION,
+            .help = "Forget log and state of this replica, and fetch both from the others: the way "
+                    "back for one that has diverged",
+        },
     [SETTING_DATA_DIR] =
         {
             .name = "data-dir",

@@ -99,8 +99,9 @@ static void carry_out_one(struct core *core, const struct vr_output *output, uin
         look_up(core, output);
         break;
     case VR_OUT_DIVERGED:
-        health_diverged(core->health, output->diverged.op_number, output->diverged.own,
-                        output->diverged.theirs, output->diverged.peer);
+        health_diverged(core->health, output->diverged.state, output->diverged.op_number,
+                        output->diverged.own, output->diverged.theirs, output->diverged.peer);
+        core->diverged(core->wake_context);
         break;
     case VR_OUT_DROP_LOG:
     case VR_OUT_SERVE_CHECKPOINT:

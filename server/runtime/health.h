@@ -84,7 +84,7 @@ void health_observe(struct health *health, const struct replica *replica,
 void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns);
 
 /* N7 */
-void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
+void health_diverged(struct health *health, bool state, uint64_t op_number, struct checksum own,
                      struct checksum theirs, uint32_t peer);
 
 /* E0, D10: this replica refuses members, or a member refuses this replica. */

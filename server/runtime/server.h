@@ -63,6 +63,7 @@ struct vr_server_options {
     uint32_t datagram_size;  /* bytes; 0: as each route carries (M2) */
     size_t log_memory_max;   /* bytes; 0: LOG_MEMORY_MAX */
     bool insecure;           /* bind to more than loopback without keys (M3) */
+    bool rebuild;            /* K4: forget log and state, recover from the others */
 
     /* Called once, from one of the server's threads, when the replica cannot go on (D4): the owner
      * then stops it. May be NULL. */
