@@ -196,6 +196,7 @@ class ServiceGap(ClusterTest):
     """The primary is killed while 64 clients write: the service is interrupted for less than a
     second, nothing acknowledged is lost, and the replica comes back with the others' state."""
 
+    ALONE = True
     ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 10))
 
     def rounds(self, count):
@@ -254,6 +255,8 @@ def cpu_ns(pid):
 
 @unittest.skipIf(SANITIZED, "measures the product, not the sanitizer")
 class Idle(ClusterTest):
+    ALONE = True
+
     def test_idle_group_costs_next_to_nothing(self):
         """Five replicas use under 2 % of a core. Where caches are cold because the machine is busy,
         the same work takes longer: there it is compared with what bare datagrams cost meanwhile."""
