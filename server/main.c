@@ -33,6 +33,8 @@ enum option_key {
     KEY_SESSIONS_MAX,
     KEY_OPERATION_SIZE_MAX,
     KEY_REPLY_STORED_MAX,
+    KEY_CHECKPOINT_INTERVAL,
+    KEY_STATE_SIZE_MAX,
     KEY_JSON,
 };
 
@@ -67,6 +69,10 @@ static const struct argp_option init_option_table[] = {
     {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0, "Largest operation", 1},
     {"reply-stored-max", KEY_REPLY_STORED_MAX, "BYTES", 0,
      "Largest result kept for repeated requests", 1},
+    {"checkpoint-interval", KEY_CHECKPOINT_INTERVAL, "OPS", 0,
+     "Operations from one checkpoint to the next", 1},
+    {"state-size-max", KEY_STATE_SIZE_MAX, "BYTES", 0,
+     "What the state may grow to; writes that would go beyond it are refused", 1},
     {0},
 };
 
@@ -126,6 +132,14 @@ static error_t parse_init(int key, char *text, struct argp_state *state)
     case KEY_REPLY_STORED_MAX:
         options->parameters.reply_stored_max =
             (uint32_t)number(state, "--reply-stored-max", text, REPLY_STORED_MIN, REPLY_STORED_MAX);
+        return 0;
+    case KEY_CHECKPOINT_INTERVAL:
+        options->parameters.checkpoint_interval =
+            (uint32_t)number(state, "--checkpoint-interval", text, 1, CHECKPOINT_INTERVAL_MAX);
+        return 0;
+    case KEY_STATE_SIZE_MAX:
+        options->parameters.state_size_max =
+            number(state, "--state-size-max", text, STATE_SIZE_MIN, STATE_SIZE_MAX);
         return 0;
     case ARGP_KEY_END:
         need(state, options->data_directory, "--data-dir");
