@@ -44,7 +44,6 @@ struct executor_options {
     struct cluster_parameters parameters;
     const struct app *app; /* outlives the executor */
     uint64_t hash_seed;    /* random; where sessions lie in memory, nothing else follows from it */
-    uint64_t state_size_max; /* bytes, the same on every replica (E0); 0: STATE_SIZE_MAX_DEFAULT */
     const struct configuration *configuration; /* to be in every cut; NULL: none. Copied. */
 };
 

@@ -52,7 +52,7 @@ static bool same_parameters(const struct executor *executor, const uint8_t *at)
     return bytes_get_u32(at + 52) == executor->parameters.sessions_max &&
            bytes_get_u32(at + 56) == executor->parameters.operation_size_max &&
            bytes_get_u32(at + 60) == executor->parameters.reply_stored_max &&
-           bytes_get_u64(at + 64) == executor->state_size_max;
+           bytes_get_u64(at + 64) == executor->parameters.state_size_max;
 }
 
 static bool take_front(struct executor *executor)

@@ -121,8 +121,9 @@ static void carry_out_one(struct core *core, const struct vr_output *output, uin
         look_up(core, output);
         break;
     case VR_OUT_DIVERGED:
-        health_diverged(core->health, output->diverged.op_number, output->diverged.own,
-                        output->diverged.theirs, output->diverged.peer, output->diverged.state);
+        health_diverged(core->health, output->diverged.state, output->diverged.op_number,
+                        output->diverged.own, output->diverged.theirs, output->diverged.peer);
+        core->diverged(core->wake_context);
         break;
     case VR_OUT_DROP_LOG:
         drop_log(core, output);
