@@ -232,6 +232,7 @@ static struct vr_server_options start_options(const struct settings *settings)
             settings_number(settings, SETTING_VIEW_CHANGE_MS) * NANOSECONDS_PER_MILLISECOND,
         .datagram_size = (uint32_t)settings_number(settings, SETTING_DATAGRAM_SIZE),
         .log_memory_max = settings_number(settings, SETTING_LOG_MEMORY_MAX),
+        .log_retain = (uint32_t)settings_number(settings, SETTING_LOG_RETAIN),
         .insecure = settings_number(settings, SETTING_INSECURE) != 0,
         .rebuild = settings_given(settings, SETTING_REBUILD),
     };

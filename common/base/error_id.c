@@ -45,6 +45,9 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_LOG_ROOM] = {"VR1215", LOG_STORAGE, W, "the disk has no room for more of the log"},
     [ERROR_LOG_DISK_FULL] = {"VR1216", LOG_STORAGE, E, "stopped, for the log has no more room"},
     [ERROR_LOG_LOST] = {"VR1217", LOG_STORAGE, E, "the only log of the group is damaged"},
+    [ERROR_CHECKPOINT_UNWRITABLE] = {"VR1218", LOG_STORAGE, W, "a checkpoint cannot be written"},
+    [ERROR_CHECKPOINT_DAMAGED] = {"VR1219", LOG_STORAGE, W, "a checkpoint is damaged"},
+    [ERROR_CHECKPOINT_STOPPED] = {"VR1220", LOG_STORAGE, E, "a checkpoint cannot be used"},
 
     [ERROR_BIND] = {"VR1301", LOG_NETWORK, E, "an address cannot be bound"},
     [ERROR_FOREIGN_CLUSTER] = {"VR1302", LOG_NETWORK, W, "datagrams of another cluster arrive"},

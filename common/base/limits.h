@@ -68,10 +68,10 @@ enum {
     VR_OUTPUTS_MAX = 64,
 };
 
-/* Bytes of a checkpoint's content: more than any state_size_max; keeps arithmetic on what a peer
- * says within bounds. */
-#define CHECKPOINT_SIZE_MAX (UINT64_C(1) << 46)
-#define CHECKPOINT_CHUNKS_MAX (UINT64_C(1) << 30)
+/* Bytes of a checkpoint's content: more than any state_size_max; keeps arithmetic on what a peer or
+ * a file says within bounds, and the memory for a list of chunks. */
+#define CHECKPOINT_SIZE_MAX (UINT64_C(1) << 40)
+#define CHECKPOINT_CHUNKS_MAX (UINT64_C(1) << 24)
 
 /* K1: a checkpoint is taken at every multiple of so many ops, unless the cluster was initialised
  * with another number. */

@@ -61,7 +61,7 @@ enum {
     SETTING_VALUE_MAX = 4096,                  /* bytes of a value */
     SETTING_TIMEOUT_MS_MAX = 24 * 3600 * 1000, /* a day */
     SETTING_DURATION_MS_MAX = 3600 * 1000,
-    SETTING_LOG_MEMORY_MIN = 8 * 1024 * 1024, /* a few of the largest entries */
+    SETTING_LOG_MEMORY_MIN = 32 * 1024 * 1024, /* blocks of 8 MiB that leave one by one */
 };
 
 struct setting {

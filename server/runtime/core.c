@@ -75,6 +75,28 @@ static void look_up(struct core *core, const struct vr_output *output)
     execution_look_up(core->execution, &lookup);
 }
 
+/* K2: the log and the checkpoints that it followed. */
+static void drop_log(struct core *core, const struct vr_output *output)
+{
+    if (core->log_store.drop != NULL) {
+        core->log_store.drop(core->log_store.state, output->drop_log.through_op);
+    }
+    checkpointer_drop(core->checkpointer, output->drop_log.checkpoints_from);
+}
+
+static void serve_checkpoint(struct core *core, const struct vr_output *output)
+{
+    const struct checkpointer_serve serve = {
+        .peer = output->serve_checkpoint.peer,
+        .id = output->serve_checkpoint.id,
+        .nonce = output->serve_checkpoint.nonce,
+        .list = output->serve_checkpoint.list,
+        .first = output->serve_checkpoint.first,
+        .count = output->serve_checkpoint.count,
+    };
+    checkpointer_serve(core->checkpointer, &serve);
+}
+
 static void carry_out_one(struct core *core, const struct vr_output *output, uint64_t now_ns)
 {
     switch (output->kind) {
@@ -99,15 +121,24 @@ static void carry_out_one(struct core *core, const struct vr_output *output, uin
         look_up(core, output);
         break;
     case VR_OUT_DIVERGED:
-        health_diverged(core->health, output->diverged.state, output->diverged.op_number,
-                        output->diverged.own, output->diverged.theirs, output->diverged.peer);
+        health_diverged(core->health, output->diverged.op_number, output->diverged.own,
+                        output->diverged.theirs, output->diverged.peer, output->diverged.state);
         core->diverged(core->wake_context);
         break;
     case VR_OUT_DROP_LOG:
+        drop_log(core, output);
+        break;
     case VR_OUT_SERVE_CHECKPOINT:
+        serve_checkpoint(core, output);
+        break;
     case VR_OUT_STAGE_CHUNK:
+        checkpointer_stage(core->checkpointer, &output->stage_chunk.id, output->stage_chunk.list,
+                           output->stage_chunk.index, output->stage_chunk.bytes,
+                           output->stage_chunk.size);
+        break;
     case VR_OUT_INSTALL_CHECKPOINT:
-        break; /* nothing here takes checkpoints yet, so no peer has one to offer */
+        checkpointer_install(core->checkpointer, &output->install_checkpoint);
+        break;
     }
 }
 
@@ -202,6 +233,83 @@ void core_log_durable(void *context, uint64_t generation, uint64_t op_number)
     core->log_completed = true;
 }
 
+/* News of checkpoints. */
+
+static void send_chunk(struct core *core, const struct checkpointer_news *news, uint64_t now_ns)
+{
+    struct message message = {
+        .type = MESSAGE_CHECKPOINT_CHUNK,
+        .checkpoint_chunk = {.nonce = news->served.nonce,
+                             .root = news->served.root,
+                             .list = news->served.list,
+                             .index = news->served.index,
+                             .size = news->served.size,
+                             .bytes = news->served.bytes},
+    };
+    vr_envelope(core->replica, &message);
+    outbox_send(&core->peers, &core->peer_addresses[news->served.peer], &message, now_ns);
+    recorder_sent_peers(&core->recorder, UINT32_C(1) << news->served.peer, &message, now_ns);
+    checkpointer_release(core->checkpointer, news->served.slot);
+}
+
+/* G4: the checkpoint is named, so now the log is to be what it says; and behind all that was handed
+ * over before, the state. */
+static void begin_install(struct core *core, const struct checkpoint_id *id)
+{
+    if (core->log_store.restart != NULL) {
+        core->log_store.restart(core->log_store.state, id->op_number, id->log);
+    }
+    execution_load(core->execution, id);
+}
+
+static void step_staged(struct core *core, const struct checkpointer_news *news,
+                        struct vr_time time)
+{
+    step(core, &(struct vr_event){.kind = VR_EVENT_CHUNK_STAGED,
+                                  .time = time,
+                                  .chunk_staged = {.root = news->staged.root,
+                                                   .list = news->staged.list,
+                                                   .index = news->staged.index,
+                                                   .ok = news->staged.ok,
+                                                   .missing = news->staged.missing}});
+}
+
+static void step_one_news(struct core *core, const struct checkpointer_news *news,
+                          struct vr_time time)
+{
+    switch (news->kind) {
+    case CHECKPOINTER_TAKEN:
+        step(core, &(struct vr_event){.kind = VR_EVENT_CHECKPOINT,
+                                      .time = time,
+                                      .checkpoint = news->checkpoint.id});
+        break;
+    case CHECKPOINTER_STAGED:
+        step_staged(core, news, time);
+        break;
+    case CHECKPOINTER_SERVED:
+        send_chunk(core, news, time.now_ns);
+        break;
+    case CHECKPOINTER_READY:
+        begin_install(core, &news->checkpoint.id);
+        break;
+    case CHECKPOINTER_INSTALLED:
+        step(core, &(struct vr_event){.kind = VR_EVENT_CHECKPOINT_INSTALLED,
+                                      .time = time,
+                                      .installed = {.id = news->checkpoint.id,
+                                                    .timestamp = news->checkpoint.timestamp}});
+        break;
+    }
+}
+
+static void step_news(struct core *core, uint64_t count, struct vr_time time)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct checkpointer_news news;
+        checkpointer_news(core->checkpointer, &news);
+        step_one_news(core, &news, time);
+    }
+}
+
 /* Draining, with the lock. */
 
 static void step_completions(struct core *core, const struct inbox_take *take, struct vr_time time)
@@ -226,6 +334,7 @@ static void step_completions(struct core *core, const struct inbox_take *take, s
                                       .time = time,
                                       .executed = {.op_number = take->executed_op}});
     }
+    step_news(core, take->news_count, time);
 }
 
 /* Which of the core's outboxes a PartsMissing means: what peers lack went to peers (M6). */

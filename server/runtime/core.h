@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "server/runtime/checkpointer.h"
 #include "server/runtime/execution.h"
 #include "server/runtime/health.h"
 #include "server/runtime/inbox.h"
@@ -40,6 +41,7 @@ struct core {
     struct outbox clients; /* the clients' socket, number OUTBOX_CORE */
     struct execution *execution;
     struct state_writer *state_writer;
+    struct checkpointer *checkpointer;
     struct log_store log_store;
     struct health *health;
 

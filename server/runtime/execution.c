@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/runtime/execution.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,11 +9,13 @@
 #include "common/os/clock.h"
 #include "common/os/logger.h"
 #include "common/os/thread.h"
+#include "server/runtime/checkpoint_load.h"
 
 enum execution_kind {
     EXECUTION_ENTRY,
     EXECUTION_LOOKUP,
     EXECUTION_REPAIR, /* the next of `repairs` */
+    EXECUTION_LOAD,
 };
 
 struct execution_item {
@@ -20,6 +23,7 @@ struct execution_item {
     union {
         struct vr_execution entry;
         struct execution_lookup lookup;
+        struct checkpoint_id load;
     };
 };
 
@@ -52,6 +56,7 @@ static void execute_entry(struct execution *execution, const struct vr_execution
     if (entry->reply) {
         send_reply(execution, &reply, entry->view_number, &entry->address);
     }
+    cut_note_executed(&execution->cut, entry);
 }
 
 static void look_up(struct execution *execution, const struct execution_lookup *lookup)
@@ -73,7 +78,68 @@ static void repair(struct execution *execution)
     wire_sender_parts_missing(execution->outbox.sender, &repair.message, clock_monotonic_ns());
 }
 
-/* Returns how many of the items were entries. */
+static void publish(struct execution *execution)
+{
+    const struct executor *executor = execution->executor;
+    struct execution_status status = {
+        .executed_op = executor_executed_op(executor),
+        .digest = executor_digest(executor),
+        .session_count = executor_session_count(executor),
+        .evicted_count = executor_evicted_count(executor),
+    };
+    wire_sender_counters(execution->outbox.sender, &status.sender);
+    mutex_lock(&execution->status_mutex);
+    execution->status = status;
+    mutex_unlock(&execution->status_mutex);
+}
+
+/* What was executed is reported before the state goes. */
+static void report(struct execution *execution, size_t entries, bool urgent)
+{
+    if (entries > 0) {
+        publish(execution);
+        log_debug(LOG_EXECUTION, "executed up to op %" PRIu64 ", %zu entries at once",
+                  executor_executed_op(execution->executor), entries);
+        execution->executed(execution->context, executor_executed_op(execution->executor), urgent);
+    }
+}
+
+static int load_file(struct execution *execution, const struct checkpoint_id *id,
+                     struct storage_error *error)
+{
+    const struct checkpointer *files = execution->cut.checkpointer;
+    struct checkpoint_reader reader;
+    int status = checkpoint_reader_open(&reader, files->ops, files->directory, files->cluster_id,
+                                        id->op_number, error);
+    if (status != 0) {
+        return status;
+    }
+    status = checkpoint_load(&reader, execution->executor, &execution->stopping, error);
+    checkpoint_reader_close(&reader);
+    return status;
+}
+
+/* G4. If it fails there is no state, so nothing is executed any more: the server stops. */
+static void load(struct execution *execution, const struct checkpoint_id *id)
+{
+    struct storage_error error;
+    const uint64_t began_ns = clock_monotonic_ns();
+    cut_abandon(&execution->cut);
+    const int status = load_file(execution, id, &error);
+    if (status == -ECANCELED) {
+        return;
+    }
+    if (status != 0) {
+        execution->failed(execution->context, error.text);
+        return;
+    }
+    publish(execution);
+    log_info(LOG_STORAGE, "checkpoint of op %" PRIu64 " installed, loaded in %.1f s", id->op_number,
+             (double)(clock_monotonic_ns() - began_ns) / (double)NANOSECONDS_PER_SECOND);
+    checkpointer_loaded(execution->cut.checkpointer, id, executor_timestamp(execution->executor));
+}
+
+/* Returns how many entries were executed and not reported. */
 static size_t work_through(struct execution *execution, const struct execution_item *items,
                            size_t count)
 {
@@ -90,35 +156,27 @@ static size_t work_through(struct execution *execution, const struct execution_i
         case EXECUTION_REPAIR:
             repair(execution);
             break;
+        case EXECUTION_LOAD:
+            report(execution, entries, true);
+            entries = 0;
+            load(execution, &items[i].load);
+            break;
         }
     }
     return entries;
 }
 
-static void publish(struct execution *execution)
-{
-    const struct executor *executor = execution->executor;
-    struct execution_status status = {
-        .executed_op = executor_executed_op(executor),
-        .digest = executor_digest(executor),
-        .session_count = executor_session_count(executor),
-        .evicted_count = executor_evicted_count(executor),
-    };
-    wire_sender_counters(execution->outbox.sender, &status.sender);
-    mutex_lock(&execution->status_mutex);
-    execution->status = status;
-    mutex_unlock(&execution->status_mutex);
-}
-
-/* Split replies leave at a pace of their own (M6). */
+/* Split replies leave at a pace of their own (M6), and a cut goes on. */
 static uint64_t wait_for(const struct execution *execution)
 {
+    const uint64_t cut_ns = cut_wait(&execution->cut);
     const uint64_t deadline_ns = wire_sender_deadline(execution->outbox.sender);
     if (deadline_ns == UINT64_MAX) {
-        return QUEUE_WAIT_FOREVER;
+        return cut_ns == UINT64_MAX ? QUEUE_WAIT_FOREVER : cut_ns;
     }
     const uint64_t now_ns = clock_monotonic_ns();
-    return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    const uint64_t replies_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    return replies_ns < cut_ns ? replies_ns : cut_ns;
 }
 
 static void *run(void *argument)
@@ -130,6 +188,7 @@ static void *run(void *argument)
         const enum queue_status status = queue_pop_many(
             &execution->work, items, EXECUTION_BATCH_MAX, &count, wait_for(execution));
         if (status == QUEUE_CLOSED || atomic_load(&execution->abandon)) {
+            cut_abandon(&execution->cut);
             return NULL;
         }
         const bool urgent = queue_count(&execution->work) >= EXECUTE_LAG_MAX / 2;
@@ -137,13 +196,8 @@ static void *run(void *argument)
         wire_sender_tick(execution->outbox.sender, clock_monotonic_ns());
         outbox_flush(&execution->outbox);
         recorder_flush(&execution->recorder);
-        if (entries > 0) {
-            publish(execution);
-            log_debug(LOG_EXECUTION, "executed up to op %" PRIu64 ", %zu entries at once",
-                      executor_executed_op(execution->executor), entries);
-            execution->executed(execution->context, executor_executed_op(execution->executor),
-                                urgent);
-        }
+        report(execution, entries, urgent);
+        cut_slice(&execution->cut, queue_count(&execution->work) > 0);
     }
 }
 
@@ -200,6 +254,13 @@ void execution_look_up(struct execution *execution, const struct execution_looku
     INVARIANT(status != QUEUE_FULL);
 }
 
+void execution_load(struct execution *execution, const struct checkpoint_id *id)
+{
+    const struct execution_item item = {.kind = EXECUTION_LOAD, .load = *id};
+    const enum queue_status status = queue_push(&execution->work, &item);
+    INVARIANT(status != QUEUE_FULL);
+}
+
 void execution_repair(struct execution *execution, const struct message *parts_missing)
 {
     const struct execution_item item = {.kind = EXECUTION_REPAIR};
@@ -231,6 +292,7 @@ void execution_stop(struct execution *execution, uint64_t grace_ns)
         clock_sleep_ns(EXECUTION_STOP_STEP_NS);
     }
     atomic_store(&execution->abandon, queue_count(&execution->work) > 0);
+    atomic_store(&execution->stopping, true);
     queue_close(&execution->work);
     thread_join(execution->thread);
     execution->running = false;

@@ -2,6 +2,7 @@
 /* execution.h - the executor's thread: committed entries in, replies out (N6).
  *
  * Apart from the core, so that a slow operation never delays a heartbeat or an ack (N9).
+ * Checkpoints are cut and loaded here as well, for the application is this thread's.
  *
  * Threads: entries and look-ups come from the holder of the core lock, repairs from the clients'
  *          receiver; everything that an application does happens on this one thread. */
@@ -12,6 +13,7 @@
 
 #include "common/os/queue.h"
 #include "server/executor/executor.h"
+#include "server/runtime/cut.h"
 #include "server/runtime/outbox.h"
 #include "server/runtime/recorder.h"
 #include "server/vr/vr.h"
@@ -19,7 +21,9 @@
 enum {
     EXECUTION_LOOKUPS_MAX = 1024, /* repeated requests that wait (N2); beyond it they are dropped */
     EXECUTION_REPAIRS_MAX = 64,   /* PartsMissing that wait (M6); beyond it they are dropped */
-    EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX,
+    EXECUTION_LOADS_MAX = 1,      /* the core waits for a checkpoint that it installs */
+    EXECUTION_QUEUE_MAX =
+        EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX + EXECUTION_LOADS_MAX,
     EXECUTION_BATCH_MAX = 64, /* items between two flushes of replies */
 };
 
@@ -52,13 +56,17 @@ struct execution {
     /* Called by the thread. Everything up to op_number is executed; `urgent`: the queue is long, so
      * the core should know soon. */
     void (*executed)(void *context, uint64_t op_number, bool urgent);
+    /* A checkpoint that was to be installed cannot be loaded: this replica has no state. */
+    void (*failed)(void *context, const char *text);
     void *context;
+    struct cut cut; /* its part for the server, too */
 
     struct queue work;    /* struct execution_item */
     struct queue repairs; /* struct execution_repair, one for each repair in `work` */
     atomic_uint lookups_waiting;
     atomic_uint_least64_t lookups_dropped;
-    atomic_bool abandon; /* stop without executing what waits */
+    atomic_bool abandon;  /* stop without executing what waits */
+    atomic_bool stopping; /* a load is not gone on with */
     bool running;
     pthread_t thread;
 
@@ -74,6 +82,10 @@ int execution_start(struct execution *execution);
 void execution_push(struct execution *execution, const struct vr_execution *entries, size_t count);
 
 void execution_look_up(struct execution *execution, const struct execution_lookup *lookup);
+
+/* G4: behind what was handed over, the state becomes that of a checkpoint, whose file is there;
+ * then the checkpointer is told. */
+void execution_load(struct execution *execution, const struct checkpoint_id *id);
 
 /* A client lacks parts of a reply. The message is copied. */
 void execution_repair(struct execution *execution, const struct message *parts_missing);

@@ -31,7 +31,9 @@ struct health_senders {
 
 struct health_published {
     uint64_t published_ns;
-    uint64_t sync_started_ns; /* of the log sync in `snapshot`, if one runs */
+    uint64_t sync_started_ns;     /* of the log sync in `snapshot`, if one runs */
+    uint64_t transfer_started_ns; /* of the checkpoint's transfer there, if one runs, */
+    uint64_t transfer_first;      /* and how much was here then: of an earlier attempt */
     struct vr_snapshot snapshot;
     struct health_senders senders;
 };
@@ -47,6 +49,7 @@ struct health_said {
     bool group_lost;
     uint64_t sync_from;
     uint64_t sync_target;
+    uint64_t transfer_op;
 };
 
 struct health {
@@ -64,6 +67,8 @@ struct health {
     uint64_t commit_number;
     struct health_said said;
     uint64_t sync_started_ns;
+    uint64_t transfer_started_ns;
+    uint64_t transfer_first;
     uint64_t observed_ns; /* 0: never */
     uint64_t resumed_ns;  /* end of the last stall */
     uint32_t silent_mask;
@@ -83,9 +88,9 @@ void health_observe(struct health *health, const struct replica *replica,
 /* The part of it that writes log lines: what is different from what was said last. */
 void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns);
 
-/* N7 */
-void health_diverged(struct health *health, bool state, uint64_t op_number, struct checksum own,
-                     struct checksum theirs, uint32_t peer);
+/* N7; `state`: K4, the checksums are digests of the state behind that op. */
+void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
+                     struct checksum theirs, uint32_t peer, bool state);
 
 /* E0, D10: this replica refuses members, or a member refuses this replica. */
 void health_refused_peers(struct health *health, uint32_t member_mask,

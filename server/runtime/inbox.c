@@ -154,6 +154,13 @@ void inbox_post_log_durable(struct inbox *inbox, uint64_t generation, uint64_t o
     mutex_unlock(&inbox->mutex);
 }
 
+void inbox_post_news(struct inbox *inbox)
+{
+    mutex_lock(&inbox->mutex);
+    inbox->news_posted++;
+    mutex_unlock(&inbox->mutex);
+}
+
 /* Consumer. */
 
 static uint64_t waiting(const struct inbox_lane *lane)
@@ -164,10 +171,10 @@ static uint64_t waiting(const struct inbox_lane *lane)
 bool inbox_pending(struct inbox *inbox)
 {
     mutex_lock(&inbox->mutex);
-    const bool pending = waiting(&inbox->lanes[LANE_PEERS]) > 0 ||
-                         waiting(&inbox->lanes[LANE_CLIENTS]) > 0 || inbox->tick || inbox->stop ||
-                         inbox->log_reported || inbox->executed_urgent ||
-                         inbox->state_number != inbox->state_number_taken;
+    const bool pending =
+        waiting(&inbox->lanes[LANE_PEERS]) > 0 || waiting(&inbox->lanes[LANE_CLIENTS]) > 0 ||
+        inbox->tick || inbox->stop || inbox->log_reported || inbox->executed_urgent ||
+        inbox->state_number != inbox->state_number_taken || inbox->news_posted != inbox->news_taken;
     mutex_unlock(&inbox->mutex);
     return pending;
 }
@@ -199,6 +206,9 @@ void inbox_take(struct inbox *inbox, uint64_t lane_max, struct inbox_take *take)
     take->log_generation = inbox->log_generation;
     take->log_op = inbox->log_op;
     inbox->log_reported = false;
+
+    take->news_count = inbox->news_posted - inbox->news_taken;
+    inbox->news_taken = inbox->news_posted;
     mutex_unlock(&inbox->mutex);
 }
 

@@ -78,6 +78,8 @@ struct inbox {
     uint64_t log_generation; /* newest log write reported durable by another thread */
     uint64_t log_op;
     bool log_reported;
+    uint64_t news_posted; /* by the checkpointer, which has them, since the start */
+    uint64_t news_taken;
 };
 
 /* What the core works on next. */
@@ -92,6 +94,7 @@ struct inbox_take {
     bool log_durable;
     uint64_t log_generation;
     uint64_t log_op;
+    uint64_t news_count; /* of the checkpointer: what they tell of was reported executed before */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -116,6 +119,9 @@ void inbox_post_stop(struct inbox *inbox);
 void inbox_post_executed(struct inbox *inbox, uint64_t op_number, bool urgent);
 void inbox_post_state_durable(struct inbox *inbox, uint64_t number);
 void inbox_post_log_durable(struct inbox *inbox, uint64_t generation, uint64_t op_number);
+
+/* One more of the checkpointer's news waits there. */
+void inbox_post_news(struct inbox *inbox);
 
 /* True if there is something that the core should do now. */
 bool inbox_pending(struct inbox *inbox);

@@ -28,6 +28,7 @@
 #include "server/runtime/core.h"
 #include "server/runtime/receiver.h"
 #include "server/runtime/server_check.h"
+#include "server/runtime/server_checkpoint.h"
 #include "server/runtime/server_error.h"
 #include "server/runtime/server_log.h"
 #include "server/runtime/status.h"
@@ -64,6 +65,8 @@ struct vr_server {
     struct execution execution;
     struct state_writer state_writer;
     struct server_log log;
+    struct checkpointer checkpointer;
+    struct server_checkpoint base; /* what this start begins from (K3) */
     uint8_t boot_id[BOOT_ID_SIZE]; /* where there is none, no two boots look alike: all zero */
     struct status_source status;
     struct event_ring events;
@@ -156,6 +159,24 @@ static void on_diverged(void *context)
     stop_serving(server);
 }
 
+static void on_news(void *context)
+{
+    struct vr_server *server = context;
+    inbox_post_news(&server->inbox);
+    core_run(&server->core);
+}
+
+/* G4: it is behind the others' logs, and the checkpoint that it needs cannot be had here. */
+static void on_checkpoint_failed(void *context, const char *text)
+{
+    struct vr_server *server = context;
+    log_problem(ERROR_CHECKPOINT_STOPPED,
+                "%s. This replica stops: the others' logs begin behind its own, and it cannot go "
+                "on without that checkpoint. Started again, it fetches one anew",
+                text);
+    stop_serving(server);
+}
+
 static void on_executed(void *context, uint64_t op_number, bool urgent)
 {
     struct vr_server *server = context;
@@ -237,6 +258,23 @@ static enum vr_server_exit void_log(struct vr_server *server, struct vr_server_e
     return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
 }
 
+/* K3: the state, before the log behind it is read. */
+static enum vr_server_exit load_checkpoint(struct vr_server *server, const struct app *app,
+                                           struct vr_server_error *error)
+{
+    server->execution.executor = executor_init(
+        server->executor_memory,
+        &(struct executor_options){.parameters = server->state.configuration.parameters,
+                                   .app = app,
+                                   .hash_seed = random_nonzero_u64(),
+                                   .configuration = &server->state.configuration});
+    const enum vr_server_exit result = server_checkpoint_load(
+        &server->base, &server->file_ops, server->options.data_directory, &server->state,
+        server->options.durability, server->execution.executor, error);
+    server->log.base = (struct wal_head){server->base.id.op_number, server->base.id.log};
+    return result;
+}
+
 static enum vr_server_exit open_log(struct vr_server *server, struct vr_server_error *error)
 {
     (void)service_boot_id(server->boot_id);
@@ -264,8 +302,15 @@ static enum vr_server_exit store_start(struct vr_server *server, struct vr_serve
     server->start = durable_state_start(&server->state, server->options.durability, server->boot_id,
                                         server->log.counts);
     server->state.log_segment = server_log_segment(&server->log);
+    if (server->options.durability == DURABILITY_MEMORY || server->base.lost) {
+        memset(&server->state.checkpoint, 0, sizeof server->state.checkpoint);
+    }
     const int status = state_file_store(&server->state_file, &server->state, &why);
-    return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
+    if (status != 0) {
+        return server_error_storage(error, status, &why);
+    }
+    server_checkpoint_tidy(&server->file_ops, server->options.data_directory, &server->state);
+    return VR_SERVER_OK;
 }
 
 /* Network. */
@@ -400,6 +445,9 @@ static struct vr_options replica_options(const struct vr_server *server)
     options.log_memory = server->log_memory;
     options.staging_memory = server->staging_memory;
     options.log_memory_size = server->log_memory_size;
+    options.log_retain = server->options.log_retain;
+    options.checkpoint = server->base.id;
+    options.checkpoint_timestamp = server->base.timestamp;
     server_log_describe(&server->log, &options);
     return options;
 }
@@ -480,11 +528,17 @@ static int make_parts(struct vr_server *server)
     if (error != 0) {
         goto destroy_peers;
     }
+    error = checkpointer_init(&server->checkpointer);
+    if (error != 0) {
+        goto destroy_clients;
+    }
     health_init(&server->health, &server->state.configuration, server->self,
                 server->log_memory_size, server->options.heartbeat_ns);
     timer_init(&server->timer);
     return 0;
 
+destroy_clients:
+    receiver_destroy(&server->receivers[LANE_CLIENTS]);
 destroy_peers:
     receiver_destroy(&server->receivers[LANE_PEERS]);
 destroy_outboxes:
@@ -500,6 +554,7 @@ static void destroy_parts(struct vr_server *server)
 {
     timer_destroy(&server->timer);
     health_destroy(&server->health);
+    checkpointer_destroy(&server->checkpointer);
     receiver_destroy(&server->receivers[LANE_CLIENTS]);
     receiver_destroy(&server->receivers[LANE_PEERS]);
     destroy_outboxes(server);
@@ -514,8 +569,27 @@ static void wire_recorder(struct vr_server *server, struct recorder *recorder)
     recorder->self = server->self;
 }
 
+static void wire_checkpoints(struct vr_server *server)
+{
+    struct checkpointer *checkpointer = &server->checkpointer;
+    const bool on_disk = server->options.durability != DURABILITY_MEMORY;
+    checkpointer->ops = &server->file_ops;
+    checkpointer->directory = server->options.data_directory;
+    checkpointer->cluster_id = server->state.configuration.cluster_id;
+    checkpointer->state_writer = on_disk ? &server->state_writer : NULL;
+    checkpointer->posted = on_news;
+    checkpointer->failed = on_checkpoint_failed;
+    checkpointer->context = server;
+    server->core.checkpointer = checkpointer;
+    server->execution.cut = (struct cut){
+        .executor = server->execution.executor,
+        .checkpointer = checkpointer,
+        .interval = server->state.configuration.parameters.checkpoint_interval,
+    };
+}
+
 /* Fills in who knows whom. Returns 0 or -ENOMEM. */
-static int wire_parts(struct vr_server *server, const struct app *app)
+static int wire_parts(struct vr_server *server)
 {
     struct core *core = &server->core;
     core->inbox = &server->inbox;
@@ -543,12 +617,8 @@ static int wire_parts(struct vr_server *server, const struct app *app)
     server->timer.core = core;
     server->timer.peers = &server->receivers[LANE_PEERS];
 
-    server->execution.executor = executor_init(
-        server->executor_memory,
-        &(struct executor_options){.parameters = server->state.configuration.parameters,
-                                   .app = app,
-                                   .hash_seed = random_nonzero_u64()});
     server->execution.executed = on_executed;
+    server->execution.failed = on_checkpoint_failed;
     server->execution.context = server;
 
     server->state_writer.file = &server->state_file;
@@ -573,6 +643,7 @@ static int wire_parts(struct vr_server *server, const struct app *app)
         .log = &server->log,
         .durability = server->options.durability,
     };
+    wire_checkpoints(server);
     server->trace.replica_id = server->state.replica_id;
     server->trace.ring = &server->events;
     server->trace.health = &server->health;
@@ -596,6 +667,7 @@ static bool stop_threads(struct vr_server *server)
     receiver_join(&server->receivers[LANE_PEERS]);
     receiver_join(&server->receivers[LANE_CLIENTS]);
     execution_stop(&server->execution, STOP_EXECUTE_MS * NANOSECONDS_PER_MILLISECOND);
+    checkpointer_stop(&server->checkpointer);
     const bool log_kept = server_log_stop(&server->log) == 0;
     const bool state_kept = state_writer_stop(&server->state_writer) == 0;
     if (!log_kept || !state_kept) {
@@ -618,6 +690,9 @@ static int start_threads(struct vr_server *server)
     }
     if (error == 0) {
         error = server_log_start(&server->log);
+    }
+    if (error == 0) {
+        error = checkpointer_start(&server->checkpointer);
     }
     if (error == 0) {
         error = timer_start(&server->timer);
@@ -723,6 +798,10 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     if (result != VR_SERVER_OK) {
         goto close_sockets;
     }
+    result = load_checkpoint(server, app, error);
+    if (result != VR_SERVER_OK) {
+        goto release_memory;
+    }
     result = open_log(server, error);
     if (result != VR_SERVER_OK) {
         goto release_memory;
@@ -735,7 +814,7 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
         result = no_memory(error);
         goto close_log;
     }
-    if (wire_parts(server, app) != 0) {
+    if (wire_parts(server) != 0) {
         destroy_parts(server);
         result = no_memory(error);
         goto close_log;

@@ -32,7 +32,8 @@ enum vr_server_exit {
 
 enum {
     VR_SERVER_ERROR_MAX = 1280,
-    LOG_MEMORY_MIN = 8 * 1024 * 1024, /* of log_memory_max: a few of the largest entries */
+    LOG_MEMORY_MIN =
+        32 * 1024 * 1024, /* of log_memory_max: blocks of 8 MiB that leave one by one */
 };
 
 /* What happened, why it matters, what to do: one line, NUL-terminated, cut if too long. */
@@ -62,6 +63,7 @@ struct vr_server_options {
     uint64_t view_change_ns; /* 0: 6 heartbeats */
     uint32_t datagram_size;  /* bytes; 0: as each route carries (M2) */
     size_t log_memory_max;   /* bytes; 0: LOG_MEMORY_MAX */
+    uint32_t log_retain;     /* entries kept for laggards; 0: 100,000 */
     bool insecure;           /* bind to more than loopback without keys (M3) */
     bool rebuild;            /* K4: forget log and state, recover from the others */
 

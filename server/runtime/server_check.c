@@ -25,6 +25,9 @@ void server_options_complete(struct vr_server_options *options)
     if (options->log_memory_max == 0) {
         options->log_memory_max = LOG_MEMORY_MAX;
     }
+    if (options->log_retain == 0) {
+        options->log_retain = defaults.log_retain;
+    }
 }
 
 enum vr_server_exit server_options_check(const struct vr_server_options *options,
@@ -38,8 +41,8 @@ enum vr_server_exit server_options_check(const struct vr_server_options *options
     }
     if (options->log_memory_max < LOG_MEMORY_MIN) {
         return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_SETTING,
-                                "--log-memory-max must be at least %d MiB, room for a few of the "
-                                "largest entries",
+                                "--log-memory-max must be at least %d MiB: the log leaves memory "
+                                "in pieces of 8 MiB",
                                 LOG_MEMORY_MIN / (1024 * 1024));
     }
     if (options->datagram_size != 0 && (options->datagram_size < DATAGRAM_SIZE_MIN ||

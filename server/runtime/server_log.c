@@ -51,7 +51,8 @@ static void say_why_not(const struct server_log *log, const struct durable_state
         state->durability == DURABILITY_MEMORY ? "its last start kept the log in memory"
         : !state->vr.log_valid ? "a start before did not get back all that it had acknowledged"
         : !trusted             ? "the machine stopped before all of it was on the disk"
-        : log->found.segment_count == 0 ? "the files of the log are gone"
+        : log->found.base_op > log->base.op_number ? "the checkpoint that it goes on from is lost"
+        : log->found.segment_count == 0            ? "the files of the log are gone"
                                         : "it is damaged, and where it ended cannot be told";
     log_problem(ERROR_LOG_VOID,
                 "the log here may lack what this replica acknowledged (%s): it takes part again "
@@ -63,13 +64,24 @@ static void say_why_not(const struct server_log *log, const struct durable_state
     }
 }
 
+/* G4: the machine stopped between a checkpoint's becoming the start and the log's end. */
+static void say_detached(const struct server_log *log)
+{
+    if (log->found.detached) {
+        log_info(LOG_STORAGE,
+                 "the log here ends before the checkpoint of op %" PRIu64
+                 ", or was another one there: it begins anew behind it",
+                 log->base.op_number);
+    }
+}
+
 /* --- opening --- */
 
 /* What a group of one has on its disk is committed. So it has lost something unless all that is
  * damaged may have been under way when the machine stopped: that was never durable. */
-static bool has_lost(const struct wal_found *found, bool may_be_torn)
+static bool has_lost(const struct wal_found *found, const struct wal_head *base, bool may_be_torn)
 {
-    return found->condition == WAL_BROKEN ||
+    return found->condition == WAL_BROKEN || found->base_op > base->op_number ||
            (found->condition == WAL_FAULTY &&
             (!may_be_torn || found->lost_durable || found->held_op < found->commit_known));
 }
@@ -79,7 +91,11 @@ static enum vr_server_exit refuse_loss(const struct server_log *log, struct vr_s
 {
     const struct wal_found *f = &log->found;
     char what[160];
-    if (f->condition == WAL_BROKEN) {
+    if (f->base_op > log->base.op_number) {
+        (void)snprintf(what, sizeof what,
+                       "it goes on from the checkpoint of op %" PRIu64 ", which is lost",
+                       f->base_op);
+    } else if (f->condition == WAL_BROKEN) {
         (void)snprintf(what, sizeof what, "what came after op %" PRIu64 " cannot be told",
                        f->held_op);
     } else {
@@ -126,6 +142,7 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
         .owner = {state->configuration.cluster_id, state->replica_id},
         .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
         .sector_size = WAL_SECTOR_SIZE,
+        .base = log->base,
         .refuse_truncated = trusted,
     };
     durable_state_expect(state, &options);
@@ -135,13 +152,15 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
         return server_error_storage(error, status, &why);
     }
     if (alone && trusted && state->incarnation > 0 &&
-        has_lost(&log->found, durable_state_may_be_torn(state, boot_id))) {
+        has_lost(&log->found, &log->base, durable_state_may_be_torn(state, boot_id))) {
         wal_close(&log->wal);
         return refuse_loss(log, error);
     }
     log->counts = trusted && log->found.condition != WAL_BROKEN &&
+                  log->found.base_op <= log->base.op_number &&
                   (log->found.segment_count > 0 || state->incarnation == 0);
     say_torn(log);
+    say_detached(log);
     say_damage(log, alone);
     say_why_not(log, state, trusted, alone);
     return VR_SERVER_OK;
@@ -181,7 +200,9 @@ void server_log_close(struct server_log *log)
 
 void server_log_describe(const struct server_log *log, struct vr_options *options)
 {
-    if (!log->on_disk || options->start == VR_START_INITIAL) {
+    /* One that begins behind a checkpoint which is lost says nothing. */
+    if (!log->on_disk || options->start == VR_START_INITIAL ||
+        log->found.base_op > log->base.op_number) {
         return;
     }
     options->log = &log->log;

@@ -10,8 +10,9 @@
 #include "server/storage/state_file.h"
 
 struct server_log {
-    bool on_disk; /* else memory mode: nothing below is used but the memory store */
-    bool counts;  /* D5: the core may resume from it */
+    struct wal_head base; /* the checkpoint that the state was loaded from; op 0: none */
+    bool on_disk;         /* else memory mode: nothing below is used but the memory store */
+    bool counts;          /* D5: the core may resume from it */
     struct wal wal;
     struct wal_found found;
     struct vr_log log; /* as it was read, in the region that the core takes over */
@@ -19,9 +20,9 @@ struct server_log {
     struct log_store_memory memory;
 };
 
-/* Reads what is there, changes nothing, says what it found. `log_memory` and `staging_memory` are
- * the core's regions. Refuses, with what can be done, where a group of one has lost what it
- * promised. */
+/* Reads what is there, changes nothing, says what it found. `log->base` is filled in. `log_memory`
+ * and `staging_memory` are the core's regions. Refuses, with what can be done, where a group of one
+ * has lost what it promised. */
 enum vr_server_exit server_log_open(struct server_log *log, const struct file_ops *ops,
                                     const char *directory, const struct durable_state *state,
                                     enum durability durability, const uint8_t boot_id[BOOT_ID_SIZE],

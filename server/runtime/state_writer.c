@@ -27,6 +27,10 @@ static void gather(struct state_writer *writer)
     if (state->log_segment < writer->wanted_segment) {
         state->log_segment = writer->wanted_segment;
     }
+    if (state->checkpoint.op < writer->wanted_checkpoint) {
+        state->checkpoint.op = writer->wanted_checkpoint;
+        state->checkpoint.checksum = writer->wanted_root;
+    }
     writer->waiting = false;
 }
 
@@ -37,11 +41,13 @@ static int write_one(struct state_writer *writer)
     gather(writer);
     const uint64_t number = writer->pending_number;
     const uint64_t segment = writer->state.log_segment;
+    const uint64_t checkpoint = writer->state.checkpoint.op;
     mutex_unlock(&writer->mutex);
     const int error = state_file_store(writer->file, &writer->state, &text);
     mutex_lock(&writer->mutex);
     const bool news = error == 0 && number > writer->reported_number;
     writer->named_segment = error == 0 ? segment : writer->named_segment;
+    writer->named_checkpoint = error == 0 ? checkpoint : writer->named_checkpoint;
     writer->reported_number = error == 0 ? number : writer->reported_number;
     writer->ended = error != 0;
     condition_broadcast(&writer->changed);
@@ -72,6 +78,7 @@ int state_writer_start(struct state_writer *writer)
     mutex_init(&writer->mutex);
     condition_init(&writer->changed);
     writer->named_segment = writer->state.log_segment;
+    writer->named_checkpoint = writer->state.checkpoint.op;
     const int error = thread_start(&writer->thread, "vr-state", run, writer);
     writer->running = error == 0;
     if (error != 0) {
@@ -129,6 +136,24 @@ int state_writer_wait_segment(struct state_writer *writer, uint64_t segment)
         condition_wait(&writer->changed, &writer->mutex);
     }
     const bool named = writer->named_segment >= segment;
+    mutex_unlock(&writer->mutex);
+    return named ? 0 : -EIO;
+}
+
+int state_writer_name_checkpoint(struct state_writer *writer, uint64_t op_number,
+                                 struct checksum root)
+{
+    mutex_lock(&writer->mutex);
+    if (op_number > writer->named_checkpoint && op_number > writer->wanted_checkpoint) {
+        writer->wanted_checkpoint = op_number;
+        writer->wanted_root = root;
+        writer->waiting = true;
+        condition_broadcast(&writer->changed);
+    }
+    while (writer->named_checkpoint < op_number && !writer->ended) {
+        condition_wait(&writer->changed, &writer->mutex);
+    }
+    const bool named = writer->named_checkpoint >= op_number;
     mutex_unlock(&writer->mutex);
     return named ? 0 : -EIO;
 }

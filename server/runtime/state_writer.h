@@ -22,6 +22,9 @@ struct state_writer {
     uint64_t reported_number; /* the last one, */
     uint64_t named_segment;   /* and the log's last segment, that the file has */
     uint64_t wanted_segment;
+    uint64_t named_checkpoint;  /* op of the checkpoint that the file has, */
+    uint64_t wanted_checkpoint; /* and of the one that it is to have, with its root */
+    struct checksum wanted_root;
     bool waiting;
     bool log_lost;
     bool diverged;
@@ -60,6 +63,12 @@ void state_writer_name_segment(struct state_writer *writer, uint64_t segment);
 
 /* Waits until that is durable. Returns 0, or -EIO if it could not be written. */
 int state_writer_wait_segment(struct state_writer *writer, uint64_t segment);
+
+/* K1: a checkpoint is durable under its name: from now on a start may begin from it. Waits until
+ * the file says so. An older one than the file has is no news. Returns 0, or -EIO if it could not
+ * be written. Any thread but the writer's own. */
+int state_writer_name_checkpoint(struct state_writer *writer, uint64_t op_number,
+                                 struct checksum root);
 
 /* Writes what waits, then joins. Returns 0 if everything submitted is durable. */
 int state_writer_stop(struct state_writer *writer);

@@ -722,6 +722,7 @@ void vr_execution(const struct replica *r, uint64_t op_number, struct vr_executi
         .op_number = op_number,
         .view_number = r->last_normal_view,
         .bytes = vr_log_entry(&r->log, op_number, &size),
+        .log = vr_log_checksum(&r->log, op_number),
     };
     out->size = (uint32_t)size;
     const struct in_flight_slot *slot = in_flight_at(&r->in_flight, op_number);

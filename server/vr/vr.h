@@ -266,7 +266,8 @@ struct vr_execution {
     uint64_t view_number; /* goes into the reply */
     const uint8_t *bytes; /* the entry's one byte form */
     uint32_t size;
-    bool reply; /* N6: to `address`; false where it is unknown or not ours to answer */
+    struct checksum log; /* the log's, up to this op: a checkpoint's name has it (K1) */
+    bool reply;          /* N6: to `address`; false where it is unknown or not ours to answer */
     struct net_address address;
 };
 void vr_execution(const struct replica *replica, uint64_t op_number, struct vr_execution *out);

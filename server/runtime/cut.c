@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/runtime/cut.h"
+
+#include <inttypes.h>
+
+#include "common/base/invariant.h"
+#include "common/os/clock.h"
+#include "common/os/logger.h"
+
+void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
+{
+    if (cut->interval == 0 || entry->op_number % cut->interval != 0) {
+        return;
+    }
+    if (cut->active || !checkpointer_begin(cut->checkpointer)) {
+        log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
+                  entry->op_number);
+        return;
+    }
+    struct entry decoded;
+    const size_t size = entry_decode(entry->bytes, entry->size, &decoded);
+    INVARIANT(size > 0);
+    cut->id = (struct checkpoint_id){
+        .op_number = entry->op_number,
+        .view_number = decoded.view_number,
+        .log = entry->log,
+        .digest = executor_digest(cut->executor),
+    };
+    executor_cut_begin(cut->executor);
+    cut->active = true;
+    cut->chunk = NULL;
+    cut->filled = 0;
+    cut->full = false;
+    cut->next_ns = 0;
+}
+
+/* False: there is no room now, or the checkpoint is given up. */
+static bool has_chunk(struct cut *cut)
+{
+    if (cut->chunk != NULL) {
+        return true;
+    }
+    const enum checkpointer_room room = checkpointer_reserve(cut->checkpointer, &cut->chunk);
+    cut->full = room == CHECKPOINTER_FULL;
+    cut->filled = 0;
+    if (room == CHECKPOINTER_LOST) {
+        executor_cut_abandon(cut->executor);
+        cut->active = false;
+    }
+    return room == CHECKPOINTER_ROOM;
+}
+
+static void push(struct cut *cut)
+{
+    checkpointer_push(cut->checkpointer, cut->filled);
+    cut->chunk = NULL;
+    cut->filled = 0;
+}
+
+static void cut_some(struct cut *cut)
+{
+    size_t size;
+    const bool more = executor_cut(cut->executor, cut->chunk + cut->filled,
+                                   CHECKPOINT_CHUNK_SIZE - cut->filled, &size);
+    cut->filled += (uint32_t)size;
+    if (cut->filled == CHECKPOINT_CHUNK_SIZE || (!more && cut->filled > 0)) {
+        push(cut);
+    }
+    if (!more) {
+        checkpointer_end(cut->checkpointer, &cut->id);
+        cut->chunk = NULL;
+        cut->active = false;
+    }
+}
+
+void cut_slice(struct cut *cut, bool busy)
+{
+    if (!cut->active) {
+        return;
+    }
+    const uint64_t began_ns = clock_monotonic_ns();
+    if ((busy && began_ns < cut->next_ns) || !has_chunk(cut)) {
+        return;
+    }
+    cut_some(cut);
+    const uint64_t now_ns = clock_monotonic_ns();
+    cut->next_ns = now_ns + (CUT_BUSY_SHARE - 1) * (now_ns - began_ns);
+}
+
+uint64_t cut_wait(const struct cut *cut)
+{
+    if (!cut->active) {
+        return UINT64_MAX;
+    }
+    return cut->full ? CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND : 0;
+}
+
+void cut_abandon(struct cut *cut)
+{
+    if (cut->active) {
+        executor_cut_abandon(cut->executor);
+        checkpointer_abandon(cut->checkpointer);
+        cut->active = false;
+        cut->chunk = NULL;
+    }
+}
