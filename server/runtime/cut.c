@@ -79,12 +79,15 @@ void cut_slice(struct cut *cut, bool busy)
         return;
     }
     const uint64_t began_ns = clock_monotonic_ns();
-    if ((busy && began_ns < cut->next_ns) || !has_chunk(cut)) {
+    cut->busy_ns = busy ? began_ns : cut->busy_ns;
+    if (began_ns < cut->next_ns || !has_chunk(cut)) {
         return;
     }
     cut_some(cut);
     const uint64_t now_ns = clock_monotonic_ns();
-    cut->next_ns = now_ns + (CUT_BUSY_SHARE - 1) * (now_ns - began_ns);
+    const bool quiet = now_ns - cut->busy_ns > CUT_BUSY_MS * NANOSECONDS_PER_MILLISECOND;
+    const uint64_t share = quiet ? CUT_IDLE_SHARE : CUT_BUSY_SHARE;
+    cut->next_ns = now_ns + (share - 1) * (now_ns - began_ns);
 }
 
 uint64_t cut_wait(const struct cut *cut)
@@ -92,7 +95,11 @@ uint64_t cut_wait(const struct cut *cut)
     if (!cut->active) {
         return UINT64_MAX;
     }
-    return cut->full ? CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND : 0;
+    if (cut->full) {
+        return CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND;
+    }
+    const uint64_t now_ns = clock_monotonic_ns();
+    return cut->next_ns > now_ns ? cut->next_ns - now_ns : 0;
 }
 
 void cut_abandon(struct cut *cut)

@@ -14,7 +14,9 @@
 #include "server/runtime/checkpointer.h"
 
 enum {
-    CUT_BUSY_SHARE = 3,   /* while entries wait, slices take one part of so many of the time */
+    CUT_IDLE_SHARE = 2,   /* slices take one part of so many of the time, */
+    CUT_BUSY_SHARE = 4,   /* and so while entries were executed */
+    CUT_BUSY_MS = 100,    /* in that time */
     CUT_FULL_WAIT_MS = 2, /* how soon a full ring is looked at again */
 };
 
@@ -29,13 +31,14 @@ struct cut {
     uint8_t *chunk;          /* being filled; NULL: none is reserved */
     uint32_t filled;
     bool full;        /* there was no room the last time */
-    uint64_t next_ns; /* no slice before that while entries wait */
+    uint64_t busy_ns; /* when entries were executed last */
+    uint64_t next_ns; /* no slice before that */
 };
 
 /* An entry was executed. */
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry);
 
-/* A slice, if one is due; `busy`: entries wait. */
+/* A slice, if one is due; `busy`: entries were executed since the last call. */
 void cut_slice(struct cut *cut, bool busy);
 
 /* How long the thread may sleep, in nanoseconds; UINT64_MAX: for ever. */

@@ -197,7 +197,7 @@ static void *run(void *argument)
         outbox_flush(&execution->outbox);
         recorder_flush(&execution->recorder);
         report(execution, entries, urgent);
-        cut_slice(&execution->cut, queue_count(&execution->work) > 0);
+        cut_slice(&execution->cut, entries > 0);
     }
 }
 

@@ -69,9 +69,9 @@ class LargeValues(ClusterTest):
 class LogFull(ClusterTest):
     def test_full_log_is_not_healthy(self):
         """A group that refuses everything is unavailable, and status says why."""
-        cluster = self.script_cluster(3, "--log-memory-max", str(8 * KIB * KIB))
+        cluster = self.script_cluster(3, "--log-memory-max", str(32 * KIB * KIB))
         value = b"x" * (KIB * KIB)
-        for _ in range(10):
+        for _ in range(40):
             done = cluster.client("set", "k", "-", stdin=value, timeout_ms=3000)
             if done.returncode != EXIT_OK:
                 break
