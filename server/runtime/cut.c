@@ -9,9 +9,11 @@
 
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
 {
-    if (cut->interval == 0 || entry->op_number % cut->interval != 0) {
+    const bool wanted = atomic_load_explicit(&cut->wanted, memory_order_relaxed);
+    if (!wanted && (cut->interval == 0 || entry->op_number % cut->interval != 0)) {
         return;
     }
+    atomic_store_explicit(&cut->wanted, false, memory_order_relaxed);
     if (cut->active || !checkpointer_begin(cut->checkpointer)) {
         log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
                   entry->op_number);

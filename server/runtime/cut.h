@@ -3,12 +3,15 @@
  * is a multiple of the interval, then in slices of a few milliseconds at most between batches of
  * entries, which go on meanwhile.
  *
- * A multiple that comes while the last checkpoint is not done yet is passed over: the disk is too
- * slow for the interval, and entries do not wait for it.
+ * Where the log fills up earlier it is begun behind any entry. A multiple that comes while the last
+ * checkpoint is not done yet is passed over: the disk is too slow for the interval, and entries do
+ * not wait for it.
  *
  * Threads: the executor's. */
 #ifndef VR_RUNTIME_CUT_H
 #define VR_RUNTIME_CUT_H
+
+#include <stdatomic.h>
 
 #include "server/executor/executor.h"
 #include "server/runtime/checkpointer.h"
@@ -25,6 +28,8 @@ struct cut {
     struct executor *executor;
     struct checkpointer *checkpointer;
     uint64_t interval; /* ops; 0: none is ever taken */
+
+    atomic_bool wanted; /* one is, behind the next entry: any thread sets it */
 
     bool active;
     struct checkpoint_id id; /* but size and root */

@@ -261,6 +261,11 @@ void execution_load(struct execution *execution, const struct checkpoint_id *id)
     INVARIANT(status != QUEUE_FULL);
 }
 
+void execution_want_cut(struct execution *execution)
+{
+    atomic_store_explicit(&execution->cut.wanted, true, memory_order_relaxed);
+}
+
 void execution_repair(struct execution *execution, const struct message *parts_missing)
 {
     const struct execution_item item = {.kind = EXECUTION_REPAIR};

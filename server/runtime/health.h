@@ -88,9 +88,9 @@ void health_observe(struct health *health, const struct replica *replica,
 /* The part of it that writes log lines: what is different from what was said last. */
 void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t now_ns);
 
-/* N7 */
-void health_diverged(struct health *health, bool state, uint64_t op_number, struct checksum own,
-                     struct checksum theirs, uint32_t peer);
+/* N7; `state`: K4, the checksums are digests of the state behind that op. */
+void health_diverged(struct health *health, uint64_t op_number, struct checksum own,
+                     struct checksum theirs, uint32_t peer, bool state);
 
 /* E0, D10: this replica refuses members, or a member refuses this replica. */
 void health_refused_peers(struct health *health, uint32_t member_mask,

@@ -150,6 +150,15 @@ static int wait_for_segment(void *context, uint64_t segment)
     return state_writer_wait_segment(&server->state_writer, segment);
 }
 
+/* K4: never again from what it has. */
+static void on_diverged(void *context)
+{
+    struct vr_server *server = context;
+    atomic_store(&server->diverged, true);
+    state_writer_diverge(&server->state_writer);
+    stop_serving(server);
+}
+
 static void on_news(void *context)
 {
     struct vr_server *server = context;
@@ -165,15 +174,6 @@ static void on_checkpoint_failed(void *context, const char *text)
                 "%s. This replica stops: the others' logs begin behind its own, and it cannot go "
                 "on without that checkpoint. Started again, it fetches one anew",
                 text);
-    stop_serving(server);
-}
-
-/* K4: never again from what it has. */
-static void on_diverged(void *context)
-{
-    struct vr_server *server = context;
-    atomic_store(&server->diverged, true);
-    state_writer_diverge(&server->state_writer);
     stop_serving(server);
 }
 

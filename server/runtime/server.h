@@ -63,7 +63,7 @@ struct vr_server_options {
     uint64_t view_change_ns; /* 0: 6 heartbeats */
     uint32_t datagram_size;  /* bytes; 0: as each route carries (M2) */
     size_t log_memory_max;   /* bytes; 0: LOG_MEMORY_MAX */
-    uint32_t log_retain;     /* entries kept for laggards beside checkpoints; 0: 100,000 */
+    uint32_t log_retain;     /* entries kept for laggards; 0: 100,000 */
     bool insecure;           /* bind to more than loopback without keys (M3) */
     bool rebuild;            /* K4: forget log and state, recover from the others */
 

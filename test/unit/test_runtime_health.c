@@ -230,7 +230,7 @@ END_TEST
 START_TEST(divergence_is_an_error)
 {
     expect_told("<6>protocol", "primary of view 1\n");
-    health_diverged(&health, false, 5, (struct checksum){1, 2}, (struct checksum){3, 4}, 2);
+    health_diverged(&health, 5, (struct checksum){1, 2}, (struct checksum){3, 4}, 2, false);
     const char *text = told();
     ck_assert_ptr_nonnull(strstr(text, "<3>protocol: replica 1 view 1 op 7 commit 6: DIVERGED"));
     ck_assert_ptr_nonnull(strstr(text, "[VR1406]\n"));
