@@ -280,7 +280,7 @@ $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS)
 CLUSTER ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-wire bench-cut bench-trace
+.PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
 
@@ -294,6 +294,10 @@ bench: $(PROGRAMS) $(BUILD)/floor
 # What each durability costs, beside the disk's own rate of fdatasync.
 bench-modes: $(PROGRAMS)
 	@$(RUN_PYTHON) test/bench/modes.py
+
+# A start, a replica that was away, memory and disk under an endless flood: several minutes.
+bench-checkpoints: $(PROGRAMS)
+	@$(RUN_PYTHON) test/bench/checkpoints.py
 
 # What remembering messages costs (WITHOUT=DIR: programs of a build that does not), and following.
 bench-trace: $(PROGRAMS)
@@ -428,6 +432,7 @@ help:
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput and latency, against the floor of this machine'
+	@echo 'make bench-checkpoints restart, catch-up, memory and disk under an endless flood'
 	@echo 'make bench-modes       throughput and latency of each durability, and the disk itself'
 	@echo 'make mutants           breaks the core on purpose and counts the seeds until that is noticed'
 	@echo 'make asan | tsan       tests under address and undefined-behaviour, or thread sanitizer'
