@@ -84,7 +84,7 @@ class Taken(Checkpoints):
         self.assertEqual(done.returncode, EXIT_OK, done.stderr)
         log = json.loads(done.stdout)["log"]
         self.assertEqual(log["condition"], "intact")
-        self.assertEqual(log["checkpoint_op"], max(self.files(c, 2)))
+        self.assertIn(log["checkpoint_op"], self.files(c, 2))
         self.assertGreater(log["base_op"], 0)
 
 
