@@ -3,29 +3,24 @@
 
 #include <inttypes.h>
 
+#include "common/base/bytes.h"
 #include "common/base/invariant.h"
 #include "common/os/clock.h"
 #include "common/os/logger.h"
 
-void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
+/* Of the last entry, unless one is under way. */
+static void begin(struct cut *cut)
 {
-    const bool wanted = atomic_load_explicit(&cut->wanted, memory_order_relaxed);
-    if (!wanted && (cut->interval == 0 || entry->op_number % cut->interval != 0)) {
-        return;
-    }
-    atomic_store_explicit(&cut->wanted, false, memory_order_relaxed);
     if (cut->active || !checkpointer_begin(cut->checkpointer)) {
         log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
-                  entry->op_number);
+                  cut->last_op);
         return;
     }
-    struct entry decoded;
-    const size_t size = entry_decode(entry->bytes, entry->size, &decoded);
-    INVARIANT(size > 0);
+    INVARIANT(cut->last_op == executor_executed_op(cut->executor));
     cut->id = (struct checkpoint_id){
-        .op_number = entry->op_number,
-        .view_number = decoded.view_number,
-        .log = entry->log,
+        .op_number = cut->last_op,
+        .view_number = cut->last_view,
+        .log = cut->last_log,
         .digest = executor_digest(cut->executor),
     };
     executor_cut_begin(cut->executor);
@@ -34,6 +29,23 @@ void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
     cut->filled = 0;
     cut->full = false;
     cut->next_ns = 0;
+}
+
+void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
+{
+    cut->last_op = entry->op_number;
+    cut->last_view = bytes_get_u64(entry->bytes + 8); /* entry.h */
+    cut->last_log = entry->log;
+    if (cut->interval > 0 && entry->op_number % cut->interval == 0) {
+        begin(cut);
+    }
+}
+
+void cut_now(struct cut *cut)
+{
+    if (cut->last_op > 0) {
+        begin(cut);
+    }
 }
 
 /* False: there is no room now, or the checkpoint is given up. */
@@ -106,6 +118,7 @@ uint64_t cut_wait(const struct cut *cut)
 
 void cut_abandon(struct cut *cut)
 {
+    cut->last_op = 0;
     if (cut->active) {
         executor_cut_abandon(cut->executor);
         checkpointer_abandon(cut->checkpointer);

@@ -3,15 +3,13 @@
  * is a multiple of the interval, then in slices of a few milliseconds at most between batches of
  * entries, which go on meanwhile.
  *
- * Where the log fills up earlier it is begun behind any entry. A multiple that comes while the last
- * checkpoint is not done yet is passed over: the disk is too slow for the interval, and entries do
- * not wait for it.
+ * Where the log fills up earlier it is begun behind the last entry, whatever that is. A multiple
+ * that comes while the last checkpoint is not done yet is passed over: the disk is too slow for the
+ * interval, and entries do not wait for it.
  *
  * Threads: the executor's. */
 #ifndef VR_RUNTIME_CUT_H
 #define VR_RUNTIME_CUT_H
-
-#include <stdatomic.h>
 
 #include "server/executor/executor.h"
 #include "server/runtime/checkpointer.h"
@@ -29,7 +27,9 @@ struct cut {
     struct checkpointer *checkpointer;
     uint64_t interval; /* ops; 0: none is ever taken */
 
-    atomic_bool wanted; /* one is, behind the next entry: any thread sets it */
+    uint64_t last_op; /* of the entry executed last; 0: none since the state was loaded */
+    uint64_t last_view;
+    struct checksum last_log;
 
     bool active;
     struct checkpoint_id id; /* but size and root */
@@ -42,6 +42,9 @@ struct cut {
 
 /* An entry was executed. */
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry);
+
+/* The log fills up: one is to be taken now, of the last entry. */
+void cut_now(struct cut *cut);
 
 /* A slice, if one is due; `busy`: entries were executed since the last call. */
 void cut_slice(struct cut *cut, bool busy);

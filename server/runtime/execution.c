@@ -16,6 +16,7 @@ enum execution_kind {
     EXECUTION_LOOKUP,
     EXECUTION_REPAIR, /* the next of `repairs` */
     EXECUTION_LOAD,
+    EXECUTION_CUT,
 };
 
 struct execution_item {
@@ -156,6 +157,10 @@ static size_t work_through(struct execution *execution, const struct execution_i
         case EXECUTION_REPAIR:
             repair(execution);
             break;
+        case EXECUTION_CUT:
+            atomic_store(&execution->cut_wanted, false);
+            cut_now(&execution->cut);
+            break;
         case EXECUTION_LOAD:
             report(execution, entries, true);
             entries = 0;
@@ -263,7 +268,11 @@ void execution_load(struct execution *execution, const struct checkpoint_id *id)
 
 void execution_want_cut(struct execution *execution)
 {
-    atomic_store_explicit(&execution->cut.wanted, true, memory_order_relaxed);
+    const struct execution_item item = {.kind = EXECUTION_CUT};
+    if (!atomic_exchange(&execution->cut_wanted, true)) {
+        const enum queue_status status = queue_push(&execution->work, &item);
+        INVARIANT(status != QUEUE_FULL);
+    }
 }
 
 void execution_repair(struct execution *execution, const struct message *parts_missing)
