@@ -68,7 +68,9 @@ bool judge_envelope(struct replica *r, const struct message *m, uint32_t peer)
         p->synced_op = 0;
         p->rtt_ns = 0;
     }
-    if (m->type != MESSAGE_RECOVERY) {
+    /* One that pulls, or lets others pull, does not take part yet (D9). */
+    if (m->type != MESSAGE_RECOVERY && m->type != MESSAGE_CATCHUP_REQUEST &&
+        m->type != MESSAGE_CATCHUP_RESPONSE) {
         p->recovery_heard_ns = 0;
     }
     return true;
@@ -139,9 +141,13 @@ void on_recovery_response(struct replica *r, const struct message *m, uint32_t p
         drop(r, DROP_NOT_FROM_PRIMARY);
         return;
     }
+    if (response->view_number < r->durable.view_number) {
+        drop(r, DROP_OLD_VIEW);
+        return;
+    }
+    restore_abandon(r);
     /* The largest view of several; one answer of it is enough. */
-    if (response->view_number < r->durable.view_number ||
-        response->view_number < r->sync.entering) {
+    if (response->view_number < r->sync.entering) {
         drop(r, DROP_OLD_VIEW);
         return;
     }

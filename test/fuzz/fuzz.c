@@ -139,6 +139,8 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         MESSAGE_TRACE_REQUEST,
         MESSAGE_TRACE_REPORT,
         MESSAGE_LOG_LEVEL_REQUEST,
+        MESSAGE_RESTORE_STATUS,
+        MESSAGE_RESTORE,
         MESSAGE_REPLY,
         MESSAGE_NOT_PRIMARY,
         MESSAGE_BUSY,
@@ -288,6 +290,17 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->catchup_response.entries_size =
             some_entries(fuzz, m->catchup_response.first_op, m->catchup_response.last_normal_view,
                          bytes, &m->catchup_response.entry_count);
+        break;
+    case MESSAGE_RESTORE_STATUS:
+        m->restore_status = (struct restore_status){some_number(fuzz)};
+        break;
+    case MESSAGE_RESTORE:
+        m->restore = (struct restore){some_number(fuzz),
+                                      some_number(fuzz),
+                                      some_view(fuzz),
+                                      some_view(fuzz),
+                                      (uint32_t)prng_below(&fuzz->prng, REPLICAS_MAX + 1),
+                                      some_log(fuzz)};
         break;
     case MESSAGE_RECOVERY:
         m->recovery = (struct recovery){some_number(fuzz), some_view(fuzz)};
