@@ -41,7 +41,7 @@ static const struct settings_about about = {
     .text = "Talks to a viewstamp group. Without COMMAND it reads commands: from a terminal with "
             "line editing, else one a line.\v"
             "Commands: get KEY | set KEY VALUE | del KEY | cas KEY OLD NEW | incr KEY [N] | scan "
-            "[PREFIX] [LIMIT] | status | log-level | flood | help [COMMAND]\n\n"
+            "[PREFIX] [LIMIT] | status | log-level | unsafe-restore | flood | help [COMMAND]\n\n"
             "--cluster, --timeout and --datagram-size can also be given in the environment, as "
             "VR_CLUSTER, VR_TIMEOUT and VR_DATAGRAM_SIZE, and under [client] in the file that "
             "--config or VR_CONFIG names; a flag goes before the environment, that before the "
