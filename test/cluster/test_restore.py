@@ -64,8 +64,7 @@ class UnsafeRestore(ClusterTest):
         c.run("start", code=None)  # it waits for a primary in vain
         for i in absent:
             c.kill(i)
-        present = [i for i in range(count) if i not in absent]
-        wait_until(lambda: all("unsafe-restore" in c.replica(i)["note"] for i in present),
+        wait_until(lambda: "unsafe-restore" in (c.status()["reason"] or ""),
                    "a group that says that it is lost")
         return c
 
@@ -148,7 +147,7 @@ class UnsafeRestore(ClusterTest):
         c.value("set", "a", "1")
         kill_all(c)
         c.run("start", code=None)
-        wait_until(lambda: "unsafe-restore" in c.replica(0)["note"], "a lost group")
+        wait_until(lambda: "unsafe-restore" in (c.status()["reason"] or ""), "a lost group")
         _, said = self.restore(c, "--yes", c.status()["cluster_id"], code=EXIT_FAILED)
         self.assertIn("the data is gone", said)
         self.assertIn("Destroy the group", said)
