@@ -404,7 +404,8 @@ say_group_is_lost() { # stdin: status --json
         "$(replicas_in_words) stopped at the same time or too soon one after the other. Too few remember for" \
         "the group to know what it had."
     if [[ -n $holders ]]; then
-        say "What is left of its log, in memory only: $holders. It goes with the group."
+        say "What is left of its log, in memory only: $holders. $(hint client unsafe-restore)" \
+            "says what going on from there would lose, and asks."
     else
         say "No replica that answers holds any of it."
     fi

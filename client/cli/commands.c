@@ -15,6 +15,7 @@
 #include "client/cli/log_level.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
+#include "client/cli/restore.h"
 #include "client/cli/status.h"
 #include "client/cli/suggest.h"
 #include "client/cli/trace.h"
@@ -331,6 +332,12 @@ const struct command command_table[] = {
      "Only "
      "from a replica's own machine. Exit codes: 0 all did, 4 one does not answer, 6 one refused.",
      "log-level network=debug", 0, SIZE_MAX, log_level_run},
+    {"unsafe-restore", "[OPTIONS]", "Makes a group serve that lost a majority's logs.",
+     "Shows what is left and what will be lost, and asks twice, or goes by --yes CLUSTER_ID. "
+     "--without I for each replica that "
+     "is gone for good. Exit codes: 0 it serves, 1 it is not lost, 4 too few answer, 6 one "
+     "refused.",
+     "unsafe-restore --without 2", 0, SIZE_MAX, restore_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
     {"trace", "[OPTIONS]", "Shows the messages of all replicas, in order.",
@@ -390,7 +397,8 @@ int command_report_unknown(const struct shell *shell, const struct word *word)
 static bool needs_session(const struct command *command)
 {
     return command->run != help_run && command->run != status_run && command->run != flood_run &&
-           command->run != trace_run && command->run != log_level_run && command->run != run_timing;
+           command->run != trace_run && command->run != log_level_run &&
+           command->run != restore_run && command->run != run_timing;
 }
 
 /* Points at the first argument that is one too many, or behind the last where one is missing. */

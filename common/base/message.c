@@ -20,6 +20,10 @@ const char *message_type_name(enum message_type type)
         return "TraceRequest";
     case MESSAGE_LOG_LEVEL_REQUEST:
         return "LogLevelRequest";
+    case MESSAGE_RESTORE_STATUS:
+        return "RestoreStatus";
+    case MESSAGE_RESTORE:
+        return "Restore";
     case MESSAGE_REPLY:
         return "Reply";
     case MESSAGE_NOT_PRIMARY:
@@ -36,6 +40,8 @@ const char *message_type_name(enum message_type type)
         return "TraceReport";
     case MESSAGE_LOG_LEVEL_REPORT:
         return "LogLevelReport";
+    case MESSAGE_RESTORE_REPORT:
+        return "RestoreReport";
     case MESSAGE_PREPARE:
         return "Prepare";
     case MESSAGE_PREPARE_OK:
@@ -247,6 +253,22 @@ static bool log_level_report_valid(const struct log_level_report *m)
            m->outcome <= LOG_LEVELS_UNKNOWN && text_valid(m->levels, 1);
 }
 
+static bool restore_valid(const struct restore *m)
+{
+    return view_valid(m->view_number) && view_valid_or_none(m->last_normal_view) &&
+           m->last_normal_view < m->view_number && log_valid(&m->log) &&
+           m->log.last_normal_view <= m->last_normal_view && m->source != REPLICA_NONE;
+}
+
+static bool restore_report_valid(const struct restore_report *m)
+{
+    return m->replica_id != REPLICA_NONE && m->outcome >= RESTORE_TOLD &&
+           m->outcome <= RESTORE_OTHER && vr_status_valid(m->status) &&
+           view_valid_or_none(m->view_number) && log_valid(&m->log) &&
+           m->log.last_normal_view <= m->view_number && m->durability >= DURABILITY_MEMORY &&
+           m->durability <= DURABILITY_SYNC;
+}
+
 static bool trace_request_valid(const struct trace_request *m)
 {
     return m->lane < TRACE_LANE_COUNT && m->events_max <= TRACE_EVENTS_MAX;
@@ -366,6 +388,10 @@ static bool body_valid(const struct message *m)
         return m->status_request.padding_size <= STATUS_PADDING_MAX;
     case MESSAGE_LOG_LEVEL_REQUEST:
         return text_valid(m->log_level_request.levels, 0);
+    case MESSAGE_RESTORE_STATUS:
+        return true;
+    case MESSAGE_RESTORE:
+        return restore_valid(&m->restore);
     case MESSAGE_REPLY:
         return reply_valid(&m->reply);
     case MESSAGE_NOT_PRIMARY:
@@ -384,6 +410,8 @@ static bool body_valid(const struct message *m)
         return trace_report_valid(&m->trace_report);
     case MESSAGE_LOG_LEVEL_REPORT:
         return log_level_report_valid(&m->log_level_report);
+    case MESSAGE_RESTORE_REPORT:
+        return restore_report_valid(&m->restore_report);
     case MESSAGE_PREPARE:
         return prepare_valid(&m->prepare);
     case MESSAGE_PREPARE_OK:

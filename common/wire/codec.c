@@ -44,6 +44,9 @@ SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_TOLD, LOG_LEVELS_TOLD);
 SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_CHANGED, LOG_LEVELS_CHANGED);
 SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_NOT_PERMITTED, LOG_LEVELS_NOT_PERMITTED);
 SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_UNKNOWN, LOG_LEVELS_UNKNOWN);
+SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_TOLD, RESTORE_TOLD);
+SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_DONE, RESTORE_DONE);
+SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_OTHER, RESTORE_OTHER);
 
 enum {
     BODY_SMALL_MAX = 256, /* messages of a handful of numbers */
@@ -65,6 +68,8 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_STATUS_REQUEST] = {&vr__status_request__descriptor, STATUS_PADDING_MAX + BODY_EXTRA},
     [MESSAGE_LOG_LEVEL_REQUEST] = {&vr__log_level_request__descriptor,
                                    STATUS_TEXT_MAX + BODY_EXTRA},
+    [MESSAGE_RESTORE_STATUS] = {&vr__restore_status__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_RESTORE] = {&vr__restore__descriptor, BODY_SMALL_MAX},
     [MESSAGE_REPLY] = {&vr__reply__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_TRACE_REQUEST] = {&vr__trace_request__descriptor, BODY_SMALL_MAX},
     [MESSAGE_TRACE_REPORT] = {&vr__trace_report__descriptor,
@@ -75,6 +80,7 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_REFUSED] = {&vr__refused__descriptor, BODY_SMALL_MAX},
     [MESSAGE_STATUS] = {&vr__status_report__descriptor, BODY_STATUS_MAX},
     [MESSAGE_LOG_LEVEL_REPORT] = {&vr__log_level_report__descriptor, STATUS_TEXT_MAX + BODY_EXTRA},
+    [MESSAGE_RESTORE_REPORT] = {&vr__restore_report__descriptor, BODY_SMALL_MAX},
     [MESSAGE_PREPARE] = {&vr__prepare__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_PREPARE_OK] = {&vr__prepare_ok__descriptor, BODY_SMALL_MAX},
     [MESSAGE_COMMIT] = {&vr__commit__descriptor, BODY_SMALL_MAX},
@@ -595,6 +601,8 @@ static void encode_catchup_request(Vr__CatchupRequest *f, const struct catchup_r
     f->from_op = m->from_op;
     f->to_op = m->to_op;
     f->synced_op = m->synced_op;
+    f->has_restores = m->restores;
+    f->restores = m->restores;
 }
 
 static struct catchup_request decode_catchup_request(const Vr__CatchupRequest *f)
@@ -605,6 +613,7 @@ static struct catchup_request decode_catchup_request(const Vr__CatchupRequest *f
         .from_op = f->from_op,
         .to_op = f->to_op,
         .synced_op = f->synced_op,
+        .restores = f->has_restores && f->restores,
     };
 }
 
@@ -740,6 +749,64 @@ static struct recovery_response decode_recovery_response(const Vr__RecoveryRespo
     };
 }
 
+/* ---- Restore (D9) --------------------------------------------------------------------------- */
+
+static void encode_restore(struct codec_form *form, const struct restore *m)
+{
+    Vr__Restore *f = &form->restore;
+    vr__restore__init(f);
+    f->nonce = m->nonce;
+    f->recovery_nonce = m->recovery_nonce;
+    f->view_number = m->view_number;
+    f->last_normal_view = m->last_normal_view;
+    f->source = m->source;
+    f->log = encode_log(form, &m->log);
+}
+
+static struct restore decode_restore(const Vr__Restore *f)
+{
+    return (struct restore){
+        .nonce = f->nonce,
+        .recovery_nonce = f->recovery_nonce,
+        .view_number = f->view_number,
+        .last_normal_view = f->last_normal_view,
+        .source = f->source,
+        .log = decode_log(f->log),
+    };
+}
+
+static void encode_restore_report(struct codec_form *form, const struct restore_report *m)
+{
+    Vr__RestoreReport *f = &form->restore_report;
+    vr__restore_report__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->outcome = (Vr__RestoreOutcome)m->outcome;
+    f->status = (Vr__Status)m->status;
+    f->acting_primary = m->acting_primary;
+    f->recovery_nonce = m->recovery_nonce;
+    f->view_number = m->view_number;
+    f->log = encode_log(form, &m->log);
+    f->synced_op = m->synced_op;
+    f->durability = (Vr__Durability)m->durability;
+}
+
+static struct restore_report decode_restore_report(const Vr__RestoreReport *f)
+{
+    return (struct restore_report){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .outcome = (enum restore_outcome)f->outcome,
+        .status = (enum vr_status)f->status,
+        .acting_primary = f->acting_primary,
+        .recovery_nonce = f->recovery_nonce,
+        .view_number = f->view_number,
+        .log = decode_log(f->log),
+        .synced_op = f->synced_op,
+        .durability = (enum durability)f->durability,
+    };
+}
+
 /* ---- Transport ------------------------------------------------------------------------------ */
 
 static void encode_part(Vr__Part *f, const struct part *m)
@@ -801,6 +868,13 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_LOG_LEVEL_REQUEST:
         encode_log_level_request(&form->log_level_request, &message->log_level_request);
         break;
+    case MESSAGE_RESTORE_STATUS:
+        vr__restore_status__init(&form->restore_status);
+        form->restore_status.nonce = message->restore_status.nonce;
+        break;
+    case MESSAGE_RESTORE:
+        encode_restore(form, &message->restore);
+        break;
     case MESSAGE_REPLY:
         encode_reply(&form->reply, &message->reply);
         break;
@@ -828,6 +902,9 @@ void codec_encode(struct codec_form *form, const struct message *message)
         break;
     case MESSAGE_LOG_LEVEL_REPORT:
         encode_log_level_report(&form->log_level_report, &message->log_level_report);
+        break;
+    case MESSAGE_RESTORE_REPORT:
+        encode_restore_report(form, &message->restore_report);
         break;
     case MESSAGE_PREPARE:
         encode_prepare(&form->prepare, &message->prepare);
@@ -914,6 +991,12 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
             (struct log_level_request){((const Vr__LogLevelRequest *)form)->nonce,
                                        ((const Vr__LogLevelRequest *)form)->levels};
         break;
+    case MESSAGE_RESTORE_STATUS:
+        message->restore_status.nonce = ((const Vr__RestoreStatus *)form)->nonce;
+        break;
+    case MESSAGE_RESTORE:
+        message->restore = decode_restore(form);
+        break;
     case MESSAGE_REPLY:
         message->reply = decode_reply(form);
         break;
@@ -938,6 +1021,9 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
         return decode_trace_report(form, &message->trace_report);
     case MESSAGE_LOG_LEVEL_REPORT:
         message->log_level_report = decode_log_level_report(form);
+        break;
+    case MESSAGE_RESTORE_REPORT:
+        message->restore_report = decode_restore_report(form);
         break;
     case MESSAGE_PREPARE:
         message->prepare = decode_prepare(form);

@@ -27,6 +27,9 @@ struct codec_form {
         Vr__TraceReport trace_report;
         Vr__LogLevelRequest log_level_request;
         Vr__LogLevelReport log_level_report;
+        Vr__RestoreStatus restore_status;
+        Vr__Restore restore;
+        Vr__RestoreReport restore_report;
         Vr__Prepare prepare;
         Vr__PrepareOk prepare_ok;
         Vr__Commit commit;

@@ -12,6 +12,7 @@
 #include "common/os/memory.h"
 #include "common/os/thread.h"
 #include "server/runtime/log_control.h"
+#include "server/runtime/restore_control.h"
 #include "server/runtime/status.h"
 #include "server/runtime/trace.h"
 
@@ -143,6 +144,27 @@ static void answer_log_level(struct receiver *receiver, struct arrival *arrival,
     (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
 }
 
+/* D9: passed on to the core only if it comes from whom this replica obeys. */
+static bool restore_permitted(struct receiver *receiver, struct arrival *arrival,
+                              const struct message *request)
+{
+    const struct net_address *address = &arrival->datagram->address;
+    if (restore_control(address, receiver->insecure || net_address_is_loopback(address))) {
+        return true;
+    }
+    const struct message message = {
+        .type = MESSAGE_RESTORE_REPORT,
+        .restore_report = {
+            .nonce = request->restore.nonce,
+            .replica_id = receiver->configuration.members[receiver->self].replica_id,
+            .outcome = RESTORE_NOT_PERMITTED,
+            .status = STATUS_RECOVERING,
+            .durability = DURABILITY_MEMORY,
+        }};
+    (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
+    return false;
+}
+
 /* M8: however many ask however often, what is answered in a second is bounded. */
 static bool trace_allowed(struct receiver *receiver, uint64_t now_ns)
 {
@@ -213,7 +235,8 @@ static bool belongs_here(const struct receiver *receiver, enum message_type type
         return message_is_from_replica(type) || type == MESSAGE_REFUSED;
     }
     return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
-           type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST;
+           type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
+           type == MESSAGE_RESTORE_STATUS || type == MESSAGE_RESTORE;
 }
 
 /* A frame was decoded into item->message, and what it borrows into *arena; `item` may be the
@@ -235,6 +258,8 @@ static void on_message(struct receiver *receiver, struct arrival *arrival, struc
         count(&receiver->counters.wire[WIRE_DROP_INVALID]); /* a part made whole of parts */
     } else if (message->type == MESSAGE_TRACE_REQUEST) {
         answer_trace(receiver, arrival, message);
+    } else if (message->type == MESSAGE_RESTORE && !restore_permitted(receiver, arrival, message)) {
+        return; /* answered */
     } else if (message->type != MESSAGE_PARTS_MISSING ||
                !on_parts_missing(receiver, arrival, message)) {
         deliver(receiver, arrival, scratch ? NULL : item, arena);

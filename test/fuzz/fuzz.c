@@ -144,6 +144,8 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         MESSAGE_TRACE_REQUEST,
         MESSAGE_TRACE_REPORT,
         MESSAGE_LOG_LEVEL_REQUEST,
+        MESSAGE_RESTORE_STATUS,
+        MESSAGE_RESTORE,
         MESSAGE_REPLY,
         MESSAGE_NOT_PRIMARY,
         MESSAGE_BUSY,
@@ -282,9 +284,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->get_view.view_number = some_view(fuzz);
         break;
     case MESSAGE_CATCHUP_REQUEST:
-        m->catchup_request =
-            (struct catchup_request){some_number(fuzz), some_view(fuzz), some_number(fuzz),
-                                     some_number(fuzz), some_number(fuzz)};
+        m->catchup_request = (struct catchup_request){
+            some_number(fuzz), some_view(fuzz),   some_number(fuzz),
+            some_number(fuzz), some_number(fuzz), prng_below(&fuzz->prng, 8) == 0};
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         m->catchup_response = (struct catchup_response){
@@ -330,6 +332,17 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
             .size = (uint32_t)prng_below(&fuzz->prng, 100),
             .bytes = bytes,
         };
+        break;
+    case MESSAGE_RESTORE_STATUS:
+        m->restore_status = (struct restore_status){some_number(fuzz)};
+        break;
+    case MESSAGE_RESTORE:
+        m->restore = (struct restore){some_number(fuzz),
+                                      some_number(fuzz),
+                                      some_view(fuzz),
+                                      some_view(fuzz),
+                                      (uint32_t)prng_below(&fuzz->prng, REPLICAS_MAX + 1),
+                                      some_log(fuzz)};
         break;
     case MESSAGE_RECOVERY:
         m->recovery = (struct recovery){some_number(fuzz), some_view(fuzz)};

@@ -10,6 +10,8 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_STATUS_REQUEST,
     MESSAGE_TRACE_REQUEST,
     MESSAGE_LOG_LEVEL_REQUEST,
+    MESSAGE_RESTORE_STATUS,
+    MESSAGE_RESTORE,
     MESSAGE_REPLY,
     MESSAGE_NOT_PRIMARY,
     MESSAGE_BUSY,
@@ -18,6 +20,7 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_STATUS,
     MESSAGE_TRACE_REPORT,
     MESSAGE_LOG_LEVEL_REPORT,
+    MESSAGE_RESTORE_REPORT,
     MESSAGE_PREPARE,
     MESSAGE_PREPARE_OK,
     MESSAGE_COMMIT,
@@ -403,6 +406,34 @@ static void catchup_response(struct prng *prng, uint32_t bytes_max, struct rando
                 bytes_max, out->bytes, &m->entries_size);
 }
 
+static void restore(struct prng *prng, struct restore *m)
+{
+    *m = (struct restore){
+        .nonce = any(prng),
+        .recovery_nonce = any(prng),
+        .view_number = number(prng, view_make(EPOCH_FIRST, 1), UINT64_MAX),
+        .source = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+    };
+    m->last_normal_view = number(prng, view_make(EPOCH_FIRST, 0), m->view_number - 1);
+    m->log = log_of(prng, number(prng, view_make(EPOCH_FIRST, 0), m->last_normal_view));
+}
+
+static void restore_report(struct prng *prng, struct restore_report *m)
+{
+    *m = (struct restore_report){
+        .nonce = any(prng),
+        .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+        .outcome = (enum restore_outcome)prng_between(prng, RESTORE_TOLD, RESTORE_OTHER),
+        .status = (enum vr_status)prng_between(prng, STATUS_NORMAL, STATUS_TRANSITIONING),
+        .acting_primary = prng_chance(prng, 1, 2),
+        .recovery_nonce = any(prng),
+        .view_number = view(prng),
+        .synced_op = any(prng),
+        .durability = (enum durability)prng_between(prng, DURABILITY_MEMORY, DURABILITY_SYNC),
+    };
+    m->log = log_of(prng, number(prng, view_make(EPOCH_FIRST, 0), m->view_number));
+}
+
 void random_message(struct prng *prng, enum message_type type, uint32_t bytes_max,
                     struct random_message *out)
 {
@@ -546,6 +577,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         m->catchup_request.to_op =
             m->catchup_request.from_op + number(prng, 0, SYNC_ENTRIES_MAX - 1);
         m->catchup_request.synced_op = number(prng, 0, m->catchup_request.from_op - 1);
+        m->catchup_request.restores = prng_chance(prng, 1, 2);
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         catchup_response(prng, bytes_max, out);
@@ -558,6 +590,15 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         break;
     case MESSAGE_CHECKPOINT_CHUNK:
         checkpoint_chunk(prng, bytes_max, out);
+        break;
+    case MESSAGE_RESTORE_STATUS:
+        m->restore_status = (struct restore_status){any(prng)};
+        break;
+    case MESSAGE_RESTORE:
+        restore(prng, &m->restore);
+        break;
+    case MESSAGE_RESTORE_REPORT:
+        restore_report(prng, &m->restore_report);
         break;
     case MESSAGE_RECOVERY:
         m->recovery = (struct recovery){any(prng), view(prng)};
@@ -704,6 +745,22 @@ static bool trace_report_equal(const struct trace_report *a, const struct trace_
                        b->event_count * TRACE_EVENT_SIZE);
 }
 
+static bool restore_equal(const struct restore *a, const struct restore *b)
+{
+    return a->nonce == b->nonce && a->recovery_nonce == b->recovery_nonce &&
+           a->view_number == b->view_number && a->last_normal_view == b->last_normal_view &&
+           a->source == b->source && log_equal(&a->log, &b->log);
+}
+
+static bool restore_report_equal(const struct restore_report *a, const struct restore_report *b)
+{
+    return a->nonce == b->nonce && a->replica_id == b->replica_id && a->outcome == b->outcome &&
+           a->status == b->status && a->acting_primary == b->acting_primary &&
+           a->recovery_nonce == b->recovery_nonce && a->view_number == b->view_number &&
+           log_equal(&a->log, &b->log) && a->synced_op == b->synced_op &&
+           a->durability == b->durability;
+}
+
 static bool body_equal(const struct message *a, const struct message *b)
 {
     switch (a->type) {
@@ -778,7 +835,8 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->catchup_request.last_normal_view == b->catchup_request.last_normal_view &&
                a->catchup_request.from_op == b->catchup_request.from_op &&
                a->catchup_request.to_op == b->catchup_request.to_op &&
-               a->catchup_request.synced_op == b->catchup_request.synced_op;
+               a->catchup_request.synced_op == b->catchup_request.synced_op &&
+               a->catchup_request.restores == b->catchup_request.restores;
     case MESSAGE_CATCHUP_RESPONSE:
         return catchup_response_equal(&a->catchup_response, &b->catchup_response);
     case MESSAGE_CHECKPOINT_OFFER:
@@ -794,6 +852,12 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->checkpoint_chunk.index == b->checkpoint_chunk.index &&
                bytes_equal(a->checkpoint_chunk.bytes, a->checkpoint_chunk.size,
                            b->checkpoint_chunk.bytes, b->checkpoint_chunk.size);
+    case MESSAGE_RESTORE_STATUS:
+        return a->restore_status.nonce == b->restore_status.nonce;
+    case MESSAGE_RESTORE:
+        return restore_equal(&a->restore, &b->restore);
+    case MESSAGE_RESTORE_REPORT:
+        return restore_report_equal(&a->restore_report, &b->restore_report);
     case MESSAGE_RECOVERY:
         return a->recovery.nonce == b->recovery.nonce &&
                a->recovery.view_number == b->recovery.view_number;
