@@ -47,8 +47,9 @@ usage: $self                        install what is missing, build, start 5 repl
        $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
        $self kill I                 SIGKILL replica I
        $self pause I | resume I     SIGSTOP, SIGCONT
-       $self restart I [--risk-data]
-                                    stop it if it runs, start it again; --risk-data: even if too few
+       $self restart I [--risk-data] [--rebuild]
+                                    stop it if it runs, start it again; --rebuild: it forgets what it
+                                    has and fetches it from the others; --risk-data: even if too few
                                     others remember what the group keeps in memory
        $self logs [-f] [I]          the end of the logs; -f follows them
        $self stop                   stop all replicas
@@ -239,7 +240,7 @@ wait_until_paused() { # pid; false if it still runs after STOP_SECONDS
     done
 }
 
-start_replica() {
+start_replica() { # I, flags for this once
     local flags=() data pid deadline=$((SECONDS + STOP_SECONDS))
     data=$(data_of "$1")
     [[ -d $data ]] ||
@@ -252,7 +253,7 @@ start_replica() {
     fi
     # A session of its own each: Ctrl-C at a REPL must not reach the servers or their logs. They are
     # children of this shell, so that exit_as_ended knows how one ended.
-    setsid "$server" start --data-dir "$data" "${flags[@]}" </dev/null 9>&- \
+    setsid "$server" start --data-dir "$data" "${flags[@]}" "${@:2}" </dev/null 9>&- \
         > >(exec setsid "$root/tools/log_pump.sh" "$dir/replica-$1.log" >/dev/null 2>&1 9>&-) 2>&1 &
     pid=$!
     printf '%s\n' "$pid" >"$dir/replica-$1.pid"
@@ -700,10 +701,11 @@ verb_signal() { # signal, word, replica
 # Again of use: its status is normal, and it executed what was committed when it became so. Under load
 # the others are ahead of that by then, as they are ahead of any backup.
 verb_restart() {
-    local deadline json report status='' executed='' committed='' pid word which=() insist=''
+    local deadline json report status='' executed='' committed='' pid word which=() once=() insist=''
     for word in "$@"; do
         case $word in
         --risk-data) insist=1 ;;
+        --rebuild) once+=("$word") ;;
         *) which+=("$word") ;;
         esac
     done
@@ -714,7 +716,7 @@ verb_restart() {
     take_lock
     [[ -n $insist ]] || refuse_to_risk_data "$1"
     stop_replica "$1"
-    start_replica "$1"
+    start_replica "$1" "${once[@]}"
     deadline=$((SECONDS + STOP_SECONDS))
     while [[ $SECONDS -lt $deadline ]]; do
         pid=$(pid_of "$1") || exit_as_ended "$1"

@@ -34,6 +34,8 @@ static const struct grammar {
     {.command = "timing", .takes_command = true, .words = (const char *const[]){"on", "off", NULL}},
     {.command = "status", .words = status_options},
     {.command = "log-level", .words = log_level_options},
+    {.command = "unsafe-restore",
+     .words = (const char *const[]){"--without", "--yes", "--json", NULL}},
     {.command = "flood", .options = flood_option_table},
     {.command = "trace", .options = trace_option_table},
 };

@@ -334,12 +334,13 @@ int restore_run(struct shell *caller, const struct words *words)
     if (code != 0) {
         return code;
     }
-    if (!cluster_list_resolve(options.options.cluster, &list, message, sizeof message)) {
-        return report_error(&shell, EXIT_USAGE, "usage", "%s", message);
+    int error = cluster_list_resolve(options.options.cluster, &list, message, sizeof message);
+    if (error != 0) {
+        return report_no_address(&shell, error, EXIT_UNAVAILABLE, message);
     }
     struct survey *survey = must_calloc(1, sizeof *survey);
-    const int error = survey_run(survey, list.addresses, list.count, options.options.timeout_ms,
-                                 options.options.datagram_size);
+    error = survey_run(survey, list.addresses, list.count, options.options.timeout_ms,
+                       options.options.datagram_size);
     code = error == 0 ? run(&shell, survey, &options)
                       : report_error(&shell, EXIT_INTERNAL, "internal", "cannot open a socket: %s",
                                      strerror(-error));

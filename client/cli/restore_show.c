@@ -121,8 +121,9 @@ static void show_losses(FILE *out, const struct restore_asker *asker,
     if (without != 0) {
         (void)fprintf(out,
                       "Replica %s is taken for dead. What it alone holds is lost, even if it comes "
-                      "back; if its log goes on after op %" PRIu64
-                      " it cannot take part again with that data directory.\n",
+                      "back; if it knows of more than op %" PRIu64
+                      " it takes part again only when it is started with --rebuild, which "
+                      "forgets what it has.\n",
                       names_of(asker, without, names), kept);
     }
 }

@@ -235,7 +235,10 @@ static enum vr_server_exit judge_rebuild(struct vr_server *server, struct vr_ser
     }
     struct storage_error why;
     durable_state_rebuild(state);
-    const int status = state_file_store(&server->state_file, state, &why);
+    int status = state_file_store(&server->state_file, state, &why);
+    if (status == 0) {
+        status = wal_remove(&server->file_ops, server->options.data_directory, &why);
+    }
     if (status != 0) {
         return server_error_storage(error, status, &why);
     }
