@@ -334,14 +334,15 @@ committed_in() {
     { grep -oE '"commit": ?[0-9]+' || true; } | grep -oE '[0-9]+' | sort -n | tail -n 1
 }
 
-# D9: what was in memory is gone when more replicas lost it than may fail. The lost ones are those
-# that recover, and those that do not run and will have to. stdin: status --json
+# D9: too few remember when more replicas lost what they had than may fail. Those that recover did, and
+# where it was in memory those that do not run and will have to. stdin: status --json
 group_is_lost() {
     local json recovering stopped
     json=$(cat)
-    [[ $json =~ \"primary\":\ ?null && $json =~ \"durability\":\ ?\"memory\" ]] || return 1
+    [[ $json =~ \"primary\":\ ?null ]] || return 1
     recovering=$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)
-    stopped=$((replicas - $(running_count)))
+    stopped=0
+    [[ ! $json =~ \"durability\":\ ?\"memory\" ]] || stopped=$((replicas - $(running_count)))
     [[ $recovering -gt 0 && $((recovering + stopped)) -gt $((replicas - replicas / 2 - 1)) ]]
 }
 
@@ -399,6 +400,12 @@ refuse_to_risk_data() { # I
 say_group_is_lost() { # stdin: status --json
     local json gone holders
     json=$(cat)
+    if [[ ! $json =~ \"durability\":\ ?\"memory\" ]]; then
+        say "This group cannot go on by itself: the disks of too many of its replicas lack what they may have" \
+            "acknowledged, as after a power cut in mode async. $(hint client unsafe-restore)" \
+            "shows what is left and what going on from there would lose, and asks."
+        return
+    fi
     gone=$(($(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l) + replicas - $(running_count)))
     holders=$(holders_in <<<"$json")
     say "This group cannot go on by itself: it kept its data in memory (durability memory), and $gone of its" \
