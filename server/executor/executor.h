@@ -50,6 +50,13 @@ struct executor_options {
 
 size_t executor_memory_size(const struct cluster_parameters *parameters);
 
+/* What the state of another cluster is made of, so that an executor can be made to load it. */
+struct executor_origin {
+    struct cluster_parameters parameters;
+    uint64_t state_size_max;
+    struct configuration configuration;
+};
+
 /* Makes an executor in `memory` (zeroed, executor_memory_size() bytes, aligned as malloc aligns; it
  * may be far larger than what gets touched). Nothing is executed yet: executed_op is 0. */
 struct executor *executor_init(void *memory, const struct executor_options *options);
@@ -109,5 +116,16 @@ bool executor_load(struct executor *executor, const uint8_t *bytes, size_t size)
 
 /* That was all. Returns true if it was a whole cut, and state and digest are those of it. */
 bool executor_load_end(struct executor *executor);
+
+/* Reads the front of a cut, which `bytes` begin with. Returns false if that is not whole, or makes
+ * no sense, or names no configuration. */
+bool executor_read_origin(const uint8_t *bytes, size_t size, struct executor_origin *origin);
+
+/* --- a new cluster from the state of another one (executor_load.c) ---
+ *
+ * An executor just made, over an application that has its state already: that is the state behind
+ * `op_number`, whose entry had this timestamp. The client table is empty: sessions stay with the
+ * cluster that they were opened in. */
+void executor_begin_behind(struct executor *executor, uint64_t op_number, uint64_t timestamp);
 
 #endif

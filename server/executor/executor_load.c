@@ -87,6 +87,46 @@ static bool take_rest(struct executor *executor)
            executor->table.evicted_count <= executor->executed_op;
 }
 
+static bool same_as_configured(const struct executor_origin *origin)
+{
+    const struct cluster_parameters *a = &origin->parameters;
+    const struct cluster_parameters *b = &origin->configuration.parameters;
+    return a->sessions_max == b->sessions_max && a->operation_size_max == b->operation_size_max &&
+           a->reply_stored_max == b->reply_stored_max;
+}
+
+bool executor_read_origin(const uint8_t *bytes, size_t size, struct executor_origin *origin)
+{
+    if (size < CUT_FRONT_SIZE || bytes_get_u32(bytes) != EXECUTOR_CUT_FORMAT) {
+        return false;
+    }
+    const size_t configuration_size = bytes_get_u32(bytes + 4);
+    if (configuration_size > CONFIGURATION_ENCODED_MAX ||
+        size < CUT_FRONT_SIZE + configuration_size + CUT_CHECKSUM_SIZE) {
+        return false;
+    }
+    const size_t front_size = CUT_FRONT_SIZE + configuration_size;
+    *origin = (struct executor_origin){
+        .parameters = {.sessions_max = bytes_get_u32(bytes + 52),
+                       .operation_size_max = bytes_get_u32(bytes + 56),
+                       .reply_stored_max = bytes_get_u32(bytes + 60)},
+        .state_size_max = bytes_get_u64(bytes + 64),
+    };
+    return checksum_equal(get_checksum(bytes + front_size),
+                          cut_front_checksum(bytes, front_size)) &&
+           configuration_decode(bytes + CUT_FRONT_SIZE, configuration_size,
+                                &origin->configuration) &&
+           same_as_configured(origin);
+}
+
+void executor_begin_behind(struct executor *executor, uint64_t op_number, uint64_t timestamp)
+{
+    INVARIANT(executor->executed_op == 0);
+    INVARIANT(executor->load.stage == LOAD_NONE);
+    executor->executed_op = op_number;
+    executor->timestamp = timestamp;
+}
+
 /* --- sessions --- */
 
 static struct client_record decode_session(const uint8_t *at)
