@@ -129,6 +129,36 @@ static void print_replica(FILE *out, const struct survey *survey,
                   durability_name(report->durability), has_note ? " " : "", note);
 }
 
+/* A counter of a replica that answered; 0 where it is not among those that it said. */
+static uint64_t counter(const struct survey_report *report, const char *name)
+{
+    for (uint32_t i = 0; i < report->counter_count; i++) {
+        if (strcmp(report->counters[i].name, name) == 0) {
+            return report->counters[i].value;
+        }
+    }
+    return 0;
+}
+
+/* Nothing where nobody has taken one. */
+static void print_checkpoints(FILE *out, const struct survey *survey)
+{
+    uint64_t oldest = UINT64_MAX;
+    uint64_t newest = 0;
+    for (uint32_t i = 0; i < survey->target_count; i++) {
+        if (survey->targets[i].answered) {
+            const uint64_t op = counter(&survey->targets[i].report, "checkpoint_op");
+            oldest = op < oldest ? op : oldest;
+            newest = op > newest ? op : newest;
+        }
+    }
+    if (newest > 0 && oldest == newest) {
+        (void)fprintf(out, "last checkpoint: op %" PRIu64 "\n", newest);
+    } else if (newest > 0) {
+        (void)fprintf(out, "last checkpoints: op %" PRIu64 " to %" PRIu64 "\n", oldest, newest);
+    }
+}
+
 void status_print(FILE *out, const struct survey *survey, const struct health_report *health,
                   const char *alarm, const char *plain)
 {
@@ -140,6 +170,7 @@ void status_print(FILE *out, const struct survey *survey, const struct health_re
     for (uint32_t i = 0; i < survey->target_count; i++) {
         print_replica(out, survey, health, i, &widths);
     }
+    print_checkpoints(out, survey);
     for (uint32_t i = 0; i < health->warning_count; i++) {
         (void)fprintf(out, "%s\n", health->warnings[i]);
     }

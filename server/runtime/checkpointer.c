@@ -40,6 +40,41 @@ static void post(struct checkpointer *c, const struct checkpointer_news *news)
     c->posted(c->context);
 }
 
+/* --- the directory --- */
+
+static uint64_t file_bytes(const struct checkpointer *c, uint64_t op_number)
+{
+    char path[STORAGE_PATH_MAX];
+    char name[CHECKPOINT_NAME_SIZE];
+    struct storage_error unused;
+    checkpoint_file_name(op_number, name);
+    const int file = storage_path(path, c->directory, name, &unused) == 0
+                         ? c->ops->open(c->ops->disk, path, false)
+                         : -1;
+    if (file < 0) {
+        return 0;
+    }
+    const int64_t size = c->ops->size(c->ops->disk, file);
+    c->ops->close(c->ops->disk, file);
+    return size > 0 ? (uint64_t)size : 0;
+}
+
+/* What status shows. Without the mutex. */
+static void measure(struct checkpointer *c)
+{
+    uint64_t ops[CHECKPOINTER_FILES_MAX];
+    uint32_t count = 0;
+    struct storage_error unused;
+    uint64_t bytes = 0;
+    (void)checkpoint_list_ops(c->ops, c->directory, ops, CHECKPOINTER_FILES_MAX, &count, &unused);
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += file_bytes(c, ops[i]);
+    }
+    mutex_lock(&c->mutex);
+    c->disk_bytes = bytes;
+    mutex_unlock(&c->mutex);
+}
+
 /* --- taking: the thread's side (K1) --- */
 
 static void say_write_failed(struct checkpointer *c, const struct storage_error *error)
@@ -82,6 +117,26 @@ static void clear_taking(struct checkpointer *c)
     lose_taking(c);
 }
 
+/* So that the sync at the end, and the syncs of others meanwhile, have little to wait for. Without
+ * the mutex. */
+static int flush_writing(struct checkpointer *c, struct storage_error *error)
+{
+    if (c->write_unsynced < CHECKPOINTER_FLUSH_SIZE) {
+        return 0;
+    }
+    const uint64_t began_ns = clock_monotonic_ns();
+    const int status = c->ops->sync(c->ops->disk, c->writer.file);
+    if (status != 0) {
+        return storage_error_system(error, status, "sync a checkpoint in", c->directory);
+    }
+    const uint64_t now_ns = clock_monotonic_ns();
+    const uint64_t pause_max_ns = CHECKPOINTER_PAUSE_MAX_MS * NANOSECONDS_PER_MILLISECOND;
+    const uint64_t pause_ns = CHECKPOINTER_PAUSES * (now_ns - began_ns);
+    c->write_after_ns = now_ns + (pause_ns < pause_max_ns ? pause_ns : pause_max_ns);
+    c->write_unsynced = 0;
+    return 0;
+}
+
 /* Without the mutex. */
 static int write_chunk(struct checkpointer *c, const uint8_t *bytes, uint32_t size,
                        struct storage_error *error)
@@ -94,8 +149,11 @@ static int write_chunk(struct checkpointer *c, const uint8_t *bytes, uint32_t si
             return status;
         }
         c->writing = true;
+        c->write_unsynced = 0;
     }
-    return checkpoint_writer_append(&c->writer, bytes, size, error);
+    const int status = checkpoint_writer_append(&c->writer, bytes, size, error);
+    c->write_unsynced += size;
+    return status == 0 ? flush_writing(c, error) : status;
 }
 
 /* The oldest chunk of the ring. Called with the mutex, which it lets go of meanwhile. */
@@ -164,6 +222,7 @@ static void end_taking(struct checkpointer *c)
     if (taken) {
         say_taken(c, &news.checkpoint.id);
         c->unreadable_op = 0; /* it may be the same op's once more */
+        measure(c);
         post(c, &news);
     }
     mutex_lock(&c->mutex);
@@ -377,6 +436,18 @@ static int open_receiver(struct checkpointer *c, const struct checkpoint_id *id,
     return status;
 }
 
+static int flush_receiving(struct checkpointer *c, uint32_t size, struct storage_error *error)
+{
+    c->receive_unsynced += size;
+    if (c->receive_unsynced < CHECKPOINTER_FLUSH_SIZE) {
+        return 0;
+    }
+    c->receive_unsynced = 0;
+    const int status = c->ops->sync(c->ops->disk, c->receiver.file);
+    return status == 0 ? 0
+                       : storage_error_system(error, status, "sync a checkpoint in", c->directory);
+}
+
 /* *missing: the first piece or chunk at or above this one that is not there. */
 static int keep_piece(struct checkpointer *c, const struct checkpointer_stage *stage,
                       uint64_t *missing, struct storage_error *error)
@@ -400,6 +471,7 @@ static int keep_piece(struct checkpointer *c, const struct checkpointer_stage *s
         return storage_error_set(error, -EBADMSG, "a chunk came before the list");
     }
     status = checkpoint_receiver_chunk(&c->receiver, stage->index, bytes, stage->size, error);
+    status = status == 0 ? flush_receiving(c, stage->size, error) : status;
     *missing = checkpoint_receiver_missing(&c->receiver, stage->index);
     return status;
 }
@@ -508,7 +580,9 @@ static void install_some(struct checkpointer *c)
     lose_taking(c); /* of a state that goes */
     mutex_unlock(&c->mutex);
     give_up_writing(c);
-    if (make_installed(c, id, &error) != 0) {
+    const int status = make_installed(c, id, &error);
+    measure(c);
+    if (status != 0) {
         c->failed(c->context, error.text);
     } else if (c->state_writer == NULL ||
                state_writer_name_checkpoint(c->state_writer, id->op_number, id->root) == 0) {
@@ -567,6 +641,7 @@ static void drop_some(struct checkpointer *c)
     const uint64_t below_op = c->drop_below;
     mutex_unlock(&c->mutex);
     remove_older(c, below_op);
+    measure(c);
     mutex_lock(&c->mutex);
     c->dropped_below = below_op;
 }
@@ -597,6 +672,13 @@ void checkpointer_news(struct checkpointer *c, struct checkpointer_news *news)
 
 /* --- the thread --- */
 
+/* What waits for the disk's pause to end. Called with the mutex. */
+static bool is_pausing(const struct checkpointer *c)
+{
+    return (c->ring_count > 0 || c->taking == TAKING_END) &&
+           clock_monotonic_ns() < c->write_after_ns;
+}
+
 /* Does one piece of work; false: there is none. Whoever waits for a transfer goes first. */
 static bool work(struct checkpointer *c)
 {
@@ -608,12 +690,14 @@ static bool work(struct checkpointer *c)
         serve_some(c);
     } else if (c->taking == TAKING_ABANDONED) {
         clear_taking(c);
+    } else if (c->drop_below > c->dropped_below) {
+        drop_some(c);
+    } else if (is_pausing(c)) {
+        return false;
     } else if (c->ring_count > 0) {
         write_some(c);
     } else if (c->taking == TAKING_END) {
         end_taking(c);
-    } else if (c->drop_below > c->dropped_below) {
-        drop_some(c);
     } else {
         return false;
     }
@@ -623,9 +707,15 @@ static bool work(struct checkpointer *c)
 static void *run(void *argument)
 {
     struct checkpointer *c = argument;
+    measure(c);
     mutex_lock(&c->mutex);
     while (!c->stopping) {
-        if (!work(c)) {
+        if (work(c)) {
+            continue;
+        }
+        if (is_pausing(c)) {
+            (void)condition_wait_until(&c->changed, &c->mutex, c->write_after_ns);
+        } else {
             condition_wait(&c->changed, &c->mutex);
         }
     }
@@ -634,6 +724,14 @@ static void *run(void *argument)
     close_receiver(c);
     close_reader(c);
     return NULL;
+}
+
+uint64_t checkpointer_disk_bytes(struct checkpointer *c)
+{
+    mutex_lock(&c->mutex);
+    const uint64_t bytes = c->disk_bytes;
+    mutex_unlock(&c->mutex);
+    return bytes;
 }
 
 int checkpointer_init(struct checkpointer *c)

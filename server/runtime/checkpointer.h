@@ -10,6 +10,9 @@
  *               restart and the executor load it, and the executor says when that is done
  *     drop      older files are removed
  *
+ * The disk is the log's first: what a checkpoint writes is synced bit by bit, so that no other sync
+ * waits for much of it, and with pauses of twice the time that took.
+ *
  * A checkpoint that cannot be written costs that checkpoint only, said once: the next interval
  * tries again. One that was pulled and cannot be made durable stops the replica, for the core waits
  * for it and a failed sync must not be tried again (PITFALLS PS-3).
@@ -42,6 +45,9 @@ enum {
     CHECKPOINTER_NEWS_MAX = CHECKPOINTER_STAGE_SLOTS + CHECKPOINTER_SERVE_SLOTS +
                             CHECKPOINTER_REFUSALS + 4 /* taken, ready, installed, and one spare */,
     CHECKPOINTER_NO_SLOT = 32,
+    CHECKPOINTER_FLUSH_SIZE = 4 * 1024 * 1024, /* written or received and not synced */
+    CHECKPOINTER_PAUSES = 2, /* as long as a sync took, so many times, nothing is written */
+    CHECKPOINTER_PAUSE_MAX_MS = 1000,
     CHECKPOINTER_SAY_S = 60,     /* how often a checkpoint that was taken is told at info */
     CHECKPOINTER_FILES_MAX = 64, /* looked at when older ones are removed */
 };
@@ -144,6 +150,8 @@ struct checkpointer {
     uint64_t drop_below; /* checkpoints of lower ops may go, */
     uint64_t dropped_below;
 
+    uint64_t disk_bytes; /* of the files, as they were looked at last */
+
     struct queue news;
 
     uint8_t *memory;
@@ -158,11 +166,14 @@ struct checkpointer {
     struct checkpoint_writer writer;
     bool writing;
     bool write_failed; /* said */
+    uint64_t write_unsynced;
+    uint64_t write_after_ns; /* the pause's end */
     uint64_t write_began_ns;
     uint64_t taken_said_ns;
     struct checkpoint_receiver receiver;
     bool receiving;
     bool receive_failed; /* said */
+    uint64_t receive_unsynced;
     struct checkpoint_reader reader;
     bool reading;
     uint64_t unreadable_op; /* said */
@@ -220,5 +231,10 @@ void checkpointer_news(struct checkpointer *checkpointer, struct checkpointer_ne
 
 /* What was served is sent. */
 void checkpointer_release(struct checkpointer *checkpointer, uint32_t slot);
+
+/* --- any thread --- */
+
+/* Bytes of the checkpoints on the disk. */
+uint64_t checkpointer_disk_bytes(struct checkpointer *checkpointer);
 
 #endif

@@ -134,6 +134,20 @@ static void say_sync(struct health *health, const struct vr_snapshot *now, uint6
     }
 }
 
+/* Its end is said where it is loaded, and where it is given up for another one. */
+static void say_transfer(struct health *health, const struct vr_snapshot *now, uint64_t now_ns)
+{
+    if (now->transfer_op == 0 || now->transfer_op == health->said.transfer_op) {
+        return;
+    }
+    health->transfer_started_ns = now_ns;
+    health->transfer_first = now->transfer_staged;
+    say(health,
+        "pulls the checkpoint of op %" PRIu64 " from the others: their logs do not reach back to "
+        "this one's end any more",
+        now->transfer_op);
+}
+
 static void say_conditions(const struct health *health, const struct vr_snapshot *now)
 {
     const struct health_said *said = &health->said;
@@ -258,6 +272,7 @@ void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t 
     }
     say_stall(health, now_ns);
     say_sync(health, now, now_ns);
+    say_transfer(health, now, now_ns);
     say_conditions(health, now);
     say_silent(health, now, now_ns);
     say_accepted(health, now);
@@ -272,6 +287,8 @@ void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t 
         .group_lost = now->group_lost,
         .sync_from = now->sync_from,
         .sync_target = now->sync_target,
+        /* A sync that is begun anew goes on with the same transfer. */
+        .transfer_op = now->transfer_op != 0 ? now->transfer_op : said->transfer_op,
     };
 }
 
@@ -284,6 +301,8 @@ void health_observe(struct health *health, const struct replica *replica,
     mutex_lock(&health->mutex);
     health->published.published_ns = now_ns;
     health->published.sync_started_ns = health->sync_started_ns;
+    health->published.transfer_started_ns = health->transfer_started_ns;
+    health->published.transfer_first = health->transfer_first;
     health->published.snapshot = snapshot;
     health->published.senders = *senders;
     mutex_unlock(&health->mutex);
@@ -397,6 +416,27 @@ static void note_sync(const struct health_published *published, char note[HEALTH
     }
 }
 
+/* G4: "checkpoint 63 %, about 4 s left". */
+static void note_transfer(const struct health_published *published, char note[HEALTH_NOTE_MAX])
+{
+    const struct vr_snapshot *now = &published->snapshot;
+    const uint64_t all = now->transfer_chunks;
+    const uint64_t done = now->transfer_staged < all ? now->transfer_staged : all;
+    const uint64_t came = done - (published->transfer_first < done ? published->transfer_first : 0);
+    const unsigned percent = all == 0 ? 0 : (unsigned)(done * 100 / all);
+    const uint64_t took_ns = published->published_ns - published->transfer_started_ns;
+    if (done == all) {
+        (void)snprintf(note, HEALTH_NOTE_MAX, "checkpoint 100 %%, being loaded");
+    } else if (came == 0) {
+        (void)snprintf(note, HEALTH_NOTE_MAX, "checkpoint %u %%", percent);
+    } else {
+        const double left_s =
+            (double)took_ns / (double)NANOSECONDS_PER_SECOND * (double)(all - done) / (double)came;
+        (void)snprintf(note, HEALTH_NOTE_MAX, "checkpoint %u %%, about %.0f s left", percent,
+                       left_s < 1 ? 1 : left_s);
+    }
+}
+
 const char *health_note(const struct health *health, const struct health_published *published,
                         char note[HEALTH_NOTE_MAX])
 {
@@ -417,6 +457,8 @@ const char *health_note(const struct health *health, const struct health_publish
                        "--log-memory-max");
     } else if (now->log_full) {
         (void)snprintf(note, HEALTH_NOTE_MAX, "the log in memory is full: requests are refused");
+    } else if (now->transfer_op != 0) {
+        note_transfer(published, note);
     } else if (now->sync_target != 0) {
         note_sync(published, note);
     } else if (now->status == STATUS_RECOVERING) {

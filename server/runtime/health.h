@@ -31,7 +31,9 @@ struct health_senders {
 
 struct health_published {
     uint64_t published_ns;
-    uint64_t sync_started_ns; /* of the log sync in `snapshot`, if one runs */
+    uint64_t sync_started_ns;     /* of the log sync in `snapshot`, if one runs */
+    uint64_t transfer_started_ns; /* of the checkpoint's transfer there, if one runs, */
+    uint64_t transfer_first;      /* and how much was here then: of an earlier attempt */
     struct vr_snapshot snapshot;
     struct health_senders senders;
 };
@@ -47,6 +49,7 @@ struct health_said {
     bool group_lost;
     uint64_t sync_from;
     uint64_t sync_target;
+    uint64_t transfer_op;
 };
 
 struct health {
@@ -64,6 +67,8 @@ struct health {
     uint64_t commit_number;
     struct health_said said;
     uint64_t sync_started_ns;
+    uint64_t transfer_started_ns;
+    uint64_t transfer_first;
     uint64_t observed_ns; /* 0: never */
     uint64_t resumed_ns;  /* end of the last stall */
     uint32_t silent_mask;

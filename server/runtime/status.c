@@ -53,6 +53,12 @@ static void add_core(struct status_answer *answer, const struct status_source *s
     add(answer, "catchup_served", now->catchup_served);
     add(answer, "prepares_resent", now->prepares_resent);
     add(answer, "log_bytes", now->log_bytes);
+    add(answer, "log_base_op", now->base_op);
+    add(answer, "checkpoint_op", now->checkpoint_op);
+    add(answer, "checkpoints_offered", now->checkpoints_offered);
+    add(answer, "checkpoints_installed", now->checkpoints_installed);
+    add(answer, "chunks_served", now->chunks_served);
+    add(answer, "transfer_op", now->transfer_op);
     add(answer, "core_drains", get(&source->core->drains));
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         if (drop_names[i] != NULL) {
@@ -243,7 +249,8 @@ void status_answer(const struct status_source *source, uint64_t nonce, struct st
         .snapshot_age_us =
             now_ns > published_ns ? (now_ns - published_ns) / NANOSECONDS_PER_MICROSECOND : 0,
         .uptime_s = (now_ns - source->started_ns) / NANOSECONDS_PER_SECOND,
-        .disk_bytes = STATE_FILE_SIZE + server_log_disk_bytes(source->log),
+        .disk_bytes = STATE_FILE_SIZE + server_log_disk_bytes(source->log) +
+                      checkpointer_disk_bytes(source->core->checkpointer),
         .durability = source->durability,
         .state_digest = {.op = answer->executed.executed_op, .value = answer->executed.digest},
         .version = VERSION_TEXT,
