@@ -7,31 +7,67 @@
 #include "common/os/clock.h"
 #include "common/os/logger.h"
 
-void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
+static struct checkpoint_id place_of(const struct vr_execution *entry)
 {
-    if (cut->interval == 0 || entry->op_number % cut->interval != 0) {
-        return;
-    }
-    if (cut->active || !checkpointer_begin(cut->checkpointer)) {
-        log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
-                  entry->op_number);
-        return;
-    }
     struct entry decoded;
     const size_t size = entry_decode(entry->bytes, entry->size, &decoded);
     INVARIANT(size > 0);
-    cut->id = (struct checkpoint_id){
+    return (struct checkpoint_id){
         .op_number = entry->op_number,
         .view_number = decoded.view_number,
         .log = entry->log,
-        .digest = executor_digest(cut->executor),
     };
+}
+
+static void begin(struct cut *cut, const struct checkpoint_id *place)
+{
+    INVARIANT(place->op_number == executor_executed_op(cut->executor));
+    cut->id = *place;
+    cut->id.digest = executor_digest(cut->executor);
     executor_cut_begin(cut->executor);
     cut->active = true;
     cut->chunk = NULL;
     cut->filled = 0;
     cut->full = false;
     cut->next_ns = 0;
+}
+
+void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
+{
+    if (cut->interval == 0 || entry->op_number % cut->interval != 0) {
+        return;
+    }
+    if (cut->active || !checkpointer_begin(cut->checkpointer, false)) {
+        log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
+                  entry->op_number);
+        return;
+    }
+    const struct checkpoint_id place = place_of(entry);
+    begin(cut, &place);
+}
+
+void cut_note_batch(struct cut *cut, const struct vr_execution *last)
+{
+    cut->at = place_of(last);
+}
+
+void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id)
+{
+    cut->at = *id;
+}
+
+void cut_begin_backup(struct cut *cut)
+{
+    cut->refused = false;
+    if (cut->active || cut->backup == NULL ||
+        !backup_source_wants(cut->backup, cut->at.op_number)) {
+        return;
+    }
+    cut->refused = !checkpointer_begin(cut->checkpointer, true);
+    if (!cut->refused) {
+        backup_source_begun(cut->backup);
+        begin(cut, &cut->at);
+    }
 }
 
 /* False: there is no room now, or the checkpoint is given up. */
@@ -90,7 +126,7 @@ void cut_slice(struct cut *cut, bool busy)
 uint64_t cut_wait(const struct cut *cut)
 {
     if (!cut->active) {
-        return UINT64_MAX;
+        return cut->refused ? CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND : UINT64_MAX;
     }
     return cut->full ? CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND : 0;
 }

@@ -3,6 +3,8 @@
  * is a multiple of the interval, then in slices of a few milliseconds at most between batches of
  * entries, which go on meanwhile.
  *
+ * For a backup (backup_source.h) one is begun where somebody asked for it, behind any entry.
+ *
  * A multiple that comes while the last checkpoint is not done yet is passed over: the disk is too
  * slow for the interval, and entries do not wait for it.
  *
@@ -23,6 +25,8 @@ struct cut {
     struct executor *executor;
     struct checkpointer *checkpointer;
     uint64_t interval; /* ops; 0: none is ever taken */
+    struct backup_source *backup;
+    struct checkpoint_id at; /* where the executor stands: op, view, log; op 0: it is empty */
 
     bool active;
     struct checkpoint_id id; /* but size and root */
@@ -30,10 +34,20 @@ struct cut {
     uint32_t filled;
     bool full;        /* there was no room the last time */
     uint64_t next_ns; /* no slice before that while entries wait */
+    bool refused;     /* a backup is wanted and could not be begun */
 };
 
 /* An entry was executed. */
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry);
+
+/* That was the last entry for now, and is not reported yet. */
+void cut_note_batch(struct cut *cut, const struct vr_execution *last);
+
+/* The executor has loaded a checkpoint. */
+void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id);
+
+/* Begins what the backup source wants, if it can. */
+void cut_begin_backup(struct cut *cut);
 
 /* A slice, if one is due; `busy`: entries wait. */
 void cut_slice(struct cut *cut, bool busy);

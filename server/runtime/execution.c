@@ -16,6 +16,7 @@ enum execution_kind {
     EXECUTION_LOOKUP,
     EXECUTION_REPAIR, /* the next of `repairs` */
     EXECUTION_LOAD,
+    EXECUTION_WAKE, /* nothing to do but what the end of each batch does */
 };
 
 struct execution_item {
@@ -133,6 +134,7 @@ static void load(struct execution *execution, const struct checkpoint_id *id)
         execution->failed(execution->context, error.text);
         return;
     }
+    cut_note_loaded(&execution->cut, id);
     publish(execution);
     log_info(LOG_STORAGE, "checkpoint of op %" PRIu64 " installed, loaded in %.1f s", id->op_number,
              (double)(clock_monotonic_ns() - began_ns) / (double)NANOSECONDS_PER_SECOND);
@@ -144,10 +146,12 @@ static size_t work_through(struct execution *execution, const struct execution_i
                            size_t count)
 {
     size_t entries = 0;
+    const struct vr_execution *last = NULL;
     for (size_t i = 0; i < count; i++) {
         switch (items[i].kind) {
         case EXECUTION_ENTRY:
-            execute_entry(execution, &items[i].entry);
+            last = &items[i].entry;
+            execute_entry(execution, last);
             entries++;
             break;
         case EXECUTION_LOOKUP:
@@ -159,9 +163,16 @@ static size_t work_through(struct execution *execution, const struct execution_i
         case EXECUTION_LOAD:
             report(execution, entries, true);
             entries = 0;
+            last = NULL;
             load(execution, &items[i].load);
             break;
+        case EXECUTION_WAKE:
+            atomic_store(&execution->waking, false);
+            break;
         }
+    }
+    if (last != NULL) {
+        cut_note_batch(&execution->cut, last);
     }
     return entries;
 }
@@ -197,6 +208,7 @@ static void *run(void *argument)
         outbox_flush(&execution->outbox);
         recorder_flush(&execution->recorder);
         report(execution, entries, urgent);
+        cut_begin_backup(&execution->cut);
         cut_slice(&execution->cut, queue_count(&execution->work) > 0);
     }
 }
@@ -259,6 +271,15 @@ void execution_load(struct execution *execution, const struct checkpoint_id *id)
     const struct execution_item item = {.kind = EXECUTION_LOAD, .load = *id};
     const enum queue_status status = queue_push(&execution->work, &item);
     INVARIANT(status != QUEUE_FULL);
+}
+
+void execution_wake(struct execution *execution)
+{
+    const struct execution_item item = {.kind = EXECUTION_WAKE};
+    if (!atomic_exchange(&execution->waking, true)) {
+        const enum queue_status status = queue_push(&execution->work, &item);
+        INVARIANT(status != QUEUE_FULL);
+    }
 }
 
 void execution_repair(struct execution *execution, const struct message *parts_missing)
