@@ -39,7 +39,9 @@ usage() {
 usage: $self                        install what is missing, build, start 5 replicas, open the REPL
        $self start [-n N] [-p FIRST_PORT] [-d DIR] [--durability sync|async|memory] [-- SERVER FLAGS]
                                     start N replicas (5 at first), or again those that were stopped;
-                                    what follows -- goes to vr-server, now and at later starts
+                                    what follows -- goes to vr-server, now and at later starts; cluster
+                                    parameters among it (--checkpoint-interval, --state-size-max, ...)
+                                    to its init, and so only when the cluster is made
        $self status [--watch]       who is primary, how are the replicas; --watch: again every second
                                     (exit 0 healthy, 3 degraded, 4 unavailable, 5 unknown)
        $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
@@ -481,7 +483,7 @@ initialise_replicas() {
     for ((i = 0; i < replicas; i++)); do
         [[ ! -d $(data_of "$i") ]] || continue
         "$server" init --data-dir "$(data_of "$i")" --replica "$i" --cluster "$cluster_of" \
-            --cluster-id "$cluster_id" >/dev/null ||
+            --cluster-id "$cluster_id" "${parameters[@]}" >/dev/null ||
             die "$?" "replica $i could not be initialised; what vr-server printed above says why"
     done
     say 'complete=1' >>"$dir/cluster"
@@ -526,6 +528,29 @@ undo_first_start() {
     rmdir "$dir" 2>/dev/null || true
 }
 
+# Cluster parameters among the server's flags belong to init: into `parameters`, the rest into `flags`.
+split_parameters() { # flags
+    flags=()
+    parameters=()
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+        --checkpoint-interval | --state-size-max | --sessions-max | --operation-size-max | --reply-stored-max)
+            [[ $# -ge 2 ]] || die "$USAGE" "$1 needs a value; vr-server init --help explains it"
+            parameters+=("$1=$2")
+            shift 2
+            ;;
+        --checkpoint-interval=* | --state-size-max=* | --sessions-max=* | --operation-size-max=* | --reply-stored-max=*)
+            parameters+=("$1")
+            shift
+            ;;
+        *)
+            flags+=("$1")
+            shift
+            ;;
+        esac
+    done
+}
+
 check_choice() { # what was asked for, what the cluster has, the option
     [[ -z $1 || $1 == "$2" ]] ||
         die "$CONFIGURATION" "$dir holds a cluster of $(replicas_in_words) from port $first_port on, and is" \
@@ -534,7 +559,7 @@ check_choice() { # what was asked for, what the cluster has, the option
 }
 
 verb_start() {
-    local count='' port='' flags=() flags_given='' durability='' i started=0
+    local count='' port='' flags=() parameters=() flags_given='' durability='' i started=0
     while [[ $# -gt 0 ]]; do
         case $1 in
         -n | -p | --durability) [[ $# -ge 2 ]] || die "$USAGE" "$1 needs a value; '$self help' shows the usage" ;;&
@@ -543,8 +568,8 @@ verb_start() {
         --durability) durability=$2 && shift 2 ;;
         --)
             shift
-            flags=("$@")
-            flags_given=1
+            split_parameters "$@"
+            [[ ${#flags[@]} -eq 0 && ${#parameters[@]} -gt 0 ]] || flags_given=1
             break
             ;;
         *) die "$USAGE" "start does not know '$1'; '$self help' shows the usage" ;;
@@ -570,6 +595,11 @@ verb_start() {
     fi
     check_choice "$count" "$replicas" -n
     check_choice "$port" "$first_port" -p
+    if [[ -n $complete && ${#parameters[@]} -gt 0 ]]; then
+        die "$CONFIGURATION" "${parameters[0]} is a parameter of a whole cluster, decided when it is made, and" \
+            "$dir holds one already: leave it out, use another -d DIR, or remove this cluster's data first" \
+            "with: $(hint destroy)"
+    fi
     if [[ -n $durability ]]; then
         flags+=(--durability "$durability")
         flags_given=1

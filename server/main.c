@@ -35,6 +35,8 @@ enum option_key {
     KEY_SESSIONS_MAX,
     KEY_OPERATION_SIZE_MAX,
     KEY_REPLY_STORED_MAX,
+    KEY_CHECKPOINT_INTERVAL,
+    KEY_STATE_SIZE_MAX,
     KEY_JSON,
     KEY_FROM_BACKUP,
 };
@@ -76,6 +78,10 @@ static const struct argp_option init_option_table[] = {
     {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0, "Largest operation", PARAMETERS},
     {"reply-stored-max", KEY_REPLY_STORED_MAX, "BYTES", 0,
      "Largest result kept for repeated requests", PARAMETERS},
+    {"checkpoint-interval", KEY_CHECKPOINT_INTERVAL, "OPS", 0,
+     "Operations from one checkpoint to the next", PARAMETERS},
+    {"state-size-max", KEY_STATE_SIZE_MAX, "BYTES", 0,
+     "What the state may grow to; writes that would go beyond it are refused", PARAMETERS},
     {0},
 };
 
@@ -168,6 +174,14 @@ static error_t parse_init(int key, char *text, struct argp_state *state)
         options->parameters.reply_stored_max =
             (uint32_t)number(state, "--reply-stored-max", text, REPLY_STORED_MIN, REPLY_STORED_MAX);
         return 0;
+    case KEY_CHECKPOINT_INTERVAL:
+        options->parameters.checkpoint_interval =
+            (uint32_t)number(state, "--checkpoint-interval", text, 1, CHECKPOINT_INTERVAL_MAX);
+        return 0;
+    case KEY_STATE_SIZE_MAX:
+        options->parameters.state_size_max =
+            number(state, "--state-size-max", text, STATE_SIZE_MIN, STATE_SIZE_MAX);
+        return 0;
     case ARGP_KEY_END:
         need(state, options->data_directory, "--data-dir");
         need(state, options->cluster, "--cluster");
@@ -196,7 +210,8 @@ static const struct settings_about start_about = {
     .text =
         "Runs one replica in the foreground; its log goes to stderr. Prints \"ready\" when clients "
         "can reach it. SIGTERM or SIGINT stop it cleanly, a second one at once.\v"
-        "All but --check and --print-config can also be given in the environment, as VR_DATA_DIR, "
+        "All but --check, --rebuild and --print-config can also be given in the environment, as "
+        "VR_DATA_DIR, "
         "VR_HEARTBEAT_MS and so on, and in the file that --config or VR_CONFIG names; a flag goes "
         "before the environment, that before the file. --print-config shows the outcome.",
 };
@@ -239,13 +254,6 @@ static const struct argp inspect_argp = {
            "log's segments and entries, the first damage found. Exit code 74 if there is any.",
 };
 
-/* For tests, which have no time for the usual ones; 0: as usual. */
-static uint64_t from_environment(const char *name)
-{
-    const char *text = getenv(name);
-    return text == NULL ? 0 : strtoul(text, NULL, 10);
-}
-
 static struct vr_server_options start_options(const struct settings *settings)
 {
     static const enum durability durabilities[] = {DURABILITY_MEMORY, DURABILITY_ASYNC,
@@ -260,9 +268,9 @@ static struct vr_server_options start_options(const struct settings *settings)
             settings_number(settings, SETTING_VIEW_CHANGE_MS) * NANOSECONDS_PER_MILLISECOND,
         .datagram_size = (uint32_t)settings_number(settings, SETTING_DATAGRAM_SIZE),
         .log_memory_max = settings_number(settings, SETTING_LOG_MEMORY_MAX),
-        .checkpoint_interval = from_environment("VR_CHECKPOINT_INTERVAL"),
-        .log_retain = (uint32_t)from_environment("VR_LOG_RETAIN"),
+        .log_retain = (uint32_t)settings_number(settings, SETTING_LOG_RETAIN),
         .insecure = settings_number(settings, SETTING_INSECURE) != 0,
+        .rebuild = settings_given(settings, SETTING_REBUILD),
     };
 }
 

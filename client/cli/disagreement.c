@@ -170,6 +170,12 @@ static void say_parameters(const struct configuration *theirs, const struct conf
     } else if (a->reply_stored_max != b->reply_stored_max) {
         (void)snprintf(text, size, "reply_stored_max %" PRIu32 ", not %" PRIu32,
                        a->reply_stored_max, b->reply_stored_max);
+    } else if (a->checkpoint_interval != b->checkpoint_interval) {
+        (void)snprintf(text, size, "checkpoint_interval %" PRIu32 ", not %" PRIu32,
+                       a->checkpoint_interval, b->checkpoint_interval);
+    } else if (a->state_size_max != b->state_size_max) {
+        (void)snprintf(text, size, "state_size_max %" PRIu64 ", not %" PRIu64, a->state_size_max,
+                       b->state_size_max);
     } else if (theirs->epoch != ours->epoch) {
         (void)snprintf(text, size, "epoch %" PRIu32 ", not %" PRIu32, theirs->epoch, ours->epoch);
     } else {

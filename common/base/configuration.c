@@ -9,7 +9,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { CONFIGURATION_FORMAT = 1 };
+/* Format 1 ended before the last two parameters, which then were what they are by default. */
+enum { CONFIGURATION_FORMAT = 2, PARAMETERS_SIZE = 24, PARAMETERS_SIZE_1 = 12 };
 
 struct cluster_parameters cluster_parameters_default(void)
 {
@@ -17,6 +18,8 @@ struct cluster_parameters cluster_parameters_default(void)
         .sessions_max = SESSIONS_DEFAULT,
         .operation_size_max = OPERATION_SIZE_MAX,
         .reply_stored_max = REPLY_STORED_MAX,
+        .checkpoint_interval = CHECKPOINT_INTERVAL_DEFAULT,
+        .state_size_max = STATE_SIZE_MAX_DEFAULT,
     };
 }
 
@@ -98,6 +101,12 @@ const char *configuration_reject(const struct configuration *c)
     if (p->reply_stored_max < REPLY_STORED_MIN || p->reply_stored_max > REPLY_STORED_MAX) {
         return "reply_stored_max is out of range";
     }
+    if (p->checkpoint_interval == 0 || p->checkpoint_interval > CHECKPOINT_INTERVAL_MAX) {
+        return "checkpoint_interval is out of range";
+    }
+    if (p->state_size_max < STATE_SIZE_MIN || p->state_size_max > STATE_SIZE_MAX) {
+        return "state_size_max is out of range";
+    }
     return NULL;
 }
 
@@ -157,7 +166,9 @@ size_t configuration_encode(const struct configuration *c, uint8_t *bytes)
     bytes_put_u32(at, c->parameters.sessions_max);
     bytes_put_u32(at + 4, c->parameters.operation_size_max);
     bytes_put_u32(at + 8, c->parameters.reply_stored_max);
-    at += 12;
+    bytes_put_u32(at + 12, c->parameters.checkpoint_interval);
+    bytes_put_u64(at + 16, c->parameters.state_size_max);
+    at += PARAMETERS_SIZE;
     INVARIANT((size_t)(at - bytes) <= CONFIGURATION_ENCODED_MAX);
     return (size_t)(at - bytes);
 }
@@ -185,7 +196,8 @@ static bool decode_member(const uint8_t **at, const uint8_t *end, struct member 
 bool configuration_decode(const uint8_t *bytes, size_t size, struct configuration *c)
 {
     memset(c, 0, sizeof *c);
-    if (size < 18 || bytes_get_u16(bytes) != CONFIGURATION_FORMAT) {
+    const uint16_t format = size < 18 ? 0 : bytes_get_u16(bytes);
+    if (format == 0 || format > CONFIGURATION_FORMAT) {
         return false;
     }
     const uint8_t *at = bytes + 18;
@@ -201,12 +213,17 @@ bool configuration_decode(const uint8_t *bytes, size_t size, struct configuratio
             return false;
         }
     }
-    if (end - at != 12) {
+    if (end - at != (format == 1 ? PARAMETERS_SIZE_1 : PARAMETERS_SIZE)) {
         return false;
     }
+    c->parameters = cluster_parameters_default();
     c->parameters.sessions_max = bytes_get_u32(at);
     c->parameters.operation_size_max = bytes_get_u32(at + 4);
     c->parameters.reply_stored_max = bytes_get_u32(at + 8);
+    if (format > 1) {
+        c->parameters.checkpoint_interval = bytes_get_u32(at + 12);
+        c->parameters.state_size_max = bytes_get_u64(at + 16);
+    }
     return configuration_reject(c) == NULL;
 }
 

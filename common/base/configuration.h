@@ -51,7 +51,7 @@ uint32_t configuration_primary(const struct configuration *configuration, uint64
  * CONFIGURATION_ENCODED_MAX room. */
 enum {
     MEMBER_ENCODED_MAX = 4 + 1 + 2 + HOST_SIZE_MAX + 2 + 2,
-    CONFIGURATION_ENCODED_MAX = 2 + 8 + 4 + 4 + REPLICAS_MAX * MEMBER_ENCODED_MAX + 12,
+    CONFIGURATION_ENCODED_MAX = 2 + 8 + 4 + 4 + REPLICAS_MAX * MEMBER_ENCODED_MAX + 24,
 };
 size_t configuration_encode(const struct configuration *configuration, uint8_t *bytes);
 

@@ -18,6 +18,7 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_INSECURE] = {"VR1008", LOG_RUNTIME, E, "anybody could reach this replica"},
     [ERROR_REPLICA_EXISTS] = {"VR1009", LOG_RUNTIME, E, "the group knows this replica already"},
     [ERROR_OTHER_CLUSTER] = {"VR1010", LOG_RUNTIME, E, "another cluster uses that address"},
+    [ERROR_REBUILD_ALONE] = {"VR1011", LOG_RUNTIME, E, "there is nobody to rebuild from"},
 
     [ERROR_MEMORY] = {"VR1101", LOG_RUNTIME, E, "there is no memory left"},
     [ERROR_THREADS] = {"VR1102", LOG_RUNTIME, E, "threads cannot be started"},

@@ -20,6 +20,7 @@ enum error_id {
     ERROR_INSECURE,
     ERROR_REPLICA_EXISTS,
     ERROR_OTHER_CLUSTER,
+    ERROR_REBUILD_ALONE,
     /* VR11..: the process */
     ERROR_MEMORY,
     ERROR_THREADS,

@@ -73,8 +73,10 @@ enum {
 #define CHECKPOINT_SIZE_MAX (UINT64_C(1) << 40)
 #define CHECKPOINT_CHUNKS_MAX (UINT64_C(1) << 24)
 
-/* K1: a checkpoint is taken at every multiple of so many ops. */
-#define CHECKPOINT_INTERVAL_DEFAULT UINT64_C(100000)
+/* K1: a checkpoint is taken at every multiple of so many ops, unless the cluster was initialised
+ * with another number. */
+#define CHECKPOINT_INTERVAL_DEFAULT 100000
+#define CHECKPOINT_INTERVAL_MAX 1000000000
 
 /* Memory of a log that has no disk (D3), bytes and index together; then Busy. */
 #define LOG_MEMORY_MAX (UINT64_C(2) * 1024 * 1024 * 1024)
@@ -82,6 +84,8 @@ enum {
 /* Accounted bytes of the application's state (E0, server/app/app.h): the same on every replica, for
  * execution depends on it. While a checkpoint is cut a replica may hold twice as much. */
 #define STATE_SIZE_MAX_DEFAULT (UINT64_C(4) * 1024 * 1024 * 1024)
+#define STATE_SIZE_MIN (UINT64_C(64) * 1024) /* what a cluster may be initialised with, */
+#define STATE_SIZE_MAX (UINT64_C(256) * 1024 * 1024 * 1024) /* and at most */
 
 _Static_assert(PIPELINE_MAX + REQUEST_QUEUE_MAX + EXECUTE_LAG_MAX <= IN_FLIGHT_MAX,
                "every entry above executed_op has a slot in the ring of requests in flight");

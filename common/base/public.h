@@ -37,9 +37,11 @@ enum durability {
 
 /* E0: written by init, never a flag of one server. */
 struct cluster_parameters {
-    uint32_t sessions_max;       /* sessions, then the one idle longest is evicted (C4) */
-    uint32_t operation_size_max; /* bytes of one operation */
-    uint32_t reply_stored_max;   /* bytes of a result that the client table keeps (C3) */
+    uint32_t sessions_max;        /* sessions, then the one idle longest is evicted (C4) */
+    uint32_t operation_size_max;  /* bytes of one operation */
+    uint32_t reply_stored_max;    /* bytes of a result that the client table keeps (C3) */
+    uint32_t checkpoint_interval; /* ops from one checkpoint to the next (K1) */
+    uint64_t state_size_max;      /* bytes of the application's state, as it accounts for them */
 };
 
 struct cluster_parameters cluster_parameters_default(void);

@@ -24,7 +24,7 @@ enum setting_kind {
     SETTING_NUMBER, /* decimal, `least` to `most` */
     SETTING_SWITCH, /* yes or no; as a flag it needs no value */
     SETTING_WORD,   /* one of `words` */
-    SETTING_ACTION, /* a flag only: something to do instead of running */
+    SETTING_ACTION, /* a flag only, for this once: to do instead of running, or at a start */
 };
 
 /* Places in the table. */
@@ -32,9 +32,11 @@ enum setting_id {
     SETTING_CONFIG,
     SETTING_PRINT_CONFIG,
     SETTING_CHECK,
+    SETTING_REBUILD,
     SETTING_DATA_DIR,
     SETTING_DURABILITY,
     SETTING_LOG_MEMORY_MAX,
+    SETTING_LOG_RETAIN,
     SETTING_HEARTBEAT_MS,
     SETTING_VIEW_CHANGE_MS,
     SETTING_LISTEN,

@@ -69,6 +69,14 @@ const struct setting setting_table[SETTING_COUNT] = {
             .kind = SETTING_ACTION,
             .help = "Check all options, the data directory and the addresses; start nothing",
         },
+    [SETTING_REBUILD] =
+        {
+            .name = "rebuild",
+            .program = SETTING_SERVER,
+            .kind = SETTING_ACTION,
+            .help = "Forget log and state of this replica, and fetch both from the others: the way "
+                    "back for one that has diverged",
+        },
     [SETTING_DATA_DIR] =
         {
             .name = "data-dir",
@@ -110,6 +118,22 @@ const struct setting setting_table[SETTING_COUNT] = {
             .least = SETTING_LOG_MEMORY_MIN,
             .most = LOG_MEMORY_MAX,
             .help = "Memory of the log (2 GiB); the same for all replicas of a group",
+        },
+    [SETTING_LOG_RETAIN] =
+        {
+            .name = "log-retain",
+            .program = SETTING_SERVER,
+            .section = "replica",
+            .variable = "VR_LOG_RETAIN",
+            .kind = SETTING_NUMBER,
+            .argument = "OPS",
+            .fallback = "100000",
+            .example = "1000000",
+            .least = 1,
+            .most = 1000000000,
+            .help =
+                "Operations kept in the log for replicas that lag, beyond what checkpoints need "
+                "(100000); who lags more fetches a checkpoint",
         },
     [SETTING_HEARTBEAT_MS] =
         {

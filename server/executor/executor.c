@@ -55,8 +55,6 @@ struct executor *executor_init(void *memory, const struct executor_options *opti
     *executor = (struct executor){
         .parameters = *parameters,
         .app = options->app,
-        .state_size_max =
-            options->state_size_max != 0 ? options->state_size_max : STATE_SIZE_MAX_DEFAULT,
     };
     if (options->configuration != NULL) {
         executor->configuration_size =
@@ -78,7 +76,7 @@ static uint32_t app_execute(struct executor *executor, const uint8_t *operation,
     const struct app_context context = {
         .op_number = executor->executed_op,
         .timestamp = executor->timestamp,
-        .state_size_max = executor->state_size_max,
+        .state_size_max = executor->parameters.state_size_max,
     };
     const size_t result_size =
         app->execute(app->state, &context, operation, size, executor->result);

@@ -44,18 +44,10 @@ struct executor_options {
     struct cluster_parameters parameters;
     const struct app *app; /* outlives the executor */
     uint64_t hash_seed;    /* random; where sessions lie in memory, nothing else follows from it */
-    uint64_t state_size_max; /* bytes, the same on every replica (E0); 0: STATE_SIZE_MAX_DEFAULT */
     const struct configuration *configuration; /* to be in every cut; NULL: none. Copied. */
 };
 
 size_t executor_memory_size(const struct cluster_parameters *parameters);
-
-/* What the state of another cluster is made of, so that an executor can be made to load it. */
-struct executor_origin {
-    struct cluster_parameters parameters;
-    uint64_t state_size_max;
-    struct configuration configuration;
-};
 
 /* Makes an executor in `memory` (zeroed, executor_memory_size() bytes, aligned as malloc aligns; it
  * may be far larger than what gets touched). Nothing is executed yet: executed_op is 0. */
@@ -117,9 +109,9 @@ bool executor_load(struct executor *executor, const uint8_t *bytes, size_t size)
 /* That was all. Returns true if it was a whole cut, and state and digest are those of it. */
 bool executor_load_end(struct executor *executor);
 
-/* Reads the front of a cut, which `bytes` begin with. Returns false if that is not whole, or makes
- * no sense, or names no configuration. */
-bool executor_read_origin(const uint8_t *bytes, size_t size, struct executor_origin *origin);
+/* Whose cut it is that `bytes` begin with. Returns false if its front is not whole, or makes no
+ * sense, or names no configuration. */
+bool executor_read_origin(const uint8_t *bytes, size_t size, struct configuration *configuration);
 
 /* --- a new cluster from the state of another one (executor_load.c) ---
  *

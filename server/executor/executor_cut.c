@@ -37,7 +37,7 @@ static void encode_front(const struct executor *executor, struct cut_state *cut)
     bytes_put_u32(at + 52, parameters->sessions_max);
     bytes_put_u32(at + 56, parameters->operation_size_max);
     bytes_put_u32(at + 60, parameters->reply_stored_max);
-    bytes_put_u64(at + 64, executor->state_size_max);
+    bytes_put_u64(at + 64, parameters->state_size_max);
     memcpy(at + CUT_FRONT_SIZE, executor->configuration, executor->configuration_size);
     const size_t size = CUT_FRONT_SIZE + (size_t)executor->configuration_size;
     put_checksum(at + size, cut_front_checksum(at, size));

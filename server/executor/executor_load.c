@@ -52,7 +52,7 @@ static bool same_parameters(const struct executor *executor, const uint8_t *at)
     return bytes_get_u32(at + 52) == executor->parameters.sessions_max &&
            bytes_get_u32(at + 56) == executor->parameters.operation_size_max &&
            bytes_get_u32(at + 60) == executor->parameters.reply_stored_max &&
-           bytes_get_u64(at + 64) == executor->state_size_max;
+           bytes_get_u64(at + 64) == executor->parameters.state_size_max;
 }
 
 static bool take_front(struct executor *executor)
@@ -87,36 +87,18 @@ static bool take_rest(struct executor *executor)
            executor->table.evicted_count <= executor->executed_op;
 }
 
-static bool same_as_configured(const struct executor_origin *origin)
-{
-    const struct cluster_parameters *a = &origin->parameters;
-    const struct cluster_parameters *b = &origin->configuration.parameters;
-    return a->sessions_max == b->sessions_max && a->operation_size_max == b->operation_size_max &&
-           a->reply_stored_max == b->reply_stored_max;
-}
-
-bool executor_read_origin(const uint8_t *bytes, size_t size, struct executor_origin *origin)
+bool executor_read_origin(const uint8_t *bytes, size_t size, struct configuration *configuration)
 {
     if (size < CUT_FRONT_SIZE || bytes_get_u32(bytes) != EXECUTOR_CUT_FORMAT) {
         return false;
     }
     const size_t configuration_size = bytes_get_u32(bytes + 4);
-    if (configuration_size > CONFIGURATION_ENCODED_MAX ||
-        size < CUT_FRONT_SIZE + configuration_size + CUT_CHECKSUM_SIZE) {
-        return false;
-    }
     const size_t front_size = CUT_FRONT_SIZE + configuration_size;
-    *origin = (struct executor_origin){
-        .parameters = {.sessions_max = bytes_get_u32(bytes + 52),
-                       .operation_size_max = bytes_get_u32(bytes + 56),
-                       .reply_stored_max = bytes_get_u32(bytes + 60)},
-        .state_size_max = bytes_get_u64(bytes + 64),
-    };
-    return checksum_equal(get_checksum(bytes + front_size),
+    return configuration_size <= CONFIGURATION_ENCODED_MAX &&
+           size >= front_size + CUT_CHECKSUM_SIZE &&
+           checksum_equal(get_checksum(bytes + front_size),
                           cut_front_checksum(bytes, front_size)) &&
-           configuration_decode(bytes + CUT_FRONT_SIZE, configuration_size,
-                                &origin->configuration) &&
-           same_as_configured(origin);
+           configuration_decode(bytes + CUT_FRONT_SIZE, configuration_size, configuration);
 }
 
 void executor_begin_behind(struct executor *executor, uint64_t op_number, uint64_t timestamp)

@@ -83,7 +83,6 @@ struct load_state {
 
 struct executor {
     struct cluster_parameters parameters;
-    uint64_t state_size_max;
     uint8_t configuration[CONFIGURATION_ENCODED_MAX];
     uint32_t configuration_size; /* 0: none was given */
     const struct app *app;

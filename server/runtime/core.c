@@ -123,6 +123,10 @@ static void carry_out_one(struct core *core, const struct vr_output *output, uin
     case VR_OUT_DIVERGED:
         health_diverged(core->health, output->diverged.op_number, output->diverged.own,
                         output->diverged.theirs, output->diverged.peer, output->diverged.state);
+        core->diverged(core->wake_context);
+        break;
+    case VR_OUT_TAKE_CHECKPOINT:
+        execution_want_cut(core->execution);
         break;
     case VR_OUT_DROP_LOG:
         drop_log(core, output);

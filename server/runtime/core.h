@@ -60,6 +60,9 @@ struct core {
     atomic_uint_least64_t ticks;       /* stepped so far */
     atomic_uint_least64_t drains;
 
+    /* N7, K4: this replica has diverged, which has been logged. */
+    void (*diverged)(void *context);
+
     /* Tells the timer that the deadline moved, or (true) that it should run the core itself. */
     void (*wake_timer)(void *context, bool run);
     void *wake_context;

@@ -34,9 +34,11 @@ static void begin(struct cut *cut, const struct checkpoint_id *place)
 
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
 {
-    if (cut->interval == 0 || entry->op_number % cut->interval != 0) {
+    const bool wanted = atomic_load_explicit(&cut->wanted, memory_order_relaxed);
+    if (!wanted && (cut->interval == 0 || entry->op_number % cut->interval != 0)) {
         return;
     }
+    atomic_store_explicit(&cut->wanted, false, memory_order_relaxed);
     if (cut->active || !checkpointer_begin(cut->checkpointer, false)) {
         log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
                   entry->op_number);
@@ -115,12 +117,15 @@ void cut_slice(struct cut *cut, bool busy)
         return;
     }
     const uint64_t began_ns = clock_monotonic_ns();
-    if ((busy && began_ns < cut->next_ns) || !has_chunk(cut)) {
+    cut->busy_ns = busy ? began_ns : cut->busy_ns;
+    if (began_ns < cut->next_ns || !has_chunk(cut)) {
         return;
     }
     cut_some(cut);
     const uint64_t now_ns = clock_monotonic_ns();
-    cut->next_ns = now_ns + (CUT_BUSY_SHARE - 1) * (now_ns - began_ns);
+    const bool quiet = now_ns - cut->busy_ns > CUT_BUSY_MS * NANOSECONDS_PER_MILLISECOND;
+    const uint64_t share = quiet ? CUT_IDLE_SHARE : CUT_BUSY_SHARE;
+    cut->next_ns = now_ns + (share - 1) * (now_ns - began_ns);
 }
 
 uint64_t cut_wait(const struct cut *cut)
@@ -128,7 +133,11 @@ uint64_t cut_wait(const struct cut *cut)
     if (!cut->active) {
         return cut->refused ? CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND : UINT64_MAX;
     }
-    return cut->full ? CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND : 0;
+    if (cut->full) {
+        return CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND;
+    }
+    const uint64_t now_ns = clock_monotonic_ns();
+    return cut->next_ns > now_ns ? cut->next_ns - now_ns : 0;
 }
 
 void cut_abandon(struct cut *cut)

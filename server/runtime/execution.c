@@ -209,7 +209,7 @@ static void *run(void *argument)
         recorder_flush(&execution->recorder);
         report(execution, entries, urgent);
         cut_begin_backup(&execution->cut);
-        cut_slice(&execution->cut, queue_count(&execution->work) > 0);
+        cut_slice(&execution->cut, entries > 0);
     }
 }
 
@@ -280,6 +280,11 @@ void execution_wake(struct execution *execution)
         const enum queue_status status = queue_push(&execution->work, &item);
         INVARIANT(status != QUEUE_FULL);
     }
+}
+
+void execution_want_cut(struct execution *execution)
+{
+    atomic_store_explicit(&execution->cut.wanted, true, memory_order_relaxed);
 }
 
 void execution_repair(struct execution *execution, const struct message *parts_missing)

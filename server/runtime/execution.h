@@ -92,6 +92,9 @@ void execution_load(struct execution *execution, const struct checkpoint_id *id)
 /* A backup is wanted. Any thread, while it runs. */
 void execution_wake(struct execution *execution);
 
+/* A checkpoint is to be taken behind the next entry, whatever its op. */
+void execution_want_cut(struct execution *execution);
+
 /* A client lacks parts of a reply. The message is copied. */
 void execution_repair(struct execution *execution, const struct message *parts_missing);
 

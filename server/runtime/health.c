@@ -312,21 +312,21 @@ void health_diverged(struct health *health, uint64_t op_number, struct checksum 
                      struct checksum theirs, uint32_t peer, bool state)
 {
     if (state) {
-        complain(health, ERROR_DIVERGED,
-                 "DIVERGED: the state behind op %" PRIu64 " has the digest %016" PRIx64
-                 "%016" PRIx64 " here and %016" PRIx64 "%016" PRIx64
-                 " at a majority (said by replica %" PRIu32
-                 "), though all executed the same log. This replica has left service. Check its "
-                 "memory and disk, keep its data directory for whoever looks into it, and report "
-                 "this",
-                 op_number, own.high, own.low, theirs.high, theirs.low, peer);
+        complain(
+            health, ERROR_DIVERGED,
+            "DIVERGED: the state behind op %" PRIu64 " has the digest %016" PRIx64 "%016" PRIx64
+            " here and %016" PRIx64 "%016" PRIx64 " at a majority (said by replica %" PRIu32
+            "), though all executed the same log. This replica leaves service and stops. Check "
+            "its memory and disk, keep its data directory for whoever looks into it, and report "
+            "this",
+            op_number, own.high, own.low, theirs.high, theirs.low, peer);
         return;
     }
     complain(health, ERROR_DIVERGED,
              "DIVERGED: the entry at op %" PRIu64 " is %016" PRIx64 "%016" PRIx64
              " here and %016" PRIx64 "%016" PRIx64 " at replica %" PRIu32
-             ", and both are committed. This replica has left "
-             "service. Keep its data directory for whoever looks into it, and report this",
+             ", and both are committed. This replica leaves service and stops. Keep its data "
+             "directory for whoever looks into it, and report this",
              op_number, own.high, own.low, theirs.high, theirs.low, peer);
 }
 

@@ -81,6 +81,7 @@ struct vr_server {
     size_t executor_memory_size;
 
     atomic_bool failed;
+    atomic_bool diverged;
 };
 
 /* Callbacks from the threads. */
@@ -150,6 +151,15 @@ static int wait_for_segment(void *context, uint64_t segment)
     return state_writer_wait_segment(&server->state_writer, segment);
 }
 
+/* K4: never again from what it has. */
+static void on_diverged(void *context)
+{
+    struct vr_server *server = context;
+    atomic_store(&server->diverged, true);
+    state_writer_diverge(&server->state_writer);
+    stop_serving(server);
+}
+
 static void on_news(void *context)
 {
     struct vr_server *server = context;
@@ -213,6 +223,37 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
         return server_error_storage(error, status, &why);
     }
     server->self = configuration_index(&server->state.configuration, server->state.replica_id);
+    return VR_SERVER_OK;
+}
+
+/* K4, and what --rebuild does about it. */
+static enum vr_server_exit judge_rebuild(struct vr_server *server, struct vr_server_error *error)
+{
+    struct durable_state *state = &server->state;
+    if (state->diverged && !server->options.rebuild) {
+        return server_error_set(
+            error, VR_SERVER_IO, ERROR_DIVERGED,
+            "this replica has diverged: what it had committed was not what the others had, so it "
+            "must not start from %s again. Keep a copy of that for whoever looks into it; then "
+            "start it once with --rebuild, which forgets all of it and fetches it from the others",
+            server->options.data_directory);
+    }
+    if (!server->options.rebuild) {
+        return VR_SERVER_OK;
+    }
+    if (state->configuration.member_count == 1) {
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_REBUILD_ALONE,
+                                "--rebuild would forget all that this group has: it has no other "
+                                "replica to fetch anything from");
+    }
+    struct storage_error why;
+    durable_state_rebuild(state);
+    const int status = state_file_store(&server->state_file, state, &why);
+    if (status != 0) {
+        return server_error_storage(error, status, &why);
+    }
+    log_info(LOG_STORAGE, "rebuild: log and state of this replica are forgotten; it fetches them "
+                          "from the others");
     return VR_SERVER_OK;
 }
 
@@ -572,7 +613,7 @@ static void wire_checkpoints(struct vr_server *server)
     server->execution.cut = (struct cut){
         .executor = server->execution.executor,
         .checkpointer = checkpointer,
-        .interval = server->options.checkpoint_interval,
+        .interval = server->state.configuration.parameters.checkpoint_interval,
         .backup = &server->backup,
         .at = server->base.id,
     };
@@ -595,6 +636,7 @@ static int wire_parts(struct vr_server *server)
     recorder_started(&core->recorder, server->state.incarnation, server->started_ns);
     wire_recorder(server, &server->execution.recorder);
     core->wake_timer = on_wake_timer;
+    core->diverged = on_diverged;
     core->wake_context = server;
     server->log.writer.durability = server->options.durability;
     server->log.writer.durable = on_log_durable;
@@ -769,6 +811,10 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     if (result != VR_SERVER_OK) {
         goto free_server;
     }
+    result = judge_rebuild(server, error);
+    if (result != VR_SERVER_OK) {
+        goto close_state;
+    }
     result = server_addresses_find(&server->options, &server->state.configuration, server->self,
                                    &addresses, error);
     if (result != VR_SERVER_OK) {
@@ -880,8 +926,13 @@ enum vr_server_exit vr_server_run(const struct vr_server_options *options, const
         if (signal_number != 0) {
             log_info(LOG_RUNTIME, "stopping: %s", strsignal(signal_number));
         }
+        const bool diverged = atomic_load(&server->diverged);
         result = vr_server_stop(server);
-        if (result != VR_SERVER_OK) {
+        if (diverged) {
+            (void)server_error_set(error, result, ERROR_DIVERGED,
+                                   "this replica has diverged from the others and has stopped; the "
+                                   "lines above say where");
+        } else if (result != VR_SERVER_OK) {
             (void)server_error_set(error, result, ERROR_STOPPED_UNWRITABLE,
                                    "this replica could not write to its disk and has stopped; the "
                                    "lines above say why");

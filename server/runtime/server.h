@@ -77,9 +77,9 @@ struct vr_server_options {
     uint64_t view_change_ns; /* 0: 6 heartbeats */
     uint32_t datagram_size;  /* bytes; 0: as each route carries (M2) */
     size_t log_memory_max;   /* bytes; 0: LOG_MEMORY_MAX */
-    uint64_t checkpoint_interval; /* ops, the same for every replica; 0: 100,000 */
-    uint32_t log_retain;          /* entries kept for laggards; 0: 100,000 */
-    bool insecure;                /* bind to more than loopback without keys (M3) */
+    uint32_t log_retain;     /* entries kept for laggards; 0: 100,000 */
+    bool insecure;           /* bind to more than loopback without keys (M3) */
+    bool rebuild;            /* K4: forget log and state, recover from the others */
 
     /* Called once, from one of the server's threads, when the replica cannot go on (D4): the owner
      * then stops it. May be NULL. */

@@ -91,8 +91,7 @@ static enum vr_server_exit unusable(struct vr_server_error *error, const char *p
 
 /* The first chunk says what cluster the rest is to be read as. */
 static enum vr_server_exit read_origin(struct checkpoint_reader *reader,
-                                       struct executor_origin *origin,
-                                       struct vr_server_error *error)
+                                       struct configuration *origin, struct vr_server_error *error)
 {
     struct storage_error why;
     uint8_t *chunk = malloc(CHECKPOINT_CHUNK_SIZE);
@@ -110,16 +109,14 @@ static enum vr_server_exit read_origin(struct checkpoint_reader *reader,
 
 /* As the cluster that it is of would: then it is known to be what that had. */
 static enum vr_server_exit load(struct server_backup *backup, struct checkpoint_reader *reader,
-                                const struct executor_origin *origin, struct vr_server_error *error)
+                                const struct configuration *origin, struct vr_server_error *error)
 {
     struct workspace old;
     struct storage_error why;
-    if (!workspace_open(&old,
-                        &(struct executor_options){.parameters = origin->parameters,
-                                                   .app = backup->app,
-                                                   .hash_seed = random_nonzero_u64(),
-                                                   .state_size_max = origin->state_size_max,
-                                                   .configuration = &origin->configuration})) {
+    if (!workspace_open(&old, &(struct executor_options){.parameters = origin->parameters,
+                                                         .app = backup->app,
+                                                         .hash_seed = random_nonzero_u64(),
+                                                         .configuration = origin})) {
         return no_memory(error);
     }
     const int status = checkpoint_load(reader, old.executor, NULL, &why);
@@ -135,7 +132,7 @@ enum vr_server_exit server_backup_load(struct server_backup *backup, const char 
 {
     struct file_ops ops = file_ops_posix();
     struct checkpoint_reader reader;
-    struct executor_origin origin;
+    struct configuration origin;
     struct storage_error why;
     ops.open = open_to_read;
     *backup = (struct server_backup){.path = path, .app = app};
@@ -151,7 +148,7 @@ enum vr_server_exit server_backup_load(struct server_backup *backup, const char 
     if (result == VR_SERVER_OK) {
         result = read_origin(&reader, &origin, error);
     }
-    if (result == VR_SERVER_OK && origin.configuration.cluster_id != reader.cluster_id) {
+    if (result == VR_SERVER_OK && origin.cluster_id != reader.cluster_id) {
         result = unusable(error, path);
     }
     if (result == VR_SERVER_OK) {
@@ -178,12 +175,12 @@ enum vr_server_exit server_backup_allow(const struct server_backup *backup,
             "it for theirs. Leave --cluster-id out on the first replica, and init draws a new one",
             backup->cluster_id, backup->path);
     }
-    if (size > STATE_SIZE_MAX_DEFAULT) {
+    if (size > configuration->parameters.state_size_max) {
         return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_BACKUP_UNUSABLE,
                                 "--from-backup: the state in %s takes %" PRIu64
                                 " bytes, and this cluster is to hold at most %" PRIu64
-                                ": give it a larger state",
-                                backup->path, size, STATE_SIZE_MAX_DEFAULT);
+                                ": give --state-size-max a larger one",
+                                backup->path, size, configuration->parameters.state_size_max);
     }
     return VR_SERVER_OK;
 }

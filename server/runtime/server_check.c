@@ -26,9 +26,6 @@ void server_options_complete(struct vr_server_options *options)
     if (options->log_memory_max == 0) {
         options->log_memory_max = LOG_MEMORY_MAX;
     }
-    if (options->checkpoint_interval == 0) {
-        options->checkpoint_interval = CHECKPOINT_INTERVAL_DEFAULT;
-    }
     if (options->log_retain == 0) {
         options->log_retain = defaults.log_retain;
     }

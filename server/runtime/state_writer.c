@@ -23,6 +23,7 @@ static void gather(struct state_writer *writer)
         state->vr = writer->pending;
     }
     state->vr.log_valid = state->vr.log_valid && !writer->log_lost;
+    state->diverged = state->diverged || writer->diverged;
     if (state->log_segment < writer->wanted_segment) {
         state->log_segment = writer->wanted_segment;
     }
@@ -103,6 +104,15 @@ void state_writer_lose_log(struct state_writer *writer)
 {
     mutex_lock(&writer->mutex);
     writer->log_lost = true;
+    writer->waiting = true;
+    condition_broadcast(&writer->changed);
+    mutex_unlock(&writer->mutex);
+}
+
+void state_writer_diverge(struct state_writer *writer)
+{
+    mutex_lock(&writer->mutex);
+    writer->diverged = true;
     writer->waiting = true;
     condition_broadcast(&writer->changed);
     mutex_unlock(&writer->mutex);

@@ -27,6 +27,7 @@ struct state_writer {
     struct checksum wanted_root;
     bool waiting;
     bool log_lost;
+    bool diverged;
     bool ended; /* a write failed */
     bool stopping;
     bool running;
@@ -52,6 +53,9 @@ void state_writer_submit(struct state_writer *writer, uint64_t number,
 
 /* D4: the log has failed. From now on the file says that it does not count. Any thread. */
 void state_writer_lose_log(struct state_writer *writer);
+
+/* N7, K4: from now on the file says that this replica has diverged. Any thread. */
+void state_writer_diverge(struct state_writer *writer);
 
 /* The log has begun a segment, whose file is durable: from now on the log is not whole without it.
  * Any thread; waits for nothing. */

@@ -104,3 +104,11 @@ enum vr_start durable_state_start(struct durable_state *state, enum durability d
            : counts                                             ? VR_START_RESUME
                                                                 : VR_START_RECOVER;
 }
+
+void durable_state_rebuild(struct durable_state *state)
+{
+    state->diverged = false;
+    state->clean_shutdown = false;
+    state->vr.log_valid = false;
+    memset(&state->checkpoint, 0, sizeof state->checkpoint);
+}

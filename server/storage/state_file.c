@@ -26,7 +26,7 @@ static size_t content_encode(const struct durable_state *state, uint8_t *bytes)
     bytes[4] = (uint8_t)state->durability;
     bytes[5] = state->clean_shutdown ? 1 : 0;
     bytes[6] = state->vr.log_valid ? 1 : 0;
-    bytes[7] = 0;
+    bytes[7] = state->diverged ? 1 : 0;
     bytes_put_u64(bytes + 8, state->identity);
     bytes_put_u64(bytes + 16, state->incarnation);
     memcpy(bytes + 24, state->boot_id, BOOT_ID_SIZE);
@@ -76,7 +76,7 @@ static bool content_decode(const uint8_t *bytes, size_t size, uint32_t format,
     state->replica_id = bytes_get_u32(bytes + 0);
     state->durability = (enum durability)bytes[4];
     if (!flag_decode(bytes[5], &state->clean_shutdown) ||
-        !flag_decode(bytes[6], &state->vr.log_valid) || bytes[7] != 0) {
+        !flag_decode(bytes[6], &state->vr.log_valid) || !flag_decode(bytes[7], &state->diverged)) {
         return false;
     }
     state->identity = bytes_get_u64(bytes + 8);

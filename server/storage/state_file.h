@@ -63,7 +63,9 @@ struct durable_state {
     uint64_t incarnation; /* starts so far */
     uint8_t boot_id[BOOT_ID_SIZE]; /* of the machine at the last start (D2); zero: never started */
     bool clean_shutdown;           /* D5 */
-    enum durability durability;    /* mode of the last start; of a fresh directory: memory */
+    bool diverged; /* N7, K4: what this replica has committed, or made of it, is not what the others
+                      have: it never starts from that again */
+    enum durability durability; /* mode of the last start; of a fresh directory: memory */
     struct {
         uint64_t op; /* 0: there is none */
         struct checksum checksum;
@@ -103,6 +105,10 @@ void durable_state_expect(const struct durable_state *state, struct wal_options 
  * succeeded: the first start's empty log is not used up in vain. */
 enum vr_start durable_state_start(struct durable_state *state, enum durability durability,
                                   const uint8_t boot_id[BOOT_ID_SIZE], bool log_counts);
+
+/* K4, --rebuild: forgets that it diverged, and all that it had: log and checkpoints do not count,
+ * it recovers from the others (D6). */
+void durable_state_rebuild(struct durable_state *state);
 
 struct state_file {
     const struct file_ops *ops; /* outlives the state_file */

@@ -67,31 +67,54 @@ static bool memory_is_scarce(const struct replica *r)
     return vr_log_bytes_free(&r->log) < (size_t)r->log.block_count / 4 * r->log.block_size;
 }
 
+/* Drops what may go: of the log in memory, where that is scarce, all before the last checkpoint; of
+ * the one on disk never more than all before the previous one, for a start may find the last one
+ * damaged (K1, K3). */
 static void compact(struct replica *r)
 {
-    if (r->checkpoint_count < 2) {
-        return;
-    }
-    const uint64_t previous = r->checkpoints[1].op_number;
-    uint64_t through = smaller(previous, smaller(r->durable_op, r->executed_op));
-    uint64_t checkpoints_from = previous;
-    if (!memory_is_scarce(r)) {
-        const uint64_t retain = r->options.log_retain;
-        const uint64_t oldest = oldest_pulled(r);
+    const uint64_t held = smaller(r->durable_op, r->executed_op);
+    const uint64_t previous = r->checkpoint_count < 2 ? 0 : r->checkpoints[1].op_number;
+    const uint64_t oldest = oldest_pulled(r);
+    const uint64_t retain = r->options.log_retain;
+    const bool scarce = memory_is_scarce(r);
+    uint64_t through = smaller(previous, held);
+    if (!scarce) {
         through = smaller(through, r->log.op_number > retain ? r->log.op_number - retain : 0);
         through = smaller(through, oldest);
-        checkpoints_from = smaller(checkpoints_from, oldest);
     }
-    if (checkpoints_from > r->kept_from) {
-        r->kept_from = checkpoints_from;
+    if (smaller(previous, oldest) > r->kept_from) {
+        r->kept_from = smaller(previous, oldest);
     }
-    vr_log_drop(&r->log, through);
+    vr_log_drop(&r->log, scarce ? smaller(r->checkpoints[0].op_number, held) : through);
     r->log_full = false;
     r->full_at_op = UINT64_MAX;
     r->dropped_op = through > r->dropped_op ? through : r->dropped_op;
+    if (r->dropped_op == 0) {
+        return;
+    }
     struct vr_output *output = output_add(r, VR_OUT_DROP_LOG);
     output->drop_log.through_op = r->dropped_op;
     output->drop_log.checkpoints_from = r->kept_from;
+}
+
+/* Operations may be so large that the memory of the log is used up before the interval is: then
+ * nothing more could be executed, and no checkpoint would ever be taken. So one is asked for
+ * whenever the log behind the last one takes a quarter of the memory; again after a while, for the
+ * disk may have refused it. */
+void compaction_flush(struct replica *r)
+{
+    const uint64_t last = r->checkpoint_count == 0 ? 0 : r->checkpoints[0].op_number;
+    const size_t quarter = (size_t)r->log.block_count * r->log.block_size / 4;
+    const bool asked_lately =
+        r->asked_checkpoint_ns != 0 &&
+        r->time.now_ns - r->asked_checkpoint_ns < r->options.view_change_max_ns / 8;
+    if (asked_lately || r->executed_op <= last || r->transfer.installing ||
+        vr_log_bytes_used(&r->log) < quarter ||
+        vr_log_run_size(&r->log, last + 1, r->executed_op) < quarter) {
+        return;
+    }
+    r->asked_checkpoint_ns = r->time.now_ns;
+    (void)output_add(r, VR_OUT_TAKE_CHECKPOINT);
 }
 
 /* ---- digests (K4) ---- */
@@ -172,6 +195,7 @@ void on_checkpoint(struct replica *r, const struct checkpoint_id *id)
     INVARIANT(id->op_number <= r->executed_op);
     INVARIANT(vr_log_matches(&r->log, id->op_number, id->log));
     checkpoint_remember(r, id);
+    r->asked_checkpoint_ns = 0;
     bool diverged = judge_mark(r, &r->agreed, primary_of(r, r->view_number));
     for (uint32_t i = 0; i < r->member_count && !diverged; i++) {
         diverged = i != r->self && judge_peers_mark(r, i);

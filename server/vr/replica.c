@@ -702,6 +702,7 @@ bool vr_flush(struct replica *r, struct vr_time time, struct vr_outputs *outputs
     const bool more = r->status == STATUS_NORMAL && normal_flush(r);
     write_log(r);
     catchup_flush(r);
+    compaction_flush(r);
     check_state(r);
     return more;
 }

@@ -216,7 +216,8 @@ struct replica {
     /* Checkpoints (K) */
     struct checkpoint_id checkpoints[CHECKPOINTS_KEPT]; /* own ones, the newest first */
     uint32_t checkpoint_count;
-    uint64_t kept_from;      /* storage may have thrown away those of lower ops */
+    uint64_t kept_from;           /* storage may have thrown away those of lower ops */
+    uint64_t asked_checkpoint_ns; /* when one was asked for, 0: none is waited for */
     uint64_t base_timestamp; /* of the entry at the log's base, where a checkpoint took its place */
     uint64_t dropped_op;     /* storage was told to drop up to here */
     struct checkpoint_mark agreed; /* K4: the last one that a quorum agreed on, as a primary said */
@@ -346,6 +347,7 @@ void transfer_state_durable(struct replica *r); /* the view of the offer may be 
 
 /* compaction.c */
 void on_checkpoint(struct replica *r, const struct checkpoint_id *id);
+void compaction_flush(struct replica *r);
 void checkpoint_remember(struct replica *r, const struct checkpoint_id *id);
 const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct checksum root);
 struct checkpoint_mark checkpoint_last(const struct replica *r);

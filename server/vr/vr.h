@@ -165,6 +165,9 @@ enum vr_output_kind {
     VR_OUT_EXECUTE,          /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
     VR_OUT_LOOKUP,           /* N2: let the executor repeat a stored reply */
     VR_OUT_DIVERGED,         /* N7, K4: this replica has left service; say so loudly */
+    VR_OUT_TAKE_CHECKPOINT,  /* K1: the log fills up before the interval is over: take a checkpoint
+                                of an op that is executed next, whatever its number; loss is
+                                allowed */
     VR_OUT_DROP_LOG,         /* K2: storage may drop what lies at or below an op; loss is allowed */
     VR_OUT_SERVE_CHECKPOINT, /* G4: read, and send CheckpointChunks; loss is allowed */
     VR_OUT_STAGE_CHUNK,      /* G4: verify and keep, then VR_EVENT_CHUNK_STAGED. A checkpoint with

@@ -49,9 +49,11 @@ EXIT_WRONG_GROUP, EXIT_IO = 7, 74
 def free_first_port(count):
     """The first of `count` ports such that these, and the peer ports above them, are free now.
 
-    Below the range that the kernel hands out, so that no client's socket takes one meanwhile."""
+    Below the range that the kernel hands out, so that no client's socket takes one meanwhile, and in
+    the range that run.py gave these tests alone."""
+    least, end = map(int, os.environ.get("VR_TEST_PORTS", "10000-32000").split("-"))
     for _ in range(1000):
-        first = random.randrange(10000, 32000)
+        first = random.randrange(least, end - PEER_PORT_OFFSET - count)
         try:
             with contextlib.ExitStack() as stack:
                 for i in range(count):
@@ -265,11 +267,13 @@ class RelayedCluster(Group):
     """A group whose replicas reach each other only through test/support/relay.c: every replica's
     configured peer port is the relay's, and it really listens on another one."""
 
-    def __init__(self, count, *flags, heartbeat_ms=HEARTBEAT_MS, init_flags=None):
-        """`init_flags`: {replica: [flags of init]}; these are not waited for, as they may differ from
+    def __init__(self, count, *flags, heartbeat_ms=HEARTBEAT_MS, init_flags=None, init_all=()):
+        """`init_all`: flags of init of all replicas.
+        `init_flags`: {replica: [flags of init]}; these are not waited for, as they may differ from
         the others'."""
         super().__init__(count, free_first_port(2 * count))
         self.init_flags = init_flags or {}
+        self.init_all = init_all
         self.flags = [*times(heartbeat_ms), *flags]
         self.directory = tempfile.mkdtemp(prefix="vr-test-")
         self.servers = [None] * count
@@ -292,7 +296,7 @@ class RelayedCluster(Group):
         for i in range(self.count):
             subprocess.run([SERVER, "init", "--data-dir", self._data(i), "--replica", str(i),
                             "--cluster", self.addresses, "--cluster-id", cluster_id,
-                            *self.init_flags.get(i, [])],
+                            *self.init_all, *self.init_flags.get(i, [])],
                            check=True, capture_output=True)
             self.start(i)
         self.wait_normal(*(i for i in range(self.count) if i not in self.init_flags))

@@ -69,6 +69,8 @@ class Terminal:
 
 @unittest.skipIf(QUICK or SANITIZED, "tells the story of one build, which is enough")
 class Demo(unittest.TestCase):
+    LONG = True
+
     def setUp(self):
         scratch = tempfile.TemporaryDirectory(prefix="vr-test-")
         self.addCleanup(scratch.cleanup)

@@ -9,6 +9,8 @@ from harness import QUICK, ClusterTest
 
 
 class RandomFaults(ClusterTest):
+    LONG = True
+
     ROUNDS = 4 if QUICK else 12
 
     def torture(self, count, seed):

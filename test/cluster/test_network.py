@@ -67,6 +67,8 @@ class OneWayCuts(ClusterTest):
 
 
 class BadLinks(ClusterTest):
+    LONG = True
+
     SECONDS = 3 if QUICK else 10
 
     def endure(self, count, *orders, flags=()):

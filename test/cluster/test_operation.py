@@ -69,9 +69,9 @@ class LargeValues(ClusterTest):
 class LogFull(ClusterTest):
     def test_full_log_is_not_healthy(self):
         """A group that refuses everything is unavailable, and status says why."""
-        cluster = self.script_cluster(3, "--log-memory-max", str(8 * KIB * KIB))
+        cluster = self.script_cluster(3, "--log-memory-max", str(32 * KIB * KIB))
         value = b"x" * (KIB * KIB)
-        for _ in range(10):
+        for _ in range(40):
             done = cluster.client("set", "k", "-", stdin=value, timeout_ms=3000)
             if done.returncode != EXIT_OK:
                 break
@@ -196,6 +196,7 @@ class ServiceGap(ClusterTest):
     """The primary is killed while 64 clients write: the service is interrupted for less than a
     second, nothing acknowledged is lost, and the replica comes back with the others' state."""
 
+    ALONE = True
     ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 10))
 
     def rounds(self, count):
@@ -254,6 +255,8 @@ def cpu_ns(pid):
 
 @unittest.skipIf(SANITIZED, "measures the product, not the sanitizer")
 class Idle(ClusterTest):
+    ALONE = True
+
     def test_idle_group_costs_next_to_nothing(self):
         """Five replicas use under 2 % of a core. Where caches are cold because the machine is busy,
         the same work takes longer: there it is compared with what bare datagrams cost meanwhile."""

@@ -46,6 +46,8 @@ def same_shape(text):
 
 @unittest.skipIf(QUICK or SANITIZED, "builds a whole clone")
 class Readme(unittest.TestCase):
+    LONG = True
+
     def setUp(self):
         if not (ROOT / ".git").exists():
             self.skipTest("not a git clone")

@@ -249,6 +249,9 @@ static void carry_out(struct core_fixture *f, uint32_t index)
         case VR_OUT_LOOKUP:
         case VR_OUT_DIVERGED:
             break;
+        case VR_OUT_TAKE_CHECKPOINT:
+            node->checkpoints_wanted++;
+            break;
         case VR_OUT_DROP_LOG:
             node->dropped_op = output->drop_log.through_op;
             break;

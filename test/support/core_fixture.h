@@ -83,6 +83,7 @@ struct core_node {
     bool stage_waits;
     bool staged_list;
     uint64_t staged_index;
+    uint64_t checkpoints_wanted; /* VR_OUT_TAKE_CHECKPOINTs */
     uint64_t dropped_op;         /* storage was told to drop the log up to here */
     struct vr_snapshot snapshot; /* after the last step */
 };

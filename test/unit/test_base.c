@@ -172,6 +172,31 @@ START_TEST(configuration_round_trip_and_hash)
     struct configuration other = c;
     other.parameters.sessions_max++;
     ck_assert_uint_ne(configuration_hash(&c), configuration_hash(&other));
+    other = c;
+    other.parameters.checkpoint_interval++;
+    ck_assert_uint_ne(configuration_hash(&c), configuration_hash(&other));
+    other = c;
+    other.parameters.state_size_max++;
+    ck_assert_uint_ne(configuration_hash(&c), configuration_hash(&other));
+}
+END_TEST
+
+/* Format 1 ended before checkpoint_interval and state_size_max; all replicas read it alike. */
+START_TEST(configuration_of_an_older_format_has_defaults)
+{
+    struct configuration c = sample_configuration(3);
+    uint8_t bytes[CONFIGURATION_ENCODED_MAX];
+    c.parameters.checkpoint_interval = 7;
+    const size_t size = configuration_encode(&c, bytes);
+    struct configuration read;
+    bytes[0] = 1;
+    ck_assert(!configuration_decode(bytes, size, &read));
+    ck_assert(configuration_decode(bytes, size - 12, &read));
+    ck_assert_uint_eq(read.parameters.checkpoint_interval, CHECKPOINT_INTERVAL_DEFAULT);
+    ck_assert_uint_eq(read.parameters.state_size_max, STATE_SIZE_MAX_DEFAULT);
+    ck_assert_uint_eq(read.parameters.sessions_max, c.parameters.sessions_max);
+    bytes[0] = 3;
+    ck_assert(!configuration_decode(bytes, size, &read));
 }
 END_TEST
 
@@ -209,8 +234,11 @@ END_TEST
 START_TEST(configuration_refuses_parameters_below_the_least)
 {
     struct configuration c = sample_configuration(3);
-    c.parameters = (struct cluster_parameters){
-        .sessions_max = 1, .operation_size_max = 1, .reply_stored_max = REPLY_STORED_MIN};
+    c.parameters = (struct cluster_parameters){.sessions_max = 1,
+                                               .operation_size_max = 1,
+                                               .reply_stored_max = REPLY_STORED_MIN,
+                                               .checkpoint_interval = 1,
+                                               .state_size_max = STATE_SIZE_MIN};
     ck_assert_ptr_null(configuration_reject(&c));
     c.parameters.reply_stored_max = REPLY_STORED_MIN - 1;
     ck_assert_ptr_nonnull(configuration_reject(&c));
@@ -254,6 +282,7 @@ int main(void)
     tcase_add_test(tcase, quorum_and_faults_of_every_size);
     tcase_add_test(tcase, primary_is_never_a_witness);
     tcase_add_test(tcase, configuration_round_trip_and_hash);
+    tcase_add_test(tcase, configuration_of_an_older_format_has_defaults);
     tcase_add_test(tcase, configuration_refuses_nonsense);
     tcase_add_test(tcase, configuration_refuses_parameters_below_the_least);
     tcase_add_test(tcase, prng_repeats_and_stays_in_bounds);

@@ -448,10 +448,9 @@ START_TEST(a_full_state_is_full_on_every_replica)
     for (int i = 0; i < 2; i++) {
         r[i].kv = kv_create();
         r[i].app = kv_app(r[i].kv);
-        const struct executor_options options = {.parameters = c.parameters,
-                                                 .app = &r[i].app,
-                                                 .hash_seed = (uint64_t)i,
-                                                 .state_size_max = 5000};
+        struct executor_options options = {
+            .parameters = c.parameters, .app = &r[i].app, .hash_seed = (uint64_t)i};
+        options.parameters.state_size_max = 5000;
         r[i].memory = calloc(1, executor_memory_size(&options.parameters));
         r[i].executor = executor_init(r[i].memory, &options);
         run(&r[i], (struct entry){.kind = ENTRY_REGISTER}, &replies[i]);

@@ -106,7 +106,8 @@ static enum vr_server_exit node_init(uint32_t index, struct vr_server_error *err
     return vr_server_init(&options, error);
 }
 
-static enum durability mode = DURABILITY_MEMORY; /* of the test under way */
+static enum durability mode = DURABILITY_MEMORY; /* of the test under way, */
+static bool rebuild;                             /* and whether its next start is one */
 
 static enum vr_server_exit node_try_start(uint32_t index, struct vr_server_error *error)
 {
@@ -115,6 +116,7 @@ static enum vr_server_exit node_try_start(uint32_t index, struct vr_server_error
         .data_directory = node->directory,
         .durability = mode,
         .log_memory_max = LOG_MEMORY,
+        .rebuild = rebuild,
     };
     accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
     node->app = accounts_app(&node->accounts);
@@ -707,6 +709,65 @@ START_TEST(a_broken_log_is_void_before_it_is_renewed)
 }
 END_TEST
 
+static void note_divergence(uint32_t index)
+{
+    const struct file_ops ops = file_ops_posix();
+    struct state_file file;
+    struct durable_state state;
+    struct storage_error why;
+    ck_assert_int_eq(state_file_open(&file, &ops, group.nodes[index].directory, &state, &why), 0);
+    state.diverged = true;
+    ck_assert_int_eq(state_file_store(&file, &state, &why), 0);
+    state_file_close(&file);
+}
+
+/* K4: what a replica that has diverged has is never started from. */
+START_TEST(a_diverged_replica_starts_only_to_be_rebuilt)
+{
+    struct vr_server_error error = {.text = ""};
+    mode = (enum durability)_i;
+    group_start(3);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    transfer(session, 0, 1);
+    wait_until_executed(2, 2);
+    node_stop(2);
+    note_divergence(2);
+    ck_assert_int_eq((int)node_try_start(2, &error), VR_SERVER_IO);
+    group.nodes[2].server = NULL;
+    ck_assert_ptr_nonnull(strstr(error.text, "--rebuild"));
+    ck_assert(node_state(2).diverged);
+    rebuild = true;
+    node_start(2);
+    rebuild = false;
+    transfer(session, 1, 2);
+    wait_until_agreed(3);
+    node_stop(2);
+    ck_assert(!node_state(2).diverged);
+    node_start(2); /* as any other */
+    wait_until_agreed(3);
+    vr_client_close(client);
+    group_stop();
+}
+END_TEST
+
+START_TEST(a_group_of_one_is_never_rebuilt)
+{
+    struct vr_server_error error = {.text = ""};
+    mode = DURABILITY_ASYNC;
+    group_start(1);
+    wait_until_executed(0, 0);
+    node_stop(0);
+    rebuild = true;
+    ck_assert_int_eq((int)node_try_start(0, &error), VR_SERVER_CONFIGURATION);
+    rebuild = false;
+    group.nodes[0].server = NULL;
+    ck_assert(node_state(0).vr.log_valid);
+    node_start(0);
+    group_stop();
+}
+END_TEST
+
 /* A group of one has nobody to ask for what its disk has lost: it does not go on without. */
 START_TEST(a_group_of_one_does_not_start_without_what_it_promised)
 {
@@ -1155,6 +1216,9 @@ static Suite *server_suite(void)
     tcase_add_loop_test(stopping, failed_log_ends_the_replica, DURABILITY_ASYNC,
                         DURABILITY_SYNC + 1);
     tcase_add_test(stopping, a_broken_log_is_void_before_it_is_renewed);
+    tcase_add_loop_test(stopping, a_diverged_replica_starts_only_to_be_rebuilt, DURABILITY_MEMORY,
+                        DURABILITY_SYNC + 1);
+    tcase_add_test(stopping, a_group_of_one_is_never_rebuilt);
     tcase_add_loop_test(stopping, a_group_of_one_does_not_start_without_what_it_promised,
                         DURABILITY_ASYNC, DURABILITY_SYNC + 1);
     tcase_add_test(stopping, a_group_of_one_starts_without_what_was_under_way);

@@ -487,7 +487,7 @@ START_TEST(content_that_cannot_be_is_damage)
         {48 + 4, 4},  /* one beyond the last */
         {48 + 5, 2},  /* a flag that is neither */
         {48 + 6, 2},  /* */
-        {48 + 7, 1},  /* a byte that is zero */
+        {48 + 7, 2},  /* */
         {48 + 8, 1},  /* an identity that is not the bound one */
         {48 + 45, 2}, /* a view of another epoch */
         {48 + 54, 1}, /* last_normal_view above view_number */

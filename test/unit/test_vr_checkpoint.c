@@ -63,6 +63,48 @@ START_TEST(log_retains_entries)
 }
 END_TEST
 
+/* K1: a log that fills up faster than the interval asks for checkpoints, and goes on; the one on
+ * disk is kept behind the previous of them all the same (K3). */
+START_TEST(a_log_that_fills_up_asks_for_checkpoints)
+{
+    const uint32_t primary = core_form(&f);
+    uint64_t previous[3] = {0};
+    uint64_t last[3] = {0};
+    for (int i = 0; i < 20; i++) {
+        write_some(primary, 500);
+        for (uint32_t node = 0; node < 3; node++) {
+            if (f.nodes[node].checkpoints_wanted > 0) {
+                f.nodes[node].checkpoints_wanted = 0;
+                previous[node] = last[node];
+                last[node] = core_checkpoint(&f, node, 1).op_number;
+                ck_assert_uint_le(f.nodes[node].dropped_op, previous[node]);
+            }
+        }
+    }
+    ck_assert_uint_ge(previous[primary], 1000);
+    ck_assert_uint_eq(core_see(&f, primary)->commit_number, 10000);
+    ck_assert_uint_eq(core_see(&f, primary)->busy_count, 0);
+    ck_assert_uint_lt(core_see(&f, primary)->log_bytes, CORE_LOG_SIZE);
+}
+END_TEST
+
+/* Where none is taken it is asked for again, not all the time. */
+START_TEST(a_checkpoint_that_does_not_come_is_asked_for_again)
+{
+    const uint32_t primary = core_form(&f);
+    write_some(primary, 2500);
+    const uint64_t before = f.nodes[primary].checkpoints_wanted;
+    ck_assert_uint_gt(before, 0);
+    core_run(&f, 10000);
+    ck_assert_uint_gt(f.nodes[primary].checkpoints_wanted, before);
+    ck_assert_uint_lt(f.nodes[primary].checkpoints_wanted, before + 20);
+    (void)core_checkpoint(&f, primary, 1);
+    const uint64_t after = f.nodes[primary].checkpoints_wanted;
+    core_run(&f, 10000);
+    ck_assert_uint_eq(f.nodes[primary].checkpoints_wanted, after);
+}
+END_TEST
+
 /* One that was away while the others dropped what it lacks. */
 static uint32_t leave_behind(uint32_t primary)
 {
@@ -215,6 +257,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, log_is_dropped_before_the_previous_checkpoint);
     tcase_add_test(tcase, log_retains_entries);
+    tcase_add_test(tcase, a_log_that_fills_up_asks_for_checkpoints);
+    tcase_add_test(tcase, a_checkpoint_that_does_not_come_is_asked_for_again);
     tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
     tcase_add_test(tcase, the_log_is_frozen_while_installing);
     tcase_add_test(tcase, damaged_chunks_install_nothing);
