@@ -831,7 +831,6 @@ int checkpointer_init(struct checkpointer *c)
         memory_release(c->memory, memory_size());
         return status;
     }
-    c->drop_backup = true; /* what an earlier run left */
     c->ring = c->memory;
     c->staged = slot_bytes(c->ring, CHECKPOINTER_RING);
     c->served = slot_bytes(c->staged, CHECKPOINTER_STAGE_SLOTS);
@@ -852,6 +851,7 @@ void checkpointer_destroy(struct checkpointer *c)
 
 int checkpointer_start(struct checkpointer *c)
 {
+    c->drop_backup = c->backup != NULL; /* what an earlier run left */
     const int status = thread_start(&c->thread, "vr-checkpoint", run, c);
     c->running = status == 0;
     return status;

@@ -60,13 +60,9 @@ void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id)
 
 void cut_begin_backup(struct cut *cut)
 {
-    cut->refused = false;
-    if (cut->active || cut->backup == NULL ||
-        !backup_source_wants(cut->backup, cut->at.op_number)) {
-        return;
-    }
-    cut->refused = !checkpointer_begin(cut->checkpointer, true);
-    if (!cut->refused) {
+    cut->refused = cut->backup != NULL && backup_source_wants(cut->backup, cut->at.op_number);
+    if (cut->refused && !cut->active && checkpointer_begin(cut->checkpointer, true)) {
+        cut->refused = false;
         backup_source_begun(cut->backup);
         begin(cut, &cut->at);
     }
