@@ -45,7 +45,7 @@ static int read_header(struct checkpoint_reader *reader, uint64_t cluster_id,
     case CHECKPOINT_VALID:
         break;
     case CHECKPOINT_DAMAGED:
-        return damaged(reader, "its header, or it is no checkpoint", error);
+        return damaged(reader, "its header", error);
     case CHECKPOINT_FOREIGN:
         return storage_error_set(error, -EINVAL,
                                  "%s belongs to another cluster: put the right files back",
@@ -132,6 +132,10 @@ int checkpoint_reader_open_backup(struct checkpoint_reader *reader, const struct
                                    : storage_error_set(error, reader->file, "cannot open %s: %s",
                                                        path, strerror(-reader->file));
     status = status == 0 ? read_header(reader, 0, error) : status;
+    if (status == -EBADMSG) {
+        (void)storage_error_set(error, status, "%s is no backup, or its header is damaged: %s",
+                                reader->path, reader->cure);
+    }
     status = status == 0 ? read_list(reader, error) : status;
     if (status != 0) {
         checkpoint_reader_close(reader);
