@@ -680,7 +680,18 @@ void checkpointer_loaded(struct checkpointer *c, const struct checkpoint_id *id,
 
 /* --- dropping (K1) --- */
 
-static void remove_older(struct checkpointer *c, uint64_t below_op)
+static bool is_among(const uint64_t *ops, uint32_t count, uint64_t op)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (ops[i] == op) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void remove_older(struct checkpointer *c, uint64_t below_op, const uint64_t *but,
+                         uint32_t but_count)
 {
     uint64_t ops[CHECKPOINTER_FILES_MAX];
     uint32_t count;
@@ -688,7 +699,7 @@ static void remove_older(struct checkpointer *c, uint64_t below_op)
     int status =
         checkpoint_list_ops(c->ops, c->directory, ops, CHECKPOINTER_FILES_MAX, &count, &error);
     for (uint32_t i = 0; status == 0 && i < count; i++) {
-        if (ops[i] >= below_op) {
+        if (ops[i] >= below_op || is_among(but, but_count, ops[i])) {
             continue;
         }
         if (c->reading && c->reader.id.op_number == ops[i]) {
@@ -705,8 +716,11 @@ static void remove_older(struct checkpointer *c, uint64_t below_op)
 static void drop_some(struct checkpointer *c)
 {
     const uint64_t below_op = c->drop_below;
+    const uint32_t but_count = c->drop_but_count;
+    uint64_t but[REPLICAS_MAX];
+    memcpy(but, c->drop_but, sizeof but);
     mutex_unlock(&c->mutex);
-    remove_older(c, below_op);
+    remove_older(c, below_op, but, but_count);
     measure(c);
     mutex_lock(&c->mutex);
     c->dropped_below = below_op;
@@ -729,11 +743,17 @@ static void drop_backups(struct checkpointer *c)
     mutex_lock(&c->mutex);
 }
 
-void checkpointer_drop(struct checkpointer *c, uint64_t below_op)
+void checkpointer_drop(struct checkpointer *c, uint64_t below_op, const uint64_t *but,
+                       uint32_t but_count)
 {
+    INVARIANT(but_count <= REPLICAS_MAX);
     mutex_lock(&c->mutex);
     if (below_op > c->drop_below) {
         c->drop_below = below_op;
+        c->drop_but_count = but_count;
+        for (uint32_t i = 0; i < but_count; i++) {
+            c->drop_but[i] = but[i];
+        }
         condition_broadcast(&c->changed);
     }
     mutex_unlock(&c->mutex);

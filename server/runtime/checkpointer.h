@@ -155,6 +155,8 @@ struct checkpointer {
 
     uint64_t drop_below; /* checkpoints of lower ops may go, */
     uint64_t dropped_below;
+    uint64_t drop_but[REPLICAS_MAX]; /* but these: somebody pulls them */
+    uint32_t drop_but_count;
 
     uint64_t disk_bytes; /* of the files, as they were looked at last */
 
@@ -231,7 +233,10 @@ void checkpointer_stage(struct checkpointer *checkpointer, const struct checkpoi
                         bool list, uint64_t index, const uint8_t *bytes, uint32_t size);
 
 void checkpointer_install(struct checkpointer *checkpointer, const struct checkpoint_id *id);
-void checkpointer_drop(struct checkpointer *checkpointer, uint64_t below_op);
+
+/* Checkpoints of lower ops may go, but `but_count` of them. */
+void checkpointer_drop(struct checkpointer *checkpointer, uint64_t below_op, const uint64_t *but,
+                       uint32_t but_count);
 
 /* The next news; there are some (asserted). */
 void checkpointer_news(struct checkpointer *checkpointer, struct checkpointer_news *news);

@@ -81,7 +81,8 @@ static void drop_log(struct core *core, const struct vr_output *output)
     if (core->log_store.drop != NULL) {
         core->log_store.drop(core->log_store.state, output->drop_log.through_op);
     }
-    checkpointer_drop(core->checkpointer, output->drop_log.checkpoints_from);
+    checkpointer_drop(core->checkpointer, output->drop_log.checkpoints_from,
+                      output->drop_log.pulled, output->drop_log.pulled_count);
 }
 
 static void serve_checkpoint(struct core *core, const struct vr_output *output)

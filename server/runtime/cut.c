@@ -3,68 +3,72 @@
 
 #include <inttypes.h>
 
+#include "common/base/bytes.h"
 #include "common/base/invariant.h"
 #include "common/os/clock.h"
 #include "common/os/logger.h"
 
-static struct checkpoint_id place_of(const struct vr_execution *entry)
+/* Of the last entry, unless one is under way. */
+static bool begin(struct cut *cut, bool backup)
 {
-    struct entry decoded;
-    const size_t size = entry_decode(entry->bytes, entry->size, &decoded);
-    INVARIANT(size > 0);
-    return (struct checkpoint_id){
-        .op_number = entry->op_number,
-        .view_number = decoded.view_number,
-        .log = entry->log,
+    if (cut->active || !checkpointer_begin(cut->checkpointer, backup)) {
+        return false;
+    }
+    INVARIANT(cut->last_op == executor_executed_op(cut->executor));
+    cut->id = (struct checkpoint_id){
+        .op_number = cut->last_op,
+        .view_number = cut->last_view,
+        .log = cut->last_log,
+        .digest = executor_digest(cut->executor),
     };
-}
-
-static void begin(struct cut *cut, const struct checkpoint_id *place)
-{
-    INVARIANT(place->op_number == executor_executed_op(cut->executor));
-    cut->id = *place;
-    cut->id.digest = executor_digest(cut->executor);
     executor_cut_begin(cut->executor);
     cut->active = true;
     cut->chunk = NULL;
     cut->filled = 0;
     cut->full = false;
     cut->next_ns = 0;
+    return true;
+}
+
+static void begin_checkpoint(struct cut *cut)
+{
+    if (!begin(cut, false)) {
+        log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
+                  cut->last_op);
+    }
 }
 
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
 {
-    const bool wanted = atomic_load_explicit(&cut->wanted, memory_order_relaxed);
-    if (!wanted && (cut->interval == 0 || entry->op_number % cut->interval != 0)) {
-        return;
+    cut->last_op = entry->op_number;
+    cut->last_view = bytes_get_u64(entry->bytes + 8); /* entry.h */
+    cut->last_log = entry->log;
+    if (cut->interval > 0 && entry->op_number % cut->interval == 0) {
+        begin_checkpoint(cut);
     }
-    atomic_store_explicit(&cut->wanted, false, memory_order_relaxed);
-    if (cut->active || !checkpointer_begin(cut->checkpointer, false)) {
-        log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
-                  entry->op_number);
-        return;
-    }
-    const struct checkpoint_id place = place_of(entry);
-    begin(cut, &place);
 }
 
-void cut_note_batch(struct cut *cut, const struct vr_execution *last)
+void cut_now(struct cut *cut)
 {
-    cut->at = place_of(last);
+    if (cut->last_op > cut->loaded_op) {
+        begin_checkpoint(cut);
+    }
 }
 
 void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id)
 {
-    cut->at = *id;
+    cut->loaded_op = id->op_number;
+    cut->last_op = id->op_number;
+    cut->last_view = id->view_number;
+    cut->last_log = id->log;
 }
 
 void cut_begin_backup(struct cut *cut)
 {
-    cut->refused = cut->backup != NULL && backup_source_wants(cut->backup, cut->at.op_number);
-    if (cut->refused && !cut->active && checkpointer_begin(cut->checkpointer, true)) {
+    cut->refused = cut->backup != NULL && backup_source_wants(cut->backup, cut->last_op);
+    if (cut->refused && begin(cut, true)) {
         cut->refused = false;
         backup_source_begun(cut->backup);
-        begin(cut, &cut->at);
     }
 }
 
@@ -138,6 +142,7 @@ uint64_t cut_wait(const struct cut *cut)
 
 void cut_abandon(struct cut *cut)
 {
+    cut->last_op = 0;
     if (cut->active) {
         executor_cut_abandon(cut->executor);
         checkpointer_abandon(cut->checkpointer);

@@ -3,17 +3,16 @@
  * is a multiple of the interval, then in slices of a few milliseconds at most between batches of
  * entries, which go on meanwhile.
  *
- * For a backup (backup_source.h) one is begun where somebody asked for it, behind any entry.
+ * Where the log fills up earlier it is begun behind the last entry, whatever that is. A multiple
+ * that comes while the last checkpoint is not done yet is passed over: the disk is too slow for the
+ * interval, and entries do not wait for it.
  *
- * Where the log fills up earlier it is begun behind any entry. A multiple that comes while the last
- * checkpoint is not done yet is passed over: the disk is too slow for the interval, and entries do
- * not wait for it.
+ * For a backup (backup_source.h) one is begun behind the last entry, too, and belongs to the backup
+ * source alone.
  *
  * Threads: the executor's. */
 #ifndef VR_RUNTIME_CUT_H
 #define VR_RUNTIME_CUT_H
-
-#include <stdatomic.h>
 
 #include "server/executor/executor.h"
 #include "server/runtime/checkpointer.h"
@@ -29,11 +28,13 @@ struct cut {
     /* Filled in by the server. */
     struct executor *executor;
     struct checkpointer *checkpointer;
-    uint64_t interval; /* ops; 0: none is ever taken */
-    struct backup_source *backup;
-    struct checkpoint_id at; /* where the executor stands: op, view, log; op 0: it is empty */
+    uint64_t interval;            /* ops; 0: none is ever taken */
+    struct backup_source *backup; /* NULL: nobody asks for any */
 
-    atomic_bool wanted; /* one is, behind the next entry: any thread sets it */
+    uint64_t loaded_op; /* 0: the state began empty */
+    uint64_t last_op;   /* of the entry executed last, or loaded_op; 0: there is no state */
+    uint64_t last_view;
+    struct checksum last_log;
 
     bool active;
     struct checkpoint_id id; /* but size and root */
@@ -48,14 +49,14 @@ struct cut {
 /* An entry was executed. */
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry);
 
-/* That was the last entry for now, and is not reported yet. */
-void cut_note_batch(struct cut *cut, const struct vr_execution *last);
-
 /* The executor has loaded a checkpoint. */
 void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id);
 
 /* Begins what the backup source wants, if it can. */
 void cut_begin_backup(struct cut *cut);
+
+/* The log fills up: one is to be taken now, of the last entry. */
+void cut_now(struct cut *cut);
 
 /* A slice, if one is due; `busy`: entries were executed since the last call. */
 void cut_slice(struct cut *cut, bool busy);

@@ -16,6 +16,7 @@ enum execution_kind {
     EXECUTION_LOOKUP,
     EXECUTION_REPAIR, /* the next of `repairs` */
     EXECUTION_LOAD,
+    EXECUTION_CUT,
     EXECUTION_WAKE, /* nothing to do but what the end of each batch does */
 };
 
@@ -146,12 +147,10 @@ static size_t work_through(struct execution *execution, const struct execution_i
                            size_t count)
 {
     size_t entries = 0;
-    const struct vr_execution *last = NULL;
     for (size_t i = 0; i < count; i++) {
         switch (items[i].kind) {
         case EXECUTION_ENTRY:
-            last = &items[i].entry;
-            execute_entry(execution, last);
+            execute_entry(execution, &items[i].entry);
             entries++;
             break;
         case EXECUTION_LOOKUP:
@@ -160,19 +159,19 @@ static size_t work_through(struct execution *execution, const struct execution_i
         case EXECUTION_REPAIR:
             repair(execution);
             break;
+        case EXECUTION_CUT:
+            atomic_store(&execution->cut_wanted, false);
+            cut_now(&execution->cut);
+            break;
         case EXECUTION_LOAD:
             report(execution, entries, true);
             entries = 0;
-            last = NULL;
             load(execution, &items[i].load);
             break;
         case EXECUTION_WAKE:
             atomic_store(&execution->waking, false);
             break;
         }
-    }
-    if (last != NULL) {
-        cut_note_batch(&execution->cut, last);
     }
     return entries;
 }
@@ -284,7 +283,11 @@ void execution_wake(struct execution *execution)
 
 void execution_want_cut(struct execution *execution)
 {
-    atomic_store_explicit(&execution->cut.wanted, true, memory_order_relaxed);
+    const struct execution_item item = {.kind = EXECUTION_CUT};
+    if (!atomic_exchange(&execution->cut_wanted, true)) {
+        const enum queue_status status = queue_push(&execution->work, &item);
+        INVARIANT(status != QUEUE_FULL);
+    }
 }
 
 void execution_repair(struct execution *execution, const struct message *parts_missing)

@@ -21,10 +21,11 @@
 enum {
     EXECUTION_LOOKUPS_MAX = 1024, /* repeated requests that wait (N2); beyond it they are dropped */
     EXECUTION_REPAIRS_MAX = 64,   /* PartsMissing that wait (M6); beyond it they are dropped */
+    EXECUTION_CUTS_MAX = 1,       /* what is asked for once more before it is begun is one */
     EXECUTION_LOADS_MAX = 1,      /* the core waits for a checkpoint that it installs */
     EXECUTION_WAKES_MAX = 1,
     EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX +
-                          EXECUTION_LOADS_MAX + EXECUTION_WAKES_MAX,
+                          EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX,
     EXECUTION_BATCH_MAX = 64, /* items between two flushes of replies */
 };
 
@@ -66,9 +67,10 @@ struct execution {
     struct queue repairs; /* struct execution_repair, one for each repair in `work` */
     atomic_uint lookups_waiting;
     atomic_uint_least64_t lookups_dropped;
-    atomic_bool waking;   /* one is in the queue */
-    atomic_bool abandon;  /* stop without executing what waits */
-    atomic_bool stopping; /* a load is not gone on with */
+    atomic_bool waking;     /* one is in `work` */
+    atomic_bool cut_wanted; /* is in `work` */
+    atomic_bool abandon;    /* stop without executing what waits */
+    atomic_bool stopping;   /* a load is not gone on with */
     bool running;
     pthread_t thread;
 
@@ -92,7 +94,7 @@ void execution_load(struct execution *execution, const struct checkpoint_id *id)
 /* A backup is wanted. Any thread, while it runs. */
 void execution_wake(struct execution *execution);
 
-/* A checkpoint is to be taken behind the next entry, whatever its op. */
+/* A checkpoint is to be taken behind what was handed over, whatever its op. */
 void execution_want_cut(struct execution *execution);
 
 /* A client lacks parts of a reply. The message is copied. */

@@ -422,7 +422,8 @@ static void note_transfer(const struct health_published *published, char note[HE
     const struct vr_snapshot *now = &published->snapshot;
     const uint64_t all = now->transfer_chunks;
     const uint64_t done = now->transfer_staged < all ? now->transfer_staged : all;
-    const uint64_t came = done - (published->transfer_first < done ? published->transfer_first : 0);
+    const uint64_t came =
+        done - (published->transfer_first <= done ? published->transfer_first : 0);
     const unsigned percent = all == 0 ? 0 : (unsigned)(done * 100 / all);
     const uint64_t took_ns = published->published_ns - published->transfer_started_ns;
     if (done == all) {

@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "server/runtime/server_error.h"
+#include "server/storage/checkpoint_reader.h"
 #include "server/storage/state_file.h"
 #include "server/storage/wal.h"
+
+enum { INSPECT_CHECKPOINTS_MAX = 64 };
 
 /* What one segment holds. */
 struct segment_summary {
@@ -25,6 +28,7 @@ struct inspection {
     const char *directory;
     struct durable_state state;
     struct wal_found found;
+    uint64_t checkpoint_op; /* of the one that a start begins from; 0: none */
     struct segment_summary *segments;
     size_t count;
     bool no_memory;
@@ -93,6 +97,26 @@ static void note_record(void *context, uint64_t segment, uint64_t offset, enum w
     }
 }
 
+/* The checkpoint that a start would begin from: the log behind it is what counts. Chunks are not
+ * looked into here. */
+static void find_base(struct inspection *in, const struct file_ops *ops, struct wal_head *base)
+{
+    uint64_t found[INSPECT_CHECKPOINTS_MAX];
+    uint32_t count = 0;
+    struct storage_error unused;
+    (void)checkpoint_list_ops(ops, in->directory, found, INSPECT_CHECKPOINTS_MAX, &count, &unused);
+    for (uint32_t i = 0; i < count && base->op_number == 0; i++) {
+        struct checkpoint_reader reader;
+        if (found[i] > in->state.checkpoint.op ||
+            checkpoint_reader_open(&reader, ops, in->directory, in->state.configuration.cluster_id,
+                                   found[i], &unused) != 0) {
+            continue;
+        }
+        *base = (struct wal_head){found[i], reader.id.log};
+        checkpoint_reader_close(&reader);
+    }
+}
+
 static int read_log(struct inspection *in, const struct file_ops *ops, struct storage_error *error)
 {
     struct wal wal;
@@ -105,6 +129,8 @@ static int read_log(struct inspection *in, const struct file_ops *ops, struct st
         .context = in,
     };
     durable_state_expect(&in->state, &options);
+    find_base(in, ops, &options.base);
+    in->checkpoint_op = options.base.op_number;
     const int status = wal_read(&wal, ops, &options, NULL, NULL, &in->found, error);
     if (status == 0) {
         wal_close(&wal);
@@ -164,10 +190,14 @@ static void print_log(const struct inspection *in, FILE *out)
         fprintf(out, "  %s  %" PRIu64 " records, ops %" PRIu64 " to %" PRIu64 "%s\n", name,
                 s->records, s->first_op, s->last_op, s->damaged > 0 ? ", damaged" : "");
     }
+    if (in->checkpoint_op > 0) {
+        fprintf(out, "checkpoint       of op %" PRIu64 ": a start begins from it\n",
+                in->checkpoint_op);
+    }
     fprintf(out,
-            "entries          1 to %" PRIu64 " are whole; the log ended at %" PRIu64 "\n"
+            "entries          %" PRIu64 " to %" PRIu64 " are whole; the log ended at %" PRIu64 "\n"
             "committed        up to %" PRIu64 " at least\n",
-            f->held_op, f->head.op_number, f->commit_known);
+            f->base_op + 1, f->held_op, f->head.op_number, f->commit_known);
     if (f->torn_bytes > 0) {
         char name[WAL_NAME_SIZE];
         wal_segment_name(f->torn_segment, name);
@@ -224,8 +254,9 @@ static json_t *log_json(const struct inspection *in)
     const struct wal_found *f = &in->found;
     char damage[64];
     damage_text(in, damage, sizeof damage);
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "condition",
-                     condition_name(f), "bytes", (json_int_t)f->disk_bytes, "held_op",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "condition",
+                     condition_name(f), "bytes", (json_int_t)f->disk_bytes, "checkpoint_op",
+                     (json_int_t)in->checkpoint_op, "base_op", (json_int_t)f->base_op, "held_op",
                      (json_int_t)f->held_op, "head_op", (json_int_t)f->head.op_number, "commit",
                      (json_int_t)f->commit_known, "torn_bytes", (json_int_t)f->torn_bytes,
                      "unfinished_replacement", (int)f->unfinished_replacement, "first_damage",

@@ -615,8 +615,10 @@ static void wire_checkpoints(struct vr_server *server)
         .checkpointer = checkpointer,
         .interval = server->state.configuration.parameters.checkpoint_interval,
         .backup = &server->backup,
-        .at = server->base.id,
     };
+    if (server->base.id.op_number > 0) {
+        cut_note_loaded(&server->execution.cut, &server->base.id);
+    }
 }
 
 /* Fills in who knows whom. Returns 0 or -ENOMEM. */

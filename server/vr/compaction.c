@@ -8,20 +8,46 @@
 
 /* ---- the own checkpoints ---- */
 
+static bool is_gone(const struct replica *r, uint32_t i)
+{
+    return (r->checkpoints_gone & (UINT32_C(1) << i)) != 0;
+}
+
+/* Takes one out of the list. */
+static void forget(struct replica *r, uint32_t i)
+{
+    const uint32_t below = (UINT32_C(1) << i) - 1;
+    r->checkpoint_count--;
+    memmove(&r->checkpoints[i], &r->checkpoints[i + 1],
+            (r->checkpoint_count - i) * sizeof r->checkpoints[0]);
+    r->checkpoints_gone = (r->checkpoints_gone & below) | ((r->checkpoints_gone >> 1) & ~below);
+}
+
+/* Where the list is full, the oldest that is gone; there is one, for no more than two and one for
+ * each peer are kept. */
+static void make_place(struct replica *r)
+{
+    for (uint32_t i = CHECKPOINTS_MAX; i-- > 0 && r->checkpoint_count == CHECKPOINTS_MAX;) {
+        if (is_gone(r, i)) {
+            forget(r, i);
+        }
+    }
+    INVARIANT(r->checkpoint_count < CHECKPOINTS_MAX);
+}
+
 void checkpoint_remember(struct replica *r, const struct checkpoint_id *id)
 {
-    const uint32_t kept =
-        r->checkpoint_count < CHECKPOINTS_KEPT ? r->checkpoint_count : CHECKPOINTS_KEPT - 1;
-    memmove(&r->checkpoints[1], &r->checkpoints[0], kept * sizeof r->checkpoints[0]);
+    make_place(r);
+    memmove(&r->checkpoints[1], &r->checkpoints[0], r->checkpoint_count * sizeof r->checkpoints[0]);
     r->checkpoints[0] = *id;
-    r->checkpoint_count = kept + 1;
+    r->checkpoints_gone <<= 1;
+    r->checkpoint_count++;
 }
 
 const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct checksum root)
 {
     for (uint32_t i = 0; i < r->checkpoint_count; i++) {
-        if (checksum_equal(r->checkpoints[i].root, root) &&
-            r->checkpoints[i].op_number >= r->kept_from) {
+        if (checksum_equal(r->checkpoints[i].root, root) && !is_gone(r, i)) {
             return &r->checkpoints[i];
         }
     }
@@ -45,20 +71,28 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* The oldest checkpoint that somebody pulls: it stays, and the log behind it. Who was silent for as
- * long as a transfer takes to fail comes back for another one. */
-static uint64_t oldest_pulled(const struct replica *r)
+/* True if somebody pulls that checkpoint: it stays, and, while memory lasts, the log behind it. Who
+ * was silent for as long as a transfer takes to fail comes back for another one. */
+static bool is_pulled(const struct replica *r, uint64_t op_number)
 {
-    uint64_t oldest = UINT64_MAX;
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct peer *peer = &r->peers[i];
-        if (peer->pulled_ns != 0 &&
-            r->time.now_ns - peer->pulled_ns < 4 * r->options.view_change_ns &&
-            peer->pulled_op >= r->kept_from && checkpoint_at(r, peer->pulled_op) != NULL) {
-            oldest = smaller(oldest, peer->pulled_op);
+        if (peer->pulled_ns != 0 && peer->pulled_op == op_number &&
+            r->time.now_ns - peer->pulled_ns < 4 * r->options.view_change_ns) {
+            return true;
         }
     }
-    return oldest;
+    return false;
+}
+
+static uint64_t oldest_pulled(const struct replica *r)
+{
+    for (uint32_t i = r->checkpoint_count; i-- > 0;) {
+        if (!is_gone(r, i) && is_pulled(r, r->checkpoints[i].op_number)) {
+            return r->checkpoints[i].op_number;
+        }
+    }
+    return UINT64_MAX;
 }
 
 /* Where memory ends no laggard is waited for (NC-10): it finds a checkpoint. */
@@ -82,19 +116,24 @@ static void compact(struct replica *r)
         through = smaller(through, r->log.op_number > retain ? r->log.op_number - retain : 0);
         through = smaller(through, oldest);
     }
-    if (smaller(previous, oldest) > r->kept_from) {
-        r->kept_from = smaller(previous, oldest);
-    }
     vr_log_drop(&r->log, scarce ? smaller(r->checkpoints[0].op_number, held) : through);
     r->log_full = false;
     r->full_at_op = UINT64_MAX;
     r->dropped_op = through > r->dropped_op ? through : r->dropped_op;
-    if (r->dropped_op == 0) {
+    if (r->checkpoint_count < 2) {
         return;
     }
     struct vr_output *output = output_add(r, VR_OUT_DROP_LOG);
     output->drop_log.through_op = r->dropped_op;
-    output->drop_log.checkpoints_from = r->kept_from;
+    output->drop_log.checkpoints_from = previous;
+    output->drop_log.pulled_count = 0;
+    for (uint32_t i = 2; i < r->checkpoint_count; i++) {
+        if (!is_gone(r, i) && is_pulled(r, r->checkpoints[i].op_number)) {
+            output->drop_log.pulled[output->drop_log.pulled_count++] = r->checkpoints[i].op_number;
+        } else {
+            r->checkpoints_gone |= UINT32_C(1) << i;
+        }
+    }
 }
 
 /* Operations may be so large that the memory of the log is used up before the interval is: then

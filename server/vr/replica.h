@@ -19,8 +19,8 @@ enum {
     CATCHUP_PER_FLUSH_MAX = 4,    /* CatchupResponses a flush (G2) */
     ANSWERS_PER_HEARTBEAT = 1024, /* NotPrimary and Refused in one heartbeat interval (N1) */
     PREPARE_OVERHEAD = 128,       /* bytes of a Prepare or CatchupResponse beside its entries */
-    CHECKPOINTS_KEPT = 8,         /* own ones remembered, for their digests and who pulls them */
-    CHUNK_CHECKSUM_SIZE = 16,     /* bytes of the list for each chunk */
+    CHECKPOINTS_MAX = 8 + REPLICAS_MAX, /* own ones remembered, for their digests; those kept too */
+    CHUNK_CHECKSUM_SIZE = 16,           /* bytes of the list for each chunk */
 };
 
 /* Views that no group goes through: at one a millisecond, 49 days. */
@@ -214,9 +214,9 @@ struct replica {
     uint64_t full_at_op; /* no log that reaches this op fits; UINT64_MAX: none was met */
 
     /* Checkpoints (K) */
-    struct checkpoint_id checkpoints[CHECKPOINTS_KEPT]; /* own ones, the newest first */
+    struct checkpoint_id checkpoints[CHECKPOINTS_MAX]; /* own ones, the newest first */
+    uint32_t checkpoints_gone;                         /* bit i: storage may have thrown it away */
     uint32_t checkpoint_count;
-    uint64_t kept_from;           /* storage may have thrown away those of lower ops */
     uint64_t asked_checkpoint_ns; /* when one was asked for, 0: none is waited for */
     uint64_t base_timestamp; /* of the entry at the log's base, where a checkpoint took its place */
     uint64_t dropped_op;     /* storage was told to drop up to here */

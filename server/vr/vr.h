@@ -220,7 +220,10 @@ struct vr_output {
         } diverged;
         struct {
             uint64_t through_op;
-            uint64_t checkpoints_from; /* older checkpoints than of this op are needed no more */
+            uint64_t
+                checkpoints_from;  /* older checkpoints than of this op are needed no more, ... */
+            uint32_t pulled_count; /* ... but those that somebody pulls: their ops */
+            uint64_t pulled[REPLICAS_MAX];
         } drop_log;
         struct {
             uint32_t peer; /* member index */

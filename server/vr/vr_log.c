@@ -356,5 +356,5 @@ size_t vr_log_bytes_used(const struct vr_log *log)
 
 size_t vr_log_bytes_free(const struct vr_log *log)
 {
-    return (size_t)__builtin_popcountll(log->free_blocks) * log->block_size;
+    return (size_t)(log->block_count - log->used_blocks) * log->block_size;
 }

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints with real processes: taken, dropped behind, started from, pulled by laggards."""
 
+import json
 import os
 import pathlib
+import subprocess
 import unittest
 
-from harness import QUICK, ClusterTest, wait_until
+from harness import EXIT_OK, QUICK, SERVER, ClusterTest, environment, wait_until
 
 INTERVAL = 1000
 RETAIN = 500
@@ -75,6 +77,15 @@ class Taken(Checkpoints):
         for op in common:
             self.assertEqual(len({self.files(c, i)[op].read_bytes() for i in range(c.count)}), 1)
         self.assertIn("last checkpoint", c.value("status"))
+        # A log that begins behind a checkpoint is whole.
+        c.kill(2)
+        done = subprocess.run([SERVER, "inspect", "--json", "--data-dir", str(self.data(c, 2))],
+                              capture_output=True, env=environment())
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        log = json.loads(done.stdout)["log"]
+        self.assertEqual(log["condition"], "intact")
+        self.assertIn(log["checkpoint_op"], self.files(c, 2))
+        self.assertGreater(log["base_op"], 0)
 
 
 class StartedFrom(Checkpoints):

@@ -152,6 +152,16 @@ void host_on_checkpoint(struct sim_host *host)
     }
 }
 
+static bool is_pulled(const struct vr_output *output, uint64_t op_number)
+{
+    for (uint32_t i = 0; i < output->drop_log.pulled_count; i++) {
+        if (output->drop_log.pulled[i] == op_number) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void host_drop_log(struct sim_host *host, const struct vr_output *output)
 {
     struct sim *sim = host->sim;
@@ -162,11 +172,17 @@ void host_drop_log(struct sim_host *host, const struct vr_output *output)
                  host->index, output->drop_log.through_op);
         return;
     }
-    while (host->checkpoint_count > 1 &&
-           host->checkpoints[host->checkpoint_count - 1].id.op_number <
-               output->drop_log.checkpoints_from) {
-        drop_content(&host->checkpoints[--host->checkpoint_count]);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < host->checkpoint_count; i++) {
+        struct sim_checkpoint *checkpoint = &host->checkpoints[i];
+        if (checkpoint->id.op_number >= output->drop_log.checkpoints_from ||
+            is_pulled(output, checkpoint->id.op_number)) {
+            host->checkpoints[kept++] = *checkpoint;
+        } else {
+            drop_content(checkpoint);
+        }
     }
+    host->checkpoint_count = kept;
 }
 
 /* ---- serving (G4) ---- */

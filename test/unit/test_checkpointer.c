@@ -209,7 +209,7 @@ START_TEST(older_ones_are_removed)
     (void)take(sides[0], 7);
     (void)take(sides[0], 8);
     (void)take(sides[0], 9);
-    checkpointer_drop(&sides[0]->checkpointer, 9);
+    checkpointer_drop(&sides[0]->checkpointer, 9, NULL, 0);
     (void)take(sides[0], 10); /* a drop goes before what is written */
     checkpointer_stop(&sides[0]->checkpointer);
     ck_assert_uint_eq(files(sides[0], ops), 2);

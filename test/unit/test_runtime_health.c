@@ -84,6 +84,26 @@ START_TEST(catching_up_shows_how_far_and_how_long)
 }
 END_TEST
 
+/* G4: what came since it was begun tells the pace; what an earlier attempt left does not. */
+START_TEST(a_transfer_shows_how_far_and_how_long)
+{
+    published.snapshot.sync_target = 2000;
+    published.snapshot.transfer_op = 1000;
+    published.snapshot.transfer_chunks = 100;
+    published.snapshot.transfer_staged = 23;
+    published.transfer_first = 23;
+    published.transfer_started_ns = 10 * NANOSECONDS_PER_SECOND;
+    published.published_ns = 14 * NANOSECONDS_PER_SECOND;
+    ck_assert_str_eq(noted(), "checkpoint 23 %");
+
+    published.snapshot.transfer_staged = 63;
+    ck_assert_str_eq(noted(), "checkpoint 63 %, about 4 s left");
+
+    published.snapshot.transfer_staged = 100;
+    ck_assert_str_eq(noted(), "checkpoint 100 %, being loaded");
+}
+END_TEST
+
 /* N7 goes before everything else. */
 START_TEST(divergence_is_the_first_thing_to_know)
 {
@@ -263,6 +283,7 @@ static Suite *health_suite(void)
     tcase_add_test(all, healthy_replica_has_nothing_to_say);
     tcase_add_test(all, lost_group_is_called_lost);
     tcase_add_test(all, catching_up_shows_how_far_and_how_long);
+    tcase_add_test(all, a_transfer_shows_how_far_and_how_long);
     tcase_add_test(all, divergence_is_the_first_thing_to_know);
     tcase_add_test(all, supervisor_is_told_the_role_and_what_is_wrong);
     suite_add_tcase(suite, all);
