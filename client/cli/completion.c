@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/backup.h"
 #include "client/cli/flood_options.h"
 #include "client/cli/log_level.h"
 #include "client/cli/memory.h"
@@ -36,6 +37,7 @@ static const struct grammar {
     {.command = "log-level", .words = log_level_options},
     {.command = "unsafe-restore",
      .words = (const char *const[]){"--without", "--yes", "--json", NULL}},
+    {.command = "backup", .words = backup_options},
     {.command = "flood", .options = flood_option_table},
     {.command = "trace", .options = trace_option_table},
 };

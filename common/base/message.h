@@ -22,9 +22,11 @@ enum message_type {
     MESSAGE_STATUS_REQUEST = 2,
     MESSAGE_TRACE_REQUEST = 3,
     MESSAGE_LOG_LEVEL_REQUEST = 4,
-    MESSAGE_RESTORE_STATUS = 5,
-    MESSAGE_RESTORE = 6,
+    MESSAGE_BACKUP_REQUEST = 5,
+    MESSAGE_RESTORE_STATUS = 6,
+    MESSAGE_RESTORE = 7,
     /* replica -> client */
+    MESSAGE_RESTORE_REPORT = 9,
     MESSAGE_REPLY = 10,
     MESSAGE_NOT_PRIMARY = 11,
     MESSAGE_BUSY = 12,
@@ -33,7 +35,8 @@ enum message_type {
     MESSAGE_STATUS = 15,
     MESSAGE_TRACE_REPORT = 16,
     MESSAGE_LOG_LEVEL_REPORT = 17,
-    MESSAGE_RESTORE_REPORT = 18,
+    MESSAGE_BACKUP_OFFER = 18,
+    MESSAGE_BACKUP_CHUNK = 19,
     /* replica -> replica: normal operation */
     MESSAGE_PREPARE = 20,
     MESSAGE_PREPARE_OK = 21,
@@ -431,6 +434,32 @@ struct log_level_report {
     const char *levels; /* that hold now; as above */
 };
 
+/* M9: asks for an offer, or for pieces of what was offered, as a CheckpointRequest does. */
+struct backup_request {
+    uint64_t nonce;
+    uint64_t least_op;    /* everything up to here is to be in it */
+    struct checksum root; /* zero: an offer is asked for, and all below is 0 */
+    bool list;
+    uint64_t first;
+    uint32_t count;
+};
+
+enum backup_outcome {
+    BACKUP_READY = 1,
+    BACKUP_TAKING = 2,     /* ask again */
+    BACKUP_EMPTY = 3,      /* nothing was ever executed */
+    BACKUP_NOT_NORMAL = 4, /* this replica is not in service */
+    BACKUP_FAILED = 5,     /* it cannot be written there */
+};
+
+struct backup_offer {
+    uint64_t nonce;
+    uint32_t replica_id;
+    enum backup_outcome outcome;
+    uint64_t executed_op;
+    struct checkpoint_id id; /* all zero unless it is ready */
+};
+
 /* The envelope: who said it, from the datagram's header, and what. */
 struct message {
     enum message_type type;
@@ -455,6 +484,8 @@ struct message {
         struct restore_status restore_status;
         struct restore restore;
         struct restore_report restore_report;
+        struct backup_request backup_request;
+        struct backup_offer backup_offer;
         struct prepare prepare;
         struct prepare_ok prepare_ok;
         struct commit commit;
@@ -467,7 +498,7 @@ struct message {
         struct catchup_response catchup_response;
         struct checkpoint_offer checkpoint_offer;
         struct checkpoint_request checkpoint_request;
-        struct checkpoint_chunk checkpoint_chunk;
+        struct checkpoint_chunk checkpoint_chunk; /* of a backup, too */
         struct recovery recovery;
         struct recovery_response recovery_response;
         struct part part;

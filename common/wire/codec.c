@@ -47,6 +47,11 @@ SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_UNKNOWN, LOG_LEVELS_UNKNOWN);
 SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_TOLD, RESTORE_TOLD);
 SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_DONE, RESTORE_DONE);
 SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_OTHER, RESTORE_OTHER);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_READY, BACKUP_READY);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_TAKING, BACKUP_TAKING);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_EMPTY, BACKUP_EMPTY);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_NOT_NORMAL, BACKUP_NOT_NORMAL);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_FAILED, BACKUP_FAILED);
 
 enum {
     BODY_SMALL_MAX = 256, /* messages of a handful of numbers */
@@ -70,6 +75,10 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
                                    STATUS_TEXT_MAX + BODY_EXTRA},
     [MESSAGE_RESTORE_STATUS] = {&vr__restore_status__descriptor, BODY_SMALL_MAX},
     [MESSAGE_RESTORE] = {&vr__restore__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_BACKUP_REQUEST] = {&vr__backup_request__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_BACKUP_OFFER] = {&vr__backup_offer__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_BACKUP_CHUNK] = {&vr__checkpoint_chunk__descriptor,
+                              CHECKPOINT_CHUNK_SIZE + BODY_EXTRA},
     [MESSAGE_REPLY] = {&vr__reply__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_TRACE_REQUEST] = {&vr__trace_request__descriptor, BODY_SMALL_MAX},
     [MESSAGE_TRACE_REPORT] = {&vr__trace_report__descriptor,
@@ -724,6 +733,67 @@ static struct checkpoint_chunk decode_checkpoint_chunk(const Vr__CheckpointChunk
     };
 }
 
+static void encode_backup_request(Vr__BackupRequest *f, const struct backup_request *m)
+{
+    vr__backup_request__init(f);
+    f->nonce = m->nonce;
+    f->least_op = m->least_op;
+    f->root_low = m->root.low;
+    f->root_high = m->root.high;
+    f->list = m->list;
+    f->first = m->first;
+    f->count = m->count;
+}
+
+static struct backup_request decode_backup_request(const Vr__BackupRequest *f)
+{
+    return (struct backup_request){
+        .nonce = f->nonce,
+        .least_op = f->least_op,
+        .root = {f->root_low, f->root_high},
+        .list = f->list,
+        .first = f->first,
+        .count = f->count,
+    };
+}
+
+static void encode_backup_offer(Vr__BackupOffer *f, const struct backup_offer *m)
+{
+    vr__backup_offer__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->outcome = (Vr__BackupOutcome)m->outcome;
+    f->executed_op = m->executed_op;
+    f->op_number = m->id.op_number;
+    f->op_view_number = m->id.view_number;
+    f->log_low = m->id.log.low;
+    f->log_high = m->id.log.high;
+    f->digest_low = m->id.digest.low;
+    f->digest_high = m->id.digest.high;
+    f->size = m->id.size;
+    f->root_low = m->id.root.low;
+    f->root_high = m->id.root.high;
+}
+
+static struct backup_offer decode_backup_offer(const Vr__BackupOffer *f)
+{
+    return (struct backup_offer){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .outcome = (enum backup_outcome)f->outcome,
+        .executed_op = f->executed_op,
+        .id =
+            {
+                .op_number = f->op_number,
+                .view_number = f->op_view_number,
+                .log = {f->log_low, f->log_high},
+                .digest = {f->digest_low, f->digest_high},
+                .size = f->size,
+                .root = {f->root_low, f->root_high},
+            },
+    };
+}
+
 static void encode_recovery(Vr__Recovery *f, const struct recovery *m)
 {
     vr__recovery__init(f);
@@ -945,6 +1015,13 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_CHECKPOINT_REQUEST:
         encode_checkpoint_request(&form->checkpoint_request, &message->checkpoint_request);
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        encode_backup_request(&form->backup_request, &message->backup_request);
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        encode_backup_offer(&form->backup_offer, &message->backup_offer);
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         encode_checkpoint_chunk(&form->checkpoint_chunk, &message->checkpoint_chunk);
         break;
@@ -1061,6 +1138,13 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
     case MESSAGE_CHECKPOINT_REQUEST:
         message->checkpoint_request = decode_checkpoint_request(form);
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        message->backup_request = decode_backup_request(form);
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        message->backup_offer = decode_backup_offer(form);
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         message->checkpoint_chunk = decode_checkpoint_chunk(form);
         break;

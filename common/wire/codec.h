@@ -43,6 +43,8 @@ struct codec_form {
         Vr__CheckpointOffer checkpoint_offer;
         Vr__CheckpointRequest checkpoint_request;
         Vr__CheckpointChunk checkpoint_chunk;
+        Vr__BackupRequest backup_request;
+        Vr__BackupOffer backup_offer;
         Vr__Recovery recovery;
         Vr__RecoveryResponse recovery_response;
         Vr__Part part;

@@ -11,6 +11,7 @@
 #include "common/os/logger.h"
 #include "common/os/memory.h"
 #include "common/os/thread.h"
+#include "server/runtime/backup_source.h"
 #include "server/runtime/log_control.h"
 #include "server/runtime/restore_control.h"
 #include "server/runtime/status.h"
@@ -191,6 +192,46 @@ static void answer_trace(struct receiver *receiver, struct arrival *arrival,
     answer_counted(receiver, arrival, &message, &receiver->counters.trace_answered);
 }
 
+static void answer_offer(struct receiver *receiver, struct arrival *arrival,
+                         const struct backup_request *request)
+{
+    struct execution_status executed;
+    struct health_published published;
+    struct message message = {.type = MESSAGE_BACKUP_OFFER};
+    execution_status(receiver->execution, &executed);
+    health_published(receiver->health, &published);
+    const struct backup_state state = {
+        .in_service = published.snapshot.status == STATUS_NORMAL && !published.snapshot.diverged,
+        .executed_op = executed.executed_op,
+    };
+    backup_source_offer(receiver->backup, request, &state, arrival->now_ns, &message.backup_offer);
+    (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
+}
+
+/* M9: who asks for what is not there any more is told what is. */
+static void answer_backup(struct receiver *receiver, struct arrival *arrival,
+                          const struct backup_request *request)
+{
+    if (request->count == 0) {
+        answer_offer(receiver, arrival, request);
+        return;
+    }
+    for (uint32_t i = 0; i < request->count; i++) {
+        struct message message = {.type = MESSAGE_BACKUP_CHUNK};
+        if (!backup_source_allow(receiver->backup, arrival->now_ns)) {
+            return;
+        }
+        if (!backup_source_piece(receiver->backup, request, request->first + i, arrival->now_ns,
+                                 &message.checkpoint_chunk)) {
+            if (i == 0) {
+                answer_offer(receiver, arrival, request);
+            }
+            return;
+        }
+        answer_counted(receiver, arrival, &message, &receiver->counters.backup_chunks);
+    }
+}
+
 /* Messages. */
 
 /* Where a decoded message goes: `item` lies in the inbox's lane, or is NULL if that is full. */
@@ -236,7 +277,8 @@ static bool belongs_here(const struct receiver *receiver, enum message_type type
     }
     return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
            type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
-           type == MESSAGE_RESTORE_STATUS || type == MESSAGE_RESTORE;
+           type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_RESTORE_STATUS ||
+           type == MESSAGE_RESTORE;
 }
 
 /* A frame was decoded into item->message, and what it borrows into *arena; `item` may be the
@@ -258,6 +300,8 @@ static void on_message(struct receiver *receiver, struct arrival *arrival, struc
         count(&receiver->counters.wire[WIRE_DROP_INVALID]); /* a part made whole of parts */
     } else if (message->type == MESSAGE_TRACE_REQUEST) {
         answer_trace(receiver, arrival, message);
+    } else if (message->type == MESSAGE_BACKUP_REQUEST) {
+        answer_backup(receiver, arrival, &message->backup_request);
     } else if (message->type == MESSAGE_RESTORE && !restore_permitted(receiver, arrival, message)) {
         return; /* answered */
     } else if (message->type != MESSAGE_PARTS_MISSING ||
@@ -438,6 +482,9 @@ static void *run(void *argument)
     uint64_t timeout_ns = UINT64_MAX; /* the socket's own */
     while (!atomic_load(&receiver->stopping)) {
         receive(receiver, timeout_ns);
+        if (receiver->backup != NULL) {
+            backup_source_tick(receiver->backup, clock_monotonic_ns());
+        }
         uint64_t deadline_ns = deadline(receiver);
         timeout_ns = UINT64_MAX;
         if (deadline_ns != UINT64_MAX) {

@@ -73,7 +73,6 @@ static void take_checkpoint(struct replica *r)
     if (checkpoint->op_number == 0) {
         return;
     }
-    INVARIANT(r->options.start != VR_START_INITIAL);
     checkpoint_remember(r, checkpoint);
     r->base_timestamp = r->options.checkpoint_timestamp;
     r->commit_number = checkpoint->op_number;

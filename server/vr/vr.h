@@ -72,7 +72,8 @@ struct vr_options {
                                  zero: it is not */
 
     /* K3: the state that the executor was loaded with; op_number 0: none, it begins empty. The log
-     * above it goes on from there; where it does not reach the checkpoint, it is over. */
+     * above it goes on from there; where it does not reach the checkpoint, it is over. The first
+     * start of a group made from a backup has one, too, and no log. */
     struct checkpoint_id checkpoint;
     uint64_t checkpoint_timestamp; /* of the entry at its op */
 

@@ -146,6 +146,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         MESSAGE_LOG_LEVEL_REQUEST,
         MESSAGE_RESTORE_STATUS,
         MESSAGE_RESTORE,
+        MESSAGE_BACKUP_REQUEST,
+        MESSAGE_BACKUP_OFFER,
+        MESSAGE_BACKUP_CHUNK,
         MESSAGE_REPLY,
         MESSAGE_NOT_PRIMARY,
         MESSAGE_BUSY,
@@ -323,6 +326,30 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
             .staged = some_number(fuzz),
         };
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        m->backup_request = (struct backup_request){
+            .nonce = some_number(fuzz),
+            .least_op = some_number(fuzz),
+            .root = prng_chance(&fuzz->prng, 1, 2) ? some_checksum(fuzz) : (struct checksum){0, 0},
+            .list = prng_below(&fuzz->prng, 2) == 0,
+            .first = some_number(fuzz),
+            .count = (uint32_t)prng_below(&fuzz->prng, CHUNK_WINDOW_MAX + 2),
+        };
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        m->backup_offer = (struct backup_offer){
+            .nonce = some_number(fuzz),
+            .outcome = (enum backup_outcome)prng_between(&fuzz->prng, BACKUP_READY, BACKUP_FAILED),
+            .executed_op = some_number(fuzz),
+            .id = {.op_number = some_number(fuzz),
+                   .view_number = some_view(fuzz),
+                   .log = some_checksum(fuzz),
+                   .digest = some_checksum(fuzz),
+                   .size = some_number(fuzz),
+                   .root = some_checksum(fuzz)},
+        };
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         m->checkpoint_chunk = (struct checkpoint_chunk){
             .nonce = some_number(fuzz),

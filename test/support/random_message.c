@@ -12,6 +12,7 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_LOG_LEVEL_REQUEST,
     MESSAGE_RESTORE_STATUS,
     MESSAGE_RESTORE,
+    MESSAGE_BACKUP_REQUEST,
     MESSAGE_REPLY,
     MESSAGE_NOT_PRIMARY,
     MESSAGE_BUSY,
@@ -21,6 +22,8 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_TRACE_REPORT,
     MESSAGE_LOG_LEVEL_REPORT,
     MESSAGE_RESTORE_REPORT,
+    MESSAGE_BACKUP_OFFER,
+    MESSAGE_BACKUP_CHUNK,
     MESSAGE_PREPARE,
     MESSAGE_PREPARE_OK,
     MESSAGE_COMMIT,
@@ -376,6 +379,37 @@ static void checkpoint_request(struct prng *prng, struct checkpoint_request *m)
     };
 }
 
+static void backup_request(struct prng *prng, struct backup_request *m)
+{
+    *m = (struct backup_request){.nonce = any(prng), .least_op = any(prng)};
+    if (prng_below(prng, 2) == 0) {
+        m->root = (struct checksum){number(prng, 1, UINT64_MAX), any(prng)};
+        m->list = prng_below(prng, 2) == 0;
+        m->first = number(prng, 0, CHECKPOINT_CHUNKS_MAX - 1);
+        m->count = (uint32_t)number(prng, 1, CHUNK_WINDOW_MAX);
+    }
+}
+
+static void backup_offer(struct prng *prng, struct backup_offer *m)
+{
+    *m = (struct backup_offer){
+        .nonce = any(prng),
+        .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+        .outcome = (enum backup_outcome)prng_between(prng, BACKUP_READY, BACKUP_FAILED),
+        .executed_op = any(prng),
+    };
+    if (m->outcome == BACKUP_READY) {
+        m->id = (struct checkpoint_id){
+            .op_number = number(prng, 1, UINT64_MAX),
+            .view_number = view(prng),
+            .log = checksum(prng),
+            .digest = checksum(prng),
+            .size = number(prng, 1, CHECKPOINT_SIZE_MAX),
+            .root = {number(prng, 1, UINT64_MAX), any(prng)},
+        };
+    }
+}
+
 static void checkpoint_chunk(struct prng *prng, uint32_t bytes_max, struct random_message *out)
 {
     const uint32_t size_max = bytes_max < CHECKPOINT_CHUNK_SIZE ? bytes_max : CHECKPOINT_CHUNK_SIZE;
@@ -588,6 +622,13 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
     case MESSAGE_CHECKPOINT_REQUEST:
         checkpoint_request(prng, &m->checkpoint_request);
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        backup_request(prng, &m->backup_request);
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        backup_offer(prng, &m->backup_offer);
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         checkpoint_chunk(prng, bytes_max, out);
         break;
@@ -726,6 +767,18 @@ static bool checkpoint_request_equal(const struct checkpoint_request *a,
            a->count == b->count && a->staged == b->staged;
 }
 
+static bool backup_request_equal(const struct backup_request *a, const struct backup_request *b)
+{
+    return a->nonce == b->nonce && a->least_op == b->least_op && checksum_equal(a->root, b->root) &&
+           a->list == b->list && a->first == b->first && a->count == b->count;
+}
+
+static bool backup_offer_equal(const struct backup_offer *a, const struct backup_offer *b)
+{
+    return a->nonce == b->nonce && a->replica_id == b->replica_id && a->outcome == b->outcome &&
+           a->executed_op == b->executed_op && checkpoint_id_equal(&a->id, &b->id);
+}
+
 static bool catchup_response_equal(const struct catchup_response *a,
                                    const struct catchup_response *b)
 {
@@ -845,6 +898,11 @@ static bool body_equal(const struct message *a, const struct message *b)
                checkpoint_id_equal(&a->checkpoint_offer.id, &b->checkpoint_offer.id);
     case MESSAGE_CHECKPOINT_REQUEST:
         return checkpoint_request_equal(&a->checkpoint_request, &b->checkpoint_request);
+    case MESSAGE_BACKUP_REQUEST:
+        return backup_request_equal(&a->backup_request, &b->backup_request);
+    case MESSAGE_BACKUP_OFFER:
+        return backup_offer_equal(&a->backup_offer, &b->backup_offer);
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         return a->checkpoint_chunk.nonce == b->checkpoint_chunk.nonce &&
                checksum_equal(a->checkpoint_chunk.root, b->checkpoint_chunk.root) &&
