@@ -336,6 +336,11 @@ uint64_t executor_executed_op(const struct executor *executor)
     return executor->executed_op;
 }
 
+uint64_t executor_timestamp(const struct executor *executor)
+{
+    return executor->timestamp;
+}
+
 uint64_t executor_state_size(const struct executor *executor)
 {
     return executor->app->state_size(executor->app->state);

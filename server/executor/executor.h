@@ -68,6 +68,9 @@ bool executor_lookup(struct executor *executor, struct client_id client_id, uint
 
 uint64_t executor_executed_op(const struct executor *executor);
 
+/* Of the entry at executed_op. */
+uint64_t executor_timestamp(const struct executor *executor);
+
 /* Accounted bytes of the application's state (app.h). */
 uint64_t executor_state_size(const struct executor *executor);
 
