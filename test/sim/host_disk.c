@@ -440,8 +440,8 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
         }
         counts = trusted && host->found.condition != WAL_BROKEN && reaches_base(host) &&
                  (host->found.segment_count > 0 || state.incarnation == 0);
-        if (trusted && !reaches_base(host) && host->platter->faults != faults) {
-            host->sim->counts.read_failures++; /* what cannot be read just now is not lost */
+        if (trusted && !counts && host->platter->faults != faults) {
+            host->sim->counts.read_failures++; /* what cannot be read now is not lost */
             wal_close(&host->wal);
             return false;
         }
