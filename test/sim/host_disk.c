@@ -156,7 +156,7 @@ void host_log_write(struct sim_host *host, const struct log_write *write)
     log_queue_write(&host->queue, write);
     arm_write(host);
     if (cuts) {
-        sim_nemesis_switch(host->sim, host->index);
+        sim_nemesis_steps(host->sim, host->index);
     }
 }
 

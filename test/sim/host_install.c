@@ -158,6 +158,9 @@ void host_install_checkpoint(struct sim_host *host, const struct vr_output *outp
     host->installing = SIM_INSTALLING_FINISH;
     host->installed = *id;
     arm_install(host);
+    if (host_on_disk(host)) {
+        sim_nemesis_steps(sim, host->index);
+    }
 }
 
 static int finish(struct sim_host *host)
