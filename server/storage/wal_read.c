@@ -135,8 +135,8 @@ static enum at_base entry_at_base(const struct reader *r, const struct wal_recor
     return at != BASE_ELSEWHERE ? at : compare_base(r, record->op_number - 1, record->other);
 }
 
-/* Of what was lost before nothing is missed any more; a segment that was cut short and is being read
- * may lack more. */
+/* Of what was lost before nothing is missed any more; a segment that was cut short and is being
+ * read may lack more. */
 static void miss_nothing(struct reader *r)
 {
     r->lost = 0;
@@ -751,6 +751,9 @@ static void conclude(struct reader *r)
     }
     found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
     found->lost_durable = r->lost != 0 && r->lost <= r->synced;
+    /* Renewing the segment makes nothing durable that is damaged. */
+    const bool torn = r->faulty && r->lost != 0 && !found->lost_durable;
+    r->wal->vouched_sequence = torn ? r->lost - 1 : wal->sequence;
     found->held_op = r->held_op;
     found->head = wal->head;
     found->segment_count = r->count;
