@@ -314,6 +314,13 @@ static void init_log(const struct sim_host *host, struct vr_log *log, void *memo
     }
 }
 
+/* D5: what was reported durable may be as much as the checkpoint that the state file names. */
+static bool reaches_named(const struct sim_host *host)
+{
+    return host->base.op_number == host->disk.checkpoint.op ||
+           host->found.head.op_number >= host->disk.checkpoint.op;
+}
+
 static int read_log(struct sim_host *host, bool trusted)
 {
     const struct sim *sim = host->sim;
@@ -439,7 +446,7 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
             return false;
         }
         counts = trusted && host->found.condition != WAL_BROKEN && reaches_base(host) &&
-                 (host->found.segment_count > 0 || state.incarnation == 0);
+                 reaches_named(host) && (host->found.segment_count > 0 || state.incarnation == 0);
         if (trusted && !counts && host->platter->faults != faults) {
             host->sim->counts.read_failures++; /* what cannot be read now is not lost */
             wal_close(&host->wal);

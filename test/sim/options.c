@@ -218,7 +218,9 @@ static void draw_checkpoints(struct sim_options *o)
     o->checkpoint_interval = large ? draw(p, 40, 100) : half(p) ? draw(p, 8, 16) : draw(p, 17, 64);
     o->checkpoint_latency_ns =
         half(p) ? draw_scale(p, 10, 1000) * SIM_US : draw(p, 1, 100) * SIM_MS;
-    o->log_retain = half(p) ? draw(p, 0, 16) : draw(p, 17, 300);
+    /* Who has a disk comes back with most of its log: less is kept, so that it is a laggard. */
+    const bool disk = o->durability != DURABILITY_MEMORY;
+    o->log_retain = percent(p, disk ? 80 : 50) ? draw(p, 0, disk ? 8 : 16) : draw(p, 17, 300);
     o->log_block_size = half(p) ? 2048 : draw(p, 2048, 8192);
     /* A log that would not hold the run, but for what is dropped of it. */
     o->log_memory_size = half(p) && !large ? 192 * 1024 : o->log_memory_size;
