@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "common/base/checkpoint_id.h"
+#include "common/base/limits.h"
 
 enum {
     CHECKPOINT_FORMAT = 1,
@@ -21,9 +22,6 @@ enum {
     CHECKPOINT_CHECKSUM_SIZE = 16,
     CHECKPOINT_NAME_SIZE = 32,
 };
-
-/* The largest content: what a header that claims more is refused for. */
-#define CHECKPOINT_SIZE_MAX (UINT64_C(1) << 40)
 
 enum checkpoint_verdict {
     CHECKPOINT_VALID,
