@@ -109,7 +109,8 @@ bool message_is_from_replica(enum message_type type)
 /* Answers to clients, and what replicas say to each other; parts are anybody's. */
 static bool only_replicas_say(enum message_type type)
 {
-    return type >= MESSAGE_REPLY && type <= MESSAGE_RECOVERY_RESPONSE;
+    return type == MESSAGE_RESTORE_REPORT ||
+           (type >= MESSAGE_REPLY && type <= MESSAGE_RECOVERY_RESPONSE);
 }
 
 static bool view_valid(uint64_t view_number)

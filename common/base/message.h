@@ -26,7 +26,7 @@ enum message_type {
     MESSAGE_RESTORE_STATUS = 6,
     MESSAGE_RESTORE = 7,
     /* replica -> client */
-    MESSAGE_RESTORE_REPORT = 9,
+    MESSAGE_RESTORE_REPORT = 8,
     MESSAGE_REPLY = 10,
     MESSAGE_NOT_PRIMARY = 11,
     MESSAGE_BUSY = 12,

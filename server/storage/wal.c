@@ -445,7 +445,7 @@ int wal_handle(const struct wal *wal)
 static int renew_in(struct wal *wal, int file, const char *from, const char *to)
 {
     const struct file_ops *ops = wal->ops;
-    wal->segment.synced_sequence = wal->sequence; /* once the name is there */
+    wal->segment.synced_sequence = wal->vouched_sequence; /* once the name is there */
     wal_segment_header_encode(&wal->segment, &wal->owner, wal->image);
     int status = ops->write(ops->disk, file, 0, wal->image, wal->image_end);
     status = status == 0 ? ops->sync(ops->disk, file) : status;

@@ -158,8 +158,9 @@ struct wal {
 
     uint8_t *image; /* wal_read(): bytes of the last segment */
     size_t image_size;
-    uint64_t image_end; /* behind its last record */
-    bool over;          /* wal_start(): the log begins anew, at the head */
+    uint64_t image_end;        /* behind its last record */
+    uint64_t vouched_sequence; /* no record above it may be said to have been durable */
+    bool over;                 /* wal_start(): the log begins anew, at the head */
 
     char directory[STORAGE_PATH_MAX];
 };

@@ -135,13 +135,23 @@ static enum at_base entry_at_base(const struct reader *r, const struct wal_recor
     return at != BASE_ELSEWHERE ? at : compare_base(r, record->op_number - 1, record->other);
 }
 
+/* Of what was lost before nothing is missed any more; a segment that was cut short and is being
+ * read may lack more. */
+static void miss_nothing(struct reader *r)
+{
+    r->lost = 0;
+    if (r->truncated != r->wal->segment.number) {
+        r->truncated = 0;
+    }
+}
+
 /* Here the log is what the checkpoint's is: entries that are lost before it are not missed. */
 static void begin_at_base(struct reader *r)
 {
     hold_from(r, &r->options->base);
     r->wal->head = r->options->base;
     r->faulty = false;
-    r->lost = 0;
+    miss_nothing(r);
 }
 
 /* Where memory is short, what lies before the base is done without. */
@@ -193,7 +203,7 @@ static int finish_group(struct reader *r)
     if (group->faulty) {
         return 0;
     }
-    r->lost = 0;
+    miss_nothing(r);
     if (r->log != NULL && group->through_op > group->cut_to) {
         if (!vr_log_has_room_after(r->log, r->held_op, r->staging, group->through_op)) {
             make_room(r);
@@ -351,7 +361,7 @@ static void go_on_from(struct reader *r, const struct wal_head *head)
     r->broken = false;
     r->faulty = false;
     r->differs = false;
-    r->lost = 0;
+    miss_nothing(r);
     hold_from(r, head);
 }
 
@@ -741,6 +751,9 @@ static void conclude(struct reader *r)
     }
     found->condition = r->broken ? WAL_BROKEN : r->faulty ? WAL_FAULTY : WAL_INTACT;
     found->lost_durable = r->lost != 0 && r->lost <= r->synced;
+    /* Renewing the segment makes nothing durable that is damaged. */
+    const bool torn = r->faulty && r->lost != 0 && !found->lost_durable;
+    r->wal->vouched_sequence = torn ? r->lost - 1 : wal->sequence;
     found->held_op = r->held_op;
     found->head = wal->head;
     found->segment_count = r->count;

@@ -72,7 +72,10 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"mode_changes", c->mode_changes});
     PRINT(out, "checkpts", {"taken", c->checkpoints}, {"offered", c->checkpoints_offered},
           {"installed", c->checkpoints_installed}, {"chunks_sent", c->chunks_sent},
-          {"logs_compacted", c->logs_compacted});
+          {"logs_compacted", c->logs_compacted}, {"segments_dropped", c->segments_dropped},
+          {"started_from", c->starts_from_checkpoint}, {"failed", c->checkpoint_failures},
+          {"rotted", c->checkpoints_rotted}, {"unusable", c->checkpoints_unusable},
+          {"resumed", c->transfers_resumed}, {"logs_detached", c->logs_detached});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

@@ -176,7 +176,13 @@ void sim_host_event(struct sim_host *host, const struct sim_event *event)
         host_execute(host);
         break;
     case SIM_EVENT_CHECKPOINT:
-        host_on_checkpoint(host);
+        host_on_checkpoint(host, event->argument);
+        break;
+    case SIM_EVENT_STAGE:
+        host_on_stage(host);
+        break;
+    case SIM_EVENT_DROP:
+        host_on_drop(host);
         break;
     case SIM_EVENT_INSTALL:
         host_on_install(host);
@@ -218,6 +224,8 @@ static void start_core(struct sim_host *host, enum vr_start start)
     options.log_block_size = o->log_block_size;
     options.log_retain = o->log_retain;
     options.chunks_per_heartbeat = o->chunks_per_heartbeat;
+    options.checkpoint = host->base;
+    options.checkpoint_timestamp = executor_timestamp(host->executor);
     host_log_describe(host, &options);
     host->replica =
         vr_init(sim_memory_room(&host->memory, vr_memory_size()), &options, host_local_time(host));
@@ -233,6 +241,7 @@ static void fail_start(struct sim_host *host)
     const bool power = host->platter->power_off && host->crash_machine;
     sim->counts.failed_starts++;
     trace_node(sim, host->index, "cannot start");
+    sim_application_stop(&host->application);
     host_log_close(host, power ? SIM_END_POWER : SIM_END_KILLED);
     sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = host_now_ns(host) + 50 * SIM_MS,
                                                         .kind = SIM_EVENT_RESTART,
@@ -259,7 +268,7 @@ void sim_host_start(struct sim_host *host, enum durability durability)
     host->log_write_number = 0;
     host->log_generation = 0;
     host->log_last_ns = 0;
-    host->durable_op = host->log_open ? host->found.held_op : 0; /* wal_start() saw to that */
+    host->durable_op = host_log_reaches_base(host) ? host->found.held_op : host->base.op_number;
     host->ready_count = 0;
     host->timer_at_ns = UINT64_MAX;
     host->drain_scheduled = false;
@@ -271,7 +280,6 @@ void sim_host_start(struct sim_host *host, enum durability durability)
         host->token_secret[i] = (uint8_t)prng_next(&sim->machine_prng);
     }
     host_open_sockets(host);
-    host_start_executor(host);
     start_core(host, start);
     host_observe_start(host);
     trace_node(sim, host->index, start == VR_START_RECOVER ? "starts, recovering" : "starts");
@@ -304,11 +312,11 @@ void sim_host_crash(struct sim_host *host, enum sim_end end)
                clean                  ? "stops"
                : end == SIM_END_POWER ? "loses power"
                                       : "crashes");
+    host_checkpoints_close(host, clean);
     host_log_close(host, end);
     host_inbox_clear(host, &host->inboxes[SIM_LANE_PEERS]);
     host_inbox_clear(host, &host->inboxes[SIM_LANE_CLIENTS]);
     sim_application_stop(&host->application);
-    host_checkpoints_clear(host); /* D3: never part of a start */
     host->running = false;
     host->paused = false;
     host->crash_after = 0;
@@ -395,7 +403,7 @@ void sim_host_lose_disk(struct sim_host *host)
 void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
 {
     sim_application_stop(&host->application);
-    host_checkpoints_clear(host);
+    host_checkpoints_close(host, false);
     host->sim = sim;
     host->index = index;
     host->life = 0;
@@ -424,8 +432,7 @@ void sim_host_reset(struct sim_host *host, struct sim *sim, uint32_t index)
 void sim_host_free(struct sim_host *host)
 {
     sim_application_stop(&host->application);
-    host_checkpoints_clear(host);
-    free(host->prefix);
+    host_checkpoints_close(host, false);
     sim_memory_free(&host->memory);
     sim_memory_free(&host->log_memory);
     sim_memory_free(&host->staging_memory);

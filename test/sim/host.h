@@ -12,6 +12,9 @@
 #include "common/wire/sender.h"
 #include "server/app/kv.h"
 #include "server/executor/executor.h"
+#include "server/storage/checkpoint_reader.h"
+#include "server/storage/checkpoint_receiver.h"
+#include "server/storage/checkpoint_writer.h"
 #include "server/storage/log_queue.h"
 #include "server/storage/state_file.h"
 #include "server/vr/vr.h"
@@ -32,6 +35,7 @@ enum {
     SIM_LOOKUPS_MAX = 256,    /* look-ups that wait for the executor */
     SIM_EXECUTE_MAX = 64,     /* entries of one executor turn */
     SIM_CHECKPOINTS_MAX = 16, /* kept at once */
+    SIM_PIECES_MAX = 32,      /* of a checkpoint, that wait for the disk */
 };
 
 /* The application of one replica, with a tap between executor and application (I3). */
@@ -49,12 +53,31 @@ struct sim_inbox {
     uint32_t count;
 };
 
-/* A checkpoint, or what came of one; bytes NULL: none. */
-struct sim_checkpoint {
+/* Taking a checkpoint: what the next event does of it. */
+enum sim_taking {
+    SIM_TAKING_NOTHING,
+    SIM_TAKING_CONTENT,
+    SIM_TAKING_FINISH,
+    SIM_TAKING_NAME, /* in the state file */
+    SIM_TAKING_TELL, /* the core */
+};
+
+/* The same of installing one. */
+enum sim_installing {
+    SIM_INSTALLING_NOTHING,
+    SIM_INSTALLING_FINISH,
+    SIM_INSTALLING_NAME,
+    SIM_INSTALLING_RESTART, /* the log */
+    SIM_INSTALLING_LOAD,
+};
+
+/* A chunk that came, or a piece of the list, on its way into the file. */
+struct sim_piece {
     struct checkpoint_id id;
-    uint64_t timestamp; /* of the entry at its op */
+    bool list;
+    uint64_t index;
+    uint32_t size;
     uint8_t *bytes;
-    uint8_t *list; /* of its chunks' checksums */
 };
 
 struct sim_host {
@@ -144,17 +167,28 @@ struct sim_host {
     uint32_t lookup_count;
 
     /* Checkpoints. */
-    struct sim_checkpoint checkpoints[SIM_CHECKPOINTS_MAX]; /* newest first */
-    uint32_t checkpoint_count;
-    struct sim_checkpoint taking;    /* not durable yet */
-    struct sim_checkpoint receiving; /* being pulled from another replica */
-    uint64_t received_list;          /* bytes of its list */
-    uint8_t *received;               /* a byte a chunk: 1 if it is there */
-    bool installing;
-    uint64_t loaded_timestamp;
-    uint8_t *prefix; /* the entries executed so far, as long as checkpoints are taken */
-    size_t prefix_size;
-    size_t prefix_capacity;
+    struct checkpoint_id base; /* this start begins from it (K3); op 0: from none */
+    bool base_lost;            /* the state file named one, and none can be read */
+    bool checkpoint_rotten;    /* the newest one was damaged, and none was named since */
+    struct checkpoint_id kept[SIM_CHECKPOINTS_MAX]; /* durable, and named: newest first */
+    uint32_t kept_count;
+    enum sim_taking taking;
+    uint64_t taking_number;     /* rises with each that is begun: what an event belongs to */
+    struct checkpoint_id taken; /* but size and root, until it is finished */
+    struct checkpoint_writer writer;
+    bool writing;
+    enum sim_installing installing;
+    struct checkpoint_id installed;
+    struct checkpoint_receiver receiver;
+    bool receiving;
+    struct sim_piece pieces[SIM_PIECES_MAX]; /* oldest first */
+    uint32_t piece_count;
+    struct checkpoint_reader reader; /* of what is served */
+    bool reading;
+    uint64_t drop_through;           /* ops that the log may lack on the disk, */
+    uint64_t drop_below;             /* and checkpoints that may be missing */
+    uint64_t drop_but[REPLICAS_MAX]; /* but these, which somebody pulls */
+    uint32_t drop_but_count;
 
     /* The sockets. */
     struct sim_inbox inboxes[2]; /* [enum sim_lane] */

@@ -1,77 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A replica's checkpoints: taken behind the executor, kept, served, received and installed, as
- * server/runtime and server/storage do it. The content is the entries up to the op one behind the
- * other: as canonical as the log is, and loaded by executing them anew. */
+/* A replica's checkpoints: cut behind the executor, written, named, kept, served, as server/runtime
+ * does it, with server/storage on the simulated disk. Each step is an event of its own, so that
+ * ends and failures come between any two of them, and at any call within. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/invariant.h"
-#include "test/sim/applications.h"
 #include "test/sim/host_parts.h"
 #include "test/sim/sim.h"
 #include "test/sim/trace.h"
 
-enum { CHUNK_CHECKSUM = sizeof(struct checksum) };
+/* ---- what all steps share ---- */
 
-static struct checksum checksum_of(const void *bytes, size_t size)
+/* A call of the disk did not return 0. That costs the checkpoint, not the replica, unless it was
+ * the end of its process or its machine. */
+bool host_checkpoint_failed(struct sim_host *host)
 {
-    static const struct checksum none;
-    return entry_checksum(1, none, bytes, size);
-}
-
-/* ---- what a checkpoint is ---- */
-
-static uint64_t list_size(const struct checkpoint_id *id)
-{
-    return checkpoint_chunk_count(id->size) * CHUNK_CHECKSUM;
-}
-
-static struct checksum root_of(const struct checkpoint_id *id, const uint8_t *list)
-{
-    const uint64_t numbers[] = {id->op_number, id->view_number, id->log.low,     id->log.high,
-                                id->size,      id->digest.low,  id->digest.high, 0};
-    return entry_checksum(2, checksum_of(numbers, sizeof numbers), list, list_size(id));
-}
-
-static void drop_content(struct sim_checkpoint *checkpoint)
-{
-    free(checkpoint->bytes);
-    free(checkpoint->list);
-    memset(checkpoint, 0, sizeof *checkpoint);
-}
-
-static void make_list(struct sim_checkpoint *checkpoint)
-{
-    checkpoint->list = sim_allocate(list_size(&checkpoint->id));
-    for (uint64_t i = 0; i < checkpoint_chunk_count(checkpoint->id.size); i++) {
-        const struct checksum checksum = checksum_of(checkpoint->bytes + i * CHECKPOINT_CHUNK_SIZE,
-                                                     checkpoint_chunk_size(checkpoint->id.size, i));
-        memcpy(checkpoint->list + i * CHUNK_CHECKSUM, &checksum, sizeof checksum);
+    const struct sim_disk *disk = host->platter;
+    if (disk->power_off) {
+        host_end_of_storage(host);
+        return false;
     }
+    host->disk_armed =
+        host->disk_armed && (disk->power_cut_at > disk->calls || disk->fail_at > disk->calls);
+    host->sim->counts.checkpoint_failures++;
+    return true;
 }
 
-static struct sim_checkpoint *checkpoint_with(struct sim_host *host, struct checksum root)
+void host_keep_checkpoint(struct sim_host *host, const struct checkpoint_id *id)
 {
-    for (uint32_t i = 0; i < host->checkpoint_count; i++) {
-        if (checksum_equal(host->checkpoints[i].id.root, root)) {
-            return &host->checkpoints[i];
-        }
-    }
-    return NULL;
+    INVARIANT(host->kept_count < SIM_CHECKPOINTS_MAX);
+    memmove(&host->kept[1], &host->kept[0], host->kept_count * sizeof host->kept[0]);
+    host->kept[0] = *id;
+    host->kept_count++;
+}
+
+static void arm_taking(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    const uint64_t latency =
+        sim_exponential(&sim->machine_prng, sim->options.checkpoint_latency_ns / 2);
+    host_schedule(host, SIM_EVENT_CHECKPOINT, host_now_ns(host) + latency, host->taking_number);
 }
 
 /* ---- taking (K1) ---- */
 
-static void prefix_add(struct sim_host *host, const uint8_t *bytes, size_t size)
+/* An interval ends: the state as it is now is cut, while entries go on being executed. */
+void host_note_executed(struct sim_host *host, const struct entry *entry)
 {
-    if (host->prefix_size + size > host->prefix_capacity) {
-        host->prefix_capacity = 2 * (host->prefix_size + size) + 4096;
-        host->prefix = realloc(host->prefix, host->prefix_capacity);
-        INVARIANT(host->prefix != NULL);
+    const uint32_t interval = host->sim->options.checkpoint_interval;
+    if (interval == 0 || entry->op_number % interval != 0 || host->sim->failed ||
+        host->taking != SIM_TAKING_NOTHING || host->installing != SIM_INSTALLING_NOTHING) {
+        return;
     }
-    memcpy(host->prefix + host->prefix_size, bytes, size);
-    host->prefix_size += size;
+    host->taken = (struct checkpoint_id){
+        .op_number = entry->op_number,
+        .view_number = entry->view_number,
+        .log = vr_log_checksum_at(host->replica, entry->op_number),
+        .digest = executor_digest(host->executor),
+    };
+    executor_cut_begin(host->executor);
+    host->taking = SIM_TAKING_CONTENT;
+    host->taking_number++;
+    arm_taking(host);
+}
+
+void host_abandon_taking(struct sim_host *host)
+{
+    if (host->taking == SIM_TAKING_NOTHING) {
+        return;
+    }
+    executor_cut_abandon(host->executor);
+    if (host->writing) {
+        checkpoint_writer_abandon(&host->writer);
+        host->writing = false;
+    }
+    host->taking = SIM_TAKING_NOTHING;
+}
+
+static size_t draw_slice(struct prng *prng)
+{
+    return prng_chance(prng, 1, 2) ? CHECKPOINT_CHUNK_SIZE
+                                   : prng_between(prng, 256, CHECKPOINT_CHUNK_SIZE / 4);
+}
+
+static int write_slice(struct sim_host *host, struct storage_error *error)
+{
+    static uint8_t slice[CHECKPOINT_CHUNK_SIZE];
+    int status = 0;
+    size_t size;
+    if (!host->writing) {
+        status = checkpoint_writer_begin(&host->writer, &host->ops, HOST_DIRECTORY,
+                                         host->sim->configuration.cluster_id, error);
+        host->writing = true;
+    }
+    if (status != 0) {
+        return status;
+    }
+    const bool more =
+        executor_cut(host->executor, slice, draw_slice(&host->sim->machine_prng), &size);
+    host->taking = more ? SIM_TAKING_CONTENT : SIM_TAKING_FINISH;
+    return size > 0 ? checkpoint_writer_append(&host->writer, slice, size, error) : 0;
 }
 
 /* K1: the same op gives the same bytes everywhere. */
@@ -88,134 +119,236 @@ static void check_root(struct sim *sim, const struct sim_host *host, const struc
     }
 }
 
-static void take(struct sim_host *host, const struct entry *entry)
+static int finish(struct sim_host *host, struct storage_error *error)
+{
+    const int status = checkpoint_writer_finish(&host->writer, &host->taken, error);
+    if (status == 0) {
+        host->writing = false;
+        host->taking = SIM_TAKING_NAME;
+        check_root(host->sim, host, &host->taken);
+    }
+    return status;
+}
+
+/* The core hears of it, and may drop its log. */
+static void tell(struct sim_host *host)
 {
     struct sim *sim = host->sim;
-    struct sim_checkpoint *taking = &host->taking;
-    drop_content(taking);
-    taking->id = (struct checkpoint_id){
-        .op_number = entry->op_number,
-        .view_number = entry->view_number,
-        .log = vr_log_checksum_at(host->replica, entry->op_number),
-        .digest = executor_digest(host->executor),
-        .size = host->prefix_size,
-    };
-    taking->timestamp = entry->timestamp;
-    taking->bytes = sim_allocate(host->prefix_size);
-    memcpy(taking->bytes, host->prefix, host->prefix_size);
-    make_list(taking);
-    taking->id.root = root_of(&taking->id, taking->list);
-    check_root(sim, host, &taking->id);
-    const uint64_t latency =
-        sim_exponential(&sim->machine_prng, sim->options.checkpoint_latency_ns);
-    host_schedule(host, SIM_EVENT_CHECKPOINT, host_now_ns(host) + latency, 0);
-}
-
-void host_note_executed(struct sim_host *host, const struct entry *entry, const uint8_t *bytes,
-                        size_t size)
-{
-    const uint32_t interval = host->sim->options.checkpoint_interval;
-    if (interval == 0) {
-        return;
-    }
-    prefix_add(host, bytes, size);
-    if (entry->op_number % interval == 0 && host->taking.bytes == NULL && !host->installing) {
-        take(host, entry);
-    }
-}
-
-static void keep(struct sim_host *host, struct sim_checkpoint *checkpoint)
-{
-    INVARIANT(host->checkpoint_count < SIM_CHECKPOINTS_MAX);
-    memmove(&host->checkpoints[1], &host->checkpoints[0],
-            host->checkpoint_count * sizeof host->checkpoints[0]);
-    host->checkpoints[0] = *checkpoint;
-    host->checkpoint_count++;
-    memset(checkpoint, 0, sizeof *checkpoint);
-}
-
-void host_on_checkpoint(struct sim_host *host)
-{
-    struct sim *sim = host->sim;
-    if (host->taking.bytes == NULL) {
-        return; /* the state that it was taken of is gone: a checkpoint was installed */
-    }
-    struct vr_event event = {.kind = VR_EVENT_CHECKPOINT, .checkpoint = host->taking.id};
+    struct vr_event event = {.kind = VR_EVENT_CHECKPOINT, .checkpoint = host->taken};
+    host->taking = SIM_TAKING_NOTHING;
     if (event.checkpoint.op_number > executor_executed_op(host->executor)) {
         sim_fail(sim, "K1: replica %u has a checkpoint of what it did not execute", host->index);
         return;
     }
-    keep(host, &host->taking);
+    if (event.checkpoint.op_number > host->snapshot.executed_op) {
+        host->taking = SIM_TAKING_TELL; /* that it was executed is not reported yet */
+        arm_taking(host);
+        return;
+    }
+    host_keep_checkpoint(host, &host->taken);
     sim->counts.checkpoints++;
     if (host_step(host, &event)) {
         host_end_drain(host);
     }
 }
 
-static bool is_pulled(const struct vr_output *output, uint64_t op_number)
+void host_on_checkpoint(struct sim_host *host, uint64_t number)
 {
-    for (uint32_t i = 0; i < output->drop_log.pulled_count; i++) {
-        if (output->drop_log.pulled[i] == op_number) {
+    struct storage_error error;
+    int status = 0;
+    if (host->taking == SIM_TAKING_NOTHING || number != host->taking_number) {
+        return; /* given up: one of another replica is installed */
+    }
+    switch (host->taking) {
+    case SIM_TAKING_CONTENT:
+        status = write_slice(host, &error);
+        break;
+    case SIM_TAKING_FINISH:
+        status = finish(host, &error);
+        break;
+    case SIM_TAKING_NAME:
+        if (host_state_name_checkpoint(host, &host->taken) != 0) {
+            host_end_of_storage(host);
+            return;
+        }
+        host->taking = SIM_TAKING_TELL;
+        break;
+    default:
+        tell(host);
+        return;
+    }
+    if (status == 0) {
+        arm_taking(host);
+        return;
+    }
+    host_abandon_taking(host);
+    if (host_checkpoint_failed(host)) {
+        trace_node(host->sim, host->index, "cannot write the checkpoint of op %" PRIu64,
+                   host->taken.op_number);
+    }
+}
+
+/* ---- dropping (K1, K2) ---- */
+
+static bool is_pulled(const struct sim_host *host, uint64_t op_number)
+{
+    for (uint32_t i = 0; i < host->drop_but_count; i++) {
+        if (host->drop_but[i] == op_number) {
             return true;
         }
     }
     return false;
 }
 
+static void forget_kept(struct sim_host *host)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < host->kept_count; i++) {
+        if (host->kept[i].op_number >= host->drop_below ||
+            is_pulled(host, host->kept[i].op_number)) {
+            host->kept[kept++] = host->kept[i];
+        }
+    }
+    host->kept_count = kept;
+}
+
+/* K1: what is dropped lies before the previous checkpoint, and the newest is named. */
 void host_drop_log(struct sim_host *host, const struct vr_output *output)
 {
     struct sim *sim = host->sim;
-    /* K1: what is dropped lies before a checkpoint that is kept. */
-    if (host->checkpoint_count == 0 ||
-        host->checkpoints[0].id.op_number < output->drop_log.through_op) {
+    const uint64_t through_op = output->drop_log.through_op;
+    const bool named = !host_on_disk(host) || host->disk.checkpoint.op >= through_op;
+    const bool kept = host->kept_count > 1 && host->kept[1].op_number >= through_op;
+    if (through_op > 0 && !(kept && named)) {
         sim_fail(sim, "K1: replica %u drops its log up to op %" PRIu64 " with no checkpoint of it",
-                 host->index, output->drop_log.through_op);
+                 host->index, through_op);
         return;
     }
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < host->checkpoint_count; i++) {
-        struct sim_checkpoint *checkpoint = &host->checkpoints[i];
-        if (checkpoint->id.op_number >= output->drop_log.checkpoints_from ||
-            is_pulled(output, checkpoint->id.op_number)) {
-            host->checkpoints[kept++] = *checkpoint;
-        } else {
-            drop_content(checkpoint);
+    host->drop_through = through_op;
+    host->drop_below = output->drop_log.checkpoints_from;
+    host->drop_but_count = output->drop_log.pulled_count;
+    memcpy(host->drop_but, output->drop_log.pulled, sizeof host->drop_but);
+    forget_kept(host);
+    host_schedule(host, SIM_EVENT_DROP,
+                  host_now_ns(host) + prng_below(&sim->machine_prng, 100 * SIM_US), 0);
+}
+
+static void close_reader(struct sim_host *host)
+{
+    if (host->reading) {
+        checkpoint_reader_close(&host->reader);
+        host->reading = false;
+    }
+}
+
+static int remove_older(struct sim_host *host, struct storage_error *error)
+{
+    uint64_t ops[2 * SIM_CHECKPOINTS_MAX];
+    uint32_t count;
+    int status = checkpoint_list_ops(&host->ops, HOST_DIRECTORY, ops, 2 * SIM_CHECKPOINTS_MAX,
+                                     &count, error);
+    for (uint32_t i = 0; status == 0 && i < count; i++) {
+        if (ops[i] >= host->drop_below || is_pulled(host, ops[i])) {
+            continue;
+        }
+        if (host->reading && host->reader.id.op_number == ops[i]) {
+            close_reader(host);
+        }
+        status = checkpoint_remove(&host->ops, HOST_DIRECTORY, ops[i], error);
+    }
+    return status;
+}
+
+/* I10: the disk holds no more segments than the entries kept can fill, and what a replacement that
+ * spans some of them, or a log cut below them, keeps. */
+static void check_disk(struct sim_host *host)
+{
+    const struct wal *wal = &host->wal;
+    for (size_t i = 1; i < wal->mark_count; i++) {
+        if (wal->marks[i].head_op > host->drop_through || wal->marks[i].needs_earlier) {
+            continue;
+        }
+        sim_fail(host->sim, "I10: replica %u keeps %zu segments that nothing needs", host->index,
+                 i);
+        return;
+    }
+}
+
+void host_on_drop(struct sim_host *host)
+{
+    struct storage_error error;
+    int status = remove_older(host, &error);
+    if (status == 0 && host->log_open) {
+        const size_t before = host->wal.mark_count;
+        status = wal_drop(&host->wal, host->drop_through, &error);
+        host->sim->counts.segments_dropped += before - host->wal.mark_count;
+        if (status == 0) {
+            check_disk(host);
         }
     }
-    host->checkpoint_count = kept;
+    if (status != 0) {
+        (void)host_checkpoint_failed(host);
+    }
 }
 
 /* ---- serving (G4) ---- */
 
+static bool open_reader(struct sim_host *host, const struct checkpoint_id *id)
+{
+    struct sim *sim = host->sim;
+    struct storage_error error;
+    const uint64_t faults = host->platter->faults;
+    if (host->reading && checkpoint_id_equal(&host->reader.id, id)) {
+        return true;
+    }
+    close_reader(host);
+    const int status = checkpoint_reader_open(&host->reader, &host->ops, HOST_DIRECTORY,
+                                              sim->configuration.cluster_id, id->op_number, &error);
+    host->reading = status == 0;
+    if (status != 0 && host->platter->faults == faults) {
+        sim_fail(sim, "K2: replica %u threw away a checkpoint that it serves: %s", host->index,
+                 error.text);
+    } else if (status == 0 && !checkpoint_id_equal(&host->reader.id, id)) {
+        sim_fail(sim, "K2: replica %u serves another checkpoint than it offered", host->index);
+    }
+    return status == 0 && !sim->failed;
+}
+
+/* What it has to say of one piece of the list, or one chunk. False: it cannot be read. */
+static bool read_piece(struct sim_host *host, bool list, uint64_t index, struct message *message)
+{
+    static uint8_t chunk[CHECKPOINT_CHUNK_SIZE];
+    struct storage_error error;
+    const uint64_t content = host->reader.id.size;
+    const uint64_t size =
+        list ? checkpoint_chunk_count(content) * CHECKPOINT_CHECKSUM_SIZE : content;
+    if (index >= checkpoint_chunk_count(size)) {
+        return false;
+    }
+    message->checkpoint_chunk.list = list;
+    message->checkpoint_chunk.index = index;
+    message->checkpoint_chunk.size = checkpoint_chunk_size(size, index);
+    message->checkpoint_chunk.bytes =
+        list ? host->reader.list + index * CHECKPOINT_CHUNK_SIZE : chunk;
+    return list || checkpoint_reader_chunk(&host->reader, index, chunk, &error) >= 0;
+}
+
 void host_serve_checkpoint(struct sim_host *host, const struct vr_output *output)
 {
     struct sim *sim = host->sim;
-    const struct sim_checkpoint *checkpoint =
-        checkpoint_with(host, output->serve_checkpoint.id.root);
-    if (checkpoint == NULL) {
-        sim_fail(sim, "K2: replica %u threw away a checkpoint that it serves", host->index);
+    if (!open_reader(host, &output->serve_checkpoint.id)) {
         return;
     }
-    const bool list = output->serve_checkpoint.list;
-    const uint8_t *bytes = list ? checkpoint->list : checkpoint->bytes;
-    const uint64_t size = list ? list_size(&checkpoint->id) : checkpoint->id.size;
     const uint64_t first = output->serve_checkpoint.first;
     for (uint64_t i = first; i < first + output->serve_checkpoint.count; i++) {
-        if (i >= checkpoint_chunk_count(size)) {
-            return;
-        }
         struct message message = {
             .type = MESSAGE_CHECKPOINT_CHUNK,
-            .checkpoint_chunk =
-                {
-                    .nonce = output->serve_checkpoint.nonce,
-                    .root = checkpoint->id.root,
-                    .list = list,
-                    .index = i,
-                    .size = checkpoint_chunk_size(size, i),
-                    .bytes = bytes + i * CHECKPOINT_CHUNK_SIZE,
-                },
+            .checkpoint_chunk = {.nonce = output->serve_checkpoint.nonce,
+                                 .root = output->serve_checkpoint.id.root},
         };
+        if (!read_piece(host, output->serve_checkpoint.list, i, &message)) {
+            return;
+        }
         vr_envelope(host->replica, &message);
         const struct wire_destination destination = {
             .address = sim_address(sim, output->serve_checkpoint.peer, SIM_LANE_PEERS)};
@@ -226,205 +359,28 @@ void host_serve_checkpoint(struct sim_host *host, const struct vr_output *output
     }
 }
 
-/* ---- receiving (G4) ---- */
+/* ---- the end ---- */
 
-static void receive_begin(struct sim_host *host, const struct checkpoint_id *id)
+/* A process that is killed leaves on its disk what it was writing. */
+static void leave_writer(struct sim_host *host)
 {
-    struct sim_checkpoint *into = &host->receiving;
-    if (into->bytes != NULL && checkpoint_id_equal(&into->id, id)) {
-        return;
-    }
-    drop_content(into);
-    free(host->received);
-    into->id = *id;
-    into->bytes = sim_allocate(id->size);
-    into->list = sim_allocate(list_size(id));
-    host->received_list = 0;
-    host->received = sim_allocate(checkpoint_chunk_count(id->size));
-    memset(host->received, 0, checkpoint_chunk_count(id->size));
+    free(host->writer.list);
+    free(host->writer.chunk);
+    host->writer.list = NULL;
+    host->writer.chunk = NULL;
+    host->writing = false;
 }
 
-/* The list comes in order, and counts once all of it has the root. */
-static bool receive_list(struct sim_host *host, uint64_t index, const uint8_t *bytes, uint32_t size)
+void host_checkpoints_close(struct sim_host *host, bool clean)
 {
-    struct sim_checkpoint *into = &host->receiving;
-    if (index * CHECKPOINT_CHUNK_SIZE != host->received_list) {
-        return host->received_list > index * CHECKPOINT_CHUNK_SIZE;
+    if (clean) {
+        host_abandon_taking(host);
+    } else if (host->writing) {
+        leave_writer(host);
     }
-    memcpy(into->list + host->received_list, bytes, size);
-    host->received_list += size;
-    if (host->received_list == list_size(&into->id) &&
-        !checksum_equal(root_of(&into->id, into->list), into->id.root)) {
-        host->received_list = 0;
-        return false;
-    }
-    return true;
-}
-
-static bool receive_chunk(struct sim_host *host, uint64_t index, const uint8_t *bytes,
-                          uint32_t size)
-{
-    struct sim_checkpoint *into = &host->receiving;
-    const struct checksum checksum = checksum_of(bytes, size);
-    INVARIANT(host->received_list == list_size(&into->id));
-    if (memcmp(into->list + index * CHUNK_CHECKSUM, &checksum, CHUNK_CHECKSUM) != 0) {
-        return false;
-    }
-    memcpy(into->bytes + index * CHECKPOINT_CHUNK_SIZE, bytes, size);
-    host->received[index] = 1;
-    return true;
-}
-
-void host_stage_chunk(struct sim_host *host, const struct vr_output *output)
-{
-    const uint64_t index = output->stage_chunk.index;
-    receive_begin(host, &output->stage_chunk.id);
-    struct vr_event event = {
-        .kind = VR_EVENT_CHUNK_STAGED,
-        .chunk_staged = {.root = output->stage_chunk.id.root,
-                         .list = output->stage_chunk.list,
-                         .index = index},
-    };
-    uint64_t missing = index;
-    if (output->stage_chunk.list) {
-        event.chunk_staged.ok =
-            receive_list(host, index, output->stage_chunk.bytes, output->stage_chunk.size);
-        missing = checkpoint_chunk_count(host->received_list);
-    } else {
-        event.chunk_staged.ok =
-            receive_chunk(host, index, output->stage_chunk.bytes, output->stage_chunk.size);
-        const uint64_t count = checkpoint_chunk_count(host->receiving.id.size);
-        while (missing < count && host->received[missing] != 0) {
-            missing++;
-        }
-    }
-    event.chunk_staged.missing = missing;
-    host_ready(host, &event);
-}
-
-/* ---- installing (G4) ---- */
-
-static void arm_install(struct sim_host *host)
-{
-    struct sim *sim = host->sim;
-    host_schedule(host, SIM_EVENT_INSTALL,
-                  host_now_ns(host) + SIM_US +
-                      sim_exponential(&sim->machine_prng, sim->options.checkpoint_latency_ns),
-                  0);
-}
-
-void host_install_checkpoint(struct sim_host *host, const struct vr_output *output)
-{
-    struct sim *sim = host->sim;
-    const struct checkpoint_id *id = &output->install_checkpoint;
-    if (id->op_number <= vr_commit_number(host->replica)) {
-        sim_fail(sim, "G4: replica %u installs a checkpoint of op %" PRIu64 ", below its commit",
-                 host->index, id->op_number);
-        return;
-    }
-    if (host->receiving.bytes == NULL || !checkpoint_id_equal(id, &host->receiving.id)) {
-        sim_fail(sim, "G4: replica %u installs what it has not got", host->index);
-        return;
-    }
-    for (uint64_t i = 0; i < checkpoint_chunk_count(id->size); i++) {
-        if (host->received[i] == 0) {
-            sim_fail(sim, "G4: replica %u installs a checkpoint without chunk %" PRIu64,
-                     host->index, i);
-            return;
-        }
-    }
-    /* The invariant that G4's adopted view keeps. */
-    if (id->op_number <= sim->history.committed &&
-        host->reported.view_number < sim->history.views[id->op_number]) {
-        sim_fail(sim,
-                 "G4: replica %u installs what was committed in view %" PRIu64
-                 ", and knows but view %" PRIu64,
-                 host->index, view_within_epoch(sim->history.views[id->op_number]),
-                 view_within_epoch(host->reported.view_number));
-        return;
-    }
-    host->installing = true;
-    arm_install(host);
-}
-
-/* The state is that of the checkpoint: a new application, and its entries executed. */
-static void load(struct sim_host *host, const struct sim_checkpoint *checkpoint)
-{
-    sim_application_stop(&host->application);
-    host_start_executor(host);
-    host->prefix_size = 0;
-    prefix_add(host, checkpoint->bytes, checkpoint->id.size);
-    for (size_t at = 0; at < checkpoint->id.size && !host->sim->failed;) {
-        struct entry entry;
-        const size_t size = entry_decode(checkpoint->bytes + at, checkpoint->id.size - at, &entry);
-        INVARIANT(size > 0);
-        host_execute_entry(host, checkpoint->bytes + at, size);
-        host->loaded_timestamp = entry.timestamp;
-        at += size;
-    }
-    host->execute_to = checkpoint->id.op_number;
-    if (!checksum_equal(executor_digest(host->executor), checkpoint->id.digest)) {
-        sim_fail(host->sim, "K4: replica %u loads op %" PRIu64 " and has another digest",
-                 host->index, checkpoint->id.op_number);
-    }
-}
-
-/* What was committed up to there is what everybody committed. */
-static void follow_history(struct sim_host *host, const struct checkpoint_id *id)
-{
-    const struct sim_history *history = &host->sim->history;
-    if (id->op_number > history->committed ||
-        !checksum_equal(history->checksums[id->op_number], id->log)) {
-        sim_fail(host->sim, "I1: replica %u installs op %" PRIu64 ", which is not committed so",
-                 host->index, id->op_number);
-        return;
-    }
-    host_chain_replace(host, history->checksums, id->op_number);
-}
-
-void host_on_install(struct sim_host *host)
-{
-    struct sim *sim = host->sim;
-    if (executor_executed_op(host->executor) < host->execute_to) {
-        arm_install(host); /* what was handed over before comes first */
-        return;
-    }
-    struct vr_event event = {.kind = VR_EVENT_CHECKPOINT_INSTALLED,
-                             .installed = {.id = host->receiving.id}};
-    while (host->checkpoint_count > 0) {
-        drop_content(&host->checkpoints[--host->checkpoint_count]);
-    }
-    drop_content(&host->taking);
-    keep(host, &host->receiving);
-    load(host, &host->checkpoints[0]);
-    follow_history(host, &event.installed.id);
-    if (sim->failed) {
-        return;
-    }
-    event.installed.timestamp = host->loaded_timestamp;
-    host->installing = false;
-    host->log_generation = 0; /* completions of what was written before tell nothing any more */
-    host->durable_op = event.installed.id.op_number;
-    sim->counts.checkpoints_installed++;
-    trace_node(sim, host->index, "installs the checkpoint of op %" PRIu64,
-               event.installed.id.op_number);
-    if (host_step(host, &event)) {
-        host_end_drain(host);
-    }
-}
-
-/* ---- life and death ---- */
-
-void host_checkpoints_clear(struct sim_host *host)
-{
-    while (host->checkpoint_count > 0) {
-        drop_content(&host->checkpoints[--host->checkpoint_count]);
-    }
-    drop_content(&host->taking);
-    drop_content(&host->receiving);
-    free(host->received);
-    host->received = NULL;
-    host->received_list = 0;
-    host->prefix_size = 0;
-    host->installing = false;
+    close_reader(host);
+    host_receiving_close(host);
+    host->taking = SIM_TAKING_NOTHING;
+    host->installing = SIM_INSTALLING_NOTHING;
+    host->kept_count = 0;
 }

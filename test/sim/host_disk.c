@@ -35,6 +35,7 @@ void host_disk_make(struct sim_host *host)
     host->rotten = false;
     host->refused = false;
     host->disk_armed = false;
+    host->checkpoint_rotten = false;
     host_state_make(host);
 }
 
@@ -155,8 +156,14 @@ void host_log_write(struct sim_host *host, const struct log_write *write)
     log_queue_write(&host->queue, write);
     arm_write(host);
     if (cuts) {
-        sim_nemesis_switch(host->sim, host->index);
+        sim_nemesis_steps(host->sim, host->index);
     }
+}
+
+void host_log_restart(struct sim_host *host, const struct wal_head *base)
+{
+    log_queue_restart(&host->queue, base);
+    arm_write(host);
 }
 
 /* ---- the writer ---- */
@@ -271,16 +278,47 @@ static void judge_refusal(struct sim_host *host, int status, const char *text, u
     sim_fail(sim, "replica %u cannot read its log: %s", host->index, text);
 }
 
+/* K3: one that begins behind a checkpoint which is lost says nothing. */
+static bool reaches_base(const struct sim_host *host)
+{
+    return host->found.base_op <= host->base.op_number;
+}
+
+bool host_log_reaches_base(const struct sim_host *host)
+{
+    return host->log_open && reaches_base(host);
+}
+
 /* As server/runtime/server_log.c has it, for a group of one. */
 static bool has_lost(const struct sim_host *host)
 {
     const struct wal_found *found = &host->found;
     uint8_t id[BOOT_ID_SIZE];
     boot_id(host, id);
-    return found->condition == WAL_BROKEN ||
+    return found->condition == WAL_BROKEN || !reaches_base(host) ||
            (found->condition == WAL_FAULTY &&
             (!durable_state_may_be_torn(&host->disk, id) || found->lost_durable ||
              found->held_op < found->commit_known));
+}
+
+static void init_log(const struct sim_host *host, struct vr_log *log, void *memory)
+{
+    const struct sim_options *o = &host->sim->options;
+    const uint64_t cluster_id = host->sim->configuration.cluster_id;
+    const struct checksum chain = entry_chain_start(cluster_id);
+    if (o->log_block_size == 0) {
+        vr_log_init(log, memory, o->log_memory_size, cluster_id, 0, chain);
+    } else {
+        vr_log_init_blocks(log, memory, o->log_memory_size, o->log_block_size, cluster_id, 0,
+                           chain);
+    }
+}
+
+/* D5: what was reported durable may be as much as the checkpoint that the state file names. */
+static bool reaches_named(const struct sim_host *host)
+{
+    return host->base.op_number == host->disk.checkpoint.op ||
+           host->found.head.op_number >= host->disk.checkpoint.op;
 }
 
 static int read_log(struct sim_host *host, bool trusted)
@@ -289,19 +327,19 @@ static int read_log(struct sim_host *host, bool trusted)
     const uint64_t faults = host->platter->faults;
     const size_t size = sim->options.log_memory_size;
     const uint64_t cluster_id = sim->configuration.cluster_id;
-    const struct checksum chain = entry_chain_start(cluster_id);
     struct wal_options options = {
         .directory = HOST_DIRECTORY,
         .owner = {cluster_id, sim->configuration.members[host->index].replica_id},
         .segment_size = sim->options.segment_size,
         .sector_size = SIM_DISK_SECTOR_SIZE,
+        .base = {host->base.op_number, host->base.log},
         .refuse_truncated = trusted,
     };
     durable_state_expect(&host->disk, &options);
     struct vr_log staging;
     struct storage_error error;
-    vr_log_init(&host->log, sim_memory_room(&host->log_memory, size), size, cluster_id, 0, chain);
-    vr_log_init(&staging, sim_memory_room(&host->staging_memory, size), size, cluster_id, 0, chain);
+    init_log(host, &host->log, sim_memory_room(&host->log_memory, size));
+    init_log(host, &staging, sim_memory_room(&host->staging_memory, size));
     int status =
         wal_read(&host->wal, &host->ops, &options, &host->log, &staging, &host->found, &error);
     if (status != 0) {
@@ -337,6 +375,7 @@ static void count_found(struct sim_host *host, bool counts)
     c->logs_torn += found->torn_bytes > 0 ? 1 : 0;
     c->logs_resumed += counts ? 1 : 0;
     c->logs_faulty += counts && found->condition == WAL_FAULTY ? 1 : 0;
+    c->logs_detached += found->detached ? 1 : 0;
     c->logs_broken += found->condition == WAL_BROKEN ? 1 : 0;
     c->switches_unfinished += found->unfinished_replacement ? 1 : 0;
     if (found->condition != WAL_INTACT) {
@@ -363,17 +402,26 @@ static void open_queue(struct sim_host *host)
     host->log_sync_scheduled = false;
 }
 
+/* G4: a checkpoint that was named took the place of a log that is another one at its op, so that
+ * nothing behind that can have been committed. */
+static bool is_superseded(const struct sim_host *host)
+{
+    const uint64_t base = host->base.op_number;
+    return host->found.detached && base <= host->chain_op &&
+           !checksum_equal(host->chain[base], host->base.log);
+}
+
 /* D5: who goes on with its log still claims all that it had reported durable. */
 static void check_promise(struct sim_host *host)
 {
     const struct wal_found *found = &host->found;
     const struct wal_head *promised = &host->promised;
-    if (found->head.op_number < promised->op_number) {
+    if (found->head.op_number < promised->op_number && !is_superseded(host)) {
         sim_fail(host->sim,
                  "D5: replica %u denies ops %" PRIu64 " to %" PRIu64
                  ", which it had reported durable",
                  host->index, found->head.op_number + 1, promised->op_number);
-    } else if (promised->op_number <= found->held_op &&
+    } else if (promised->op_number <= found->held_op && promised->op_number >= host->log.base_op &&
                !vr_log_matches(&host->log, promised->op_number, promised->checksum)) {
         sim_fail(host->sim, "D5: replica %u has another entry at op %" PRIu64 " than it had",
                  host->index, promised->op_number);
@@ -385,9 +433,10 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
 {
     uint8_t id[BOOT_ID_SIZE];
     bool counts = false;
+    const uint64_t faults = host->platter->faults;
     boot_id(host, id);
     host->found = (struct wal_found){.condition = WAL_INTACT};
-    if (host_state_open(host) != 0) {
+    if (host_state_open(host) != 0 || host_base_load(host) != 0 || host->sim->failed) {
         return false;
     }
     struct durable_state state = host->disk;
@@ -396,8 +445,13 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
         if (read_log(host, trusted) != 0) {
             return false;
         }
-        counts = trusted && host->found.condition != WAL_BROKEN &&
-                 (host->found.segment_count > 0 || state.incarnation == 0);
+        counts = trusted && host->found.condition != WAL_BROKEN && reaches_base(host) &&
+                 reaches_named(host) && (host->found.segment_count > 0 || state.incarnation == 0);
+        if (trusted && !counts && host->platter->faults != faults) {
+            host->sim->counts.read_failures++; /* what cannot be read now is not lost */
+            wal_close(&host->wal);
+            return false;
+        }
         if (begin_log(host, counts) != 0) {
             return false;
         }
@@ -407,7 +461,10 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
     }
     *start = durable_state_start(&state, host->durability, id, counts);
     state.log_segment = host_on_disk(host) ? host->wal.segment.number : 0;
-    if (host_state_begin(host, &state) != 0) {
+    if (host->base.op_number == 0) {
+        memset(&state.checkpoint, 0, sizeof state.checkpoint);
+    }
+    if (host_state_begin(host, &state) != 0 || host_base_tidy(host) != 0) {
         return false;
     }
     host->lost = *start == VR_START_RECOVER;
@@ -464,7 +521,7 @@ bool sim_host_would_forget(const struct sim_host *host, enum sim_end end)
 
 void host_log_describe(const struct sim_host *host, struct vr_options *options)
 {
-    if (!host_on_disk(host) || options->start == VR_START_INITIAL) {
+    if (!host_log_reaches_base(host) || options->start == VR_START_INITIAL) {
         return;
     }
     options->log = &host->log;

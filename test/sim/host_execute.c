@@ -115,15 +115,6 @@ static void run_entry(struct sim_host *host, const struct entry *entry, const ui
                                      executor_digest(host->executor), &sim->report));
 }
 
-/* One of a checkpoint that is loaded: nobody is answered. */
-void host_execute_entry(struct sim_host *host, const uint8_t *bytes, size_t size)
-{
-    struct entry entry;
-    struct reply reply = {0};
-    INVARIANT(entry_decode(bytes, size, &entry) == size);
-    run_entry(host, &entry, bytes, size, &reply);
-}
-
 static void execute_one(struct sim_host *host, uint64_t op_number)
 {
     struct sim *sim = host->sim;
@@ -134,7 +125,7 @@ static void execute_one(struct sim_host *host, uint64_t op_number)
     struct message message = {.type = MESSAGE_REPLY};
     run_entry(host, &entry, execution.bytes, execution.size, &message.reply);
     message.reply.view_number = execution.view_number;
-    host_note_executed(host, &entry, execution.bytes, execution.size);
+    host_note_executed(host, &entry);
     if (execution.reply && !sim->failed) {
         host_send_client(host, &message, &execution.address);
     }
@@ -204,6 +195,7 @@ void host_start_executor(struct sim_host *host)
 {
     const struct sim *sim = host->sim;
     struct sim_application_tap *tap = &host->application;
+    sim_application_stop(tap);
     sim_application_start(tap, &sim->options);
     tap->app = (struct app){
         .state = host,
@@ -222,6 +214,7 @@ void host_start_executor(struct sim_host *host)
         .parameters = sim->configuration.parameters,
         .app = &tap->app,
         .hash_seed = prng_next(&host->sim->machine_prng),
+        .configuration = &sim->configuration,
     };
     const size_t size = executor_memory_size(&options.parameters);
     void *memory = sim_memory_room(&host->executor_memory, size);

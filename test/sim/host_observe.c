@@ -217,13 +217,20 @@ void host_observe_start(struct sim_host *host)
     host->chain_op = 0;
     host->reported =
         (struct sim_durable){host->disk.vr.view_number, host->disk.vr.last_normal_view};
+    const bool based = host->base.op_number > 0;
+    if (based) {
+        host_chain_replace(host, host->sim->history.checksums, host->base.op_number);
+    }
     host->observed = (struct sim_observed){
         .replica = host->index,
         .incarnation = host->disk.incarnation,
         .view_number = host->reported.view_number,
         .last_normal_view = host->reported.last_normal_view,
-        .head_checksum = chain_start,
-        .commit_checksum = chain_start,
+        .op_number = host->base.op_number,
+        .commit_number = host->base.op_number,
+        .executed_op = host->base.op_number,
+        .head_checksum = based ? host->base.log : chain_start,
+        .commit_checksum = based ? host->base.log : chain_start,
         .chain = host->chain,
     };
 }

@@ -8,7 +8,9 @@
  *     host_drive.c    steps, flushes and outputs of the core
  *     host_sockets.c  datagrams out and in
  *     host_execute.c  the executor and the application
- *     host_checkpoint.c  its checkpoints
+ *     host_checkpoint.c  its checkpoints: taken, kept, served
+ *     host_install.c  checkpoints of others, received and installed
+ *     host_base.c     the checkpoint that a start begins from
  *     host_observe.c  what the checkers see
  *
  * Functions that may step the core return false once the replica is gone (an armed crash struck) or
@@ -34,6 +36,7 @@ int host_state_open(struct sim_host *host);
 int host_state_begin(struct sim_host *host, const struct durable_state *state);
 int host_state_store(struct sim_host *host, const struct vr_durable_state *state);
 int host_state_name_segment(struct sim_host *host, uint64_t segment);
+int host_state_name_checkpoint(struct sim_host *host, const struct checkpoint_id *id);
 void host_state_end(struct sim_host *host, bool clean);
 void host_state_close(struct sim_host *host);
 
@@ -43,6 +46,7 @@ void host_end_of_storage(struct sim_host *host);
 void host_disk_make(struct sim_host *host);
 bool host_log_open(struct sim_host *host, enum vr_start *start);
 void host_log_close(struct sim_host *host, enum sim_end end);
+bool host_log_reaches_base(const struct sim_host *host);
 void host_log_describe(const struct sim_host *host, struct vr_options *options);
 const uint8_t *host_log_entry(void *context, uint64_t op_number, size_t *size);
 struct checksum host_log_chain(void *context, uint64_t op_number);
@@ -50,6 +54,7 @@ uint64_t host_log_commit(void *context);
 void host_log_write(struct sim_host *host, const struct log_write *write);
 void host_on_log_write(struct sim_host *host);
 void host_on_log_sync(struct sim_host *host);
+void host_log_restart(struct sim_host *host, const struct wal_head *base);
 bool host_log_finish(struct sim_host *host);
 
 /* host_drive.c */
@@ -72,18 +77,31 @@ void host_start_executor(struct sim_host *host);
 void host_hand_over(struct sim_host *host, const struct vr_output *output);
 void host_arm_execution(struct sim_host *host);
 void host_execute(struct sim_host *host);
-void host_execute_entry(struct sim_host *host, const uint8_t *bytes, size_t size);
 
 /* host_checkpoint.c */
-void host_note_executed(struct sim_host *host, const struct entry *entry, const uint8_t *bytes,
-                        size_t size);
-void host_on_checkpoint(struct sim_host *host);
-void host_on_install(struct sim_host *host);
+void host_note_executed(struct sim_host *host, const struct entry *entry);
+void host_on_checkpoint(struct sim_host *host, uint64_t number);
+void host_abandon_taking(struct sim_host *host);
+void host_keep_checkpoint(struct sim_host *host, const struct checkpoint_id *id);
 void host_drop_log(struct sim_host *host, const struct vr_output *output);
+void host_on_drop(struct sim_host *host);
 void host_serve_checkpoint(struct sim_host *host, const struct vr_output *output);
+void host_checkpoints_close(struct sim_host *host, bool clean);
+bool host_checkpoint_failed(struct sim_host *host); /* false once the replica is gone */
+
+/* host_install.c */
 void host_stage_chunk(struct sim_host *host, const struct vr_output *output);
+void host_on_stage(struct sim_host *host);
 void host_install_checkpoint(struct sim_host *host, const struct vr_output *output);
-void host_checkpoints_clear(struct sim_host *host);
+void host_on_install(struct sim_host *host);
+void host_receiving_close(struct sim_host *host);
+
+/* host_base.c; those that return a status: 0, or a negative errno */
+int host_base_load(struct sim_host *host);
+int host_base_tidy(struct sim_host *host);
+int host_checkpoint_load(struct sim_host *host, uint64_t op_number, struct checkpoint_id *id,
+                         struct storage_error *error);
+void host_base_find(struct sim_host *host, struct wal_head *base);
 
 /* host_observe.c */
 void host_observe_start(struct sim_host *host);

@@ -84,7 +84,7 @@ static bool find_places(struct sim_host *host, struct places *places)
     struct wal_found found;
     struct storage_error error;
     const struct sim *sim = host->sim;
-    const struct wal_options options = {
+    struct wal_options options = {
         .directory = HOST_DIRECTORY,
         .owner = {sim->configuration.cluster_id,
                   sim->configuration.members[host->index].replica_id},
@@ -93,6 +93,7 @@ static bool find_places(struct sim_host *host, struct places *places)
         .visit = note_place,
         .context = places,
     };
+    host_base_find(host, &options.base);
     places->count = 0;
     places->first_segment = UINT64_MAX;
     places->last_segment = 0;
@@ -234,6 +235,46 @@ static void rot_state(struct sim_host *host, struct prng *prng)
     trace_node(host->sim, host->index, "copy %" PRIu64 " of its state file rots", slot);
 }
 
+/* One of the checkpoints that a start may begin from, the newest most often: it is damaged, cut
+ * short or gone. Then the one before it does, or another replica's (K3). */
+static bool rot_checkpoint(struct sim_host *host, struct prng *prng)
+{
+    uint64_t ops[SIM_CHECKPOINTS_MAX];
+    uint32_t count = 0;
+    size_t size;
+    struct storage_error error;
+    char path[sizeof HOST_DIRECTORY + 1 + CHECKPOINT_NAME_SIZE];
+    char name[CHECKPOINT_NAME_SIZE];
+    (void)checkpoint_list_ops(&host->ops, HOST_DIRECTORY, ops, SIM_CHECKPOINTS_MAX, &count, &error);
+    if (count == 0) {
+        return false;
+    }
+    const uint64_t op_number = ops[prng_chance(prng, 2, 3) ? 0 : prng_below(prng, count)];
+    const uint64_t kind = prng_below(prng, 4);
+    checkpoint_file_name(op_number, name);
+    (void)snprintf(path, sizeof path, "%s/%s", HOST_DIRECTORY, name);
+    if (op_number > host->disk.checkpoint.op ||
+        sim_disk_bytes(host->platter, path, &size) == NULL || size == 0) {
+        return false; /* nobody's */
+    }
+    const uint64_t at = prng_below(prng, size);
+    if (kind == 0) {
+        sim_disk_lose(host->platter, path);
+    } else if (kind == 1) {
+        sim_disk_cut(host->platter, path, at);
+    } else if (kind == 2) {
+        spoil(host, prng, path, at / SIM_DISK_SECTOR_SIZE * SIM_DISK_SECTOR_SIZE,
+              SIM_DISK_SECTOR_SIZE);
+    } else {
+        sim_disk_rot(host->platter, path, at, 1);
+    }
+    host->checkpoint_rotten = host->checkpoint_rotten || op_number == host->disk.checkpoint.op;
+    host->sim->counts.checkpoints_rotted++;
+    trace_node(host->sim, host->index, "its checkpoint of op %" PRIu64 " rots at %" PRIu64,
+               op_number, at);
+    return true;
+}
+
 bool sim_host_rot(struct sim_host *host, struct prng *prng)
 {
     const uint64_t kind = prng_below(prng, 4);
@@ -243,10 +284,13 @@ bool sim_host_rot(struct sim_host *host, struct prng *prng)
     if (!host_on_disk(host)) {
         return false;
     }
-    const bool rotten = kind == 0   ? lose_segment(host, prng)
+    const bool checkpoint = prng_chance(prng, 1, 3) && rot_checkpoint(host, prng);
+    const bool log = !checkpoint || prng_chance(prng, 1, 4);
+    const bool rotten = !log        ? false
+                        : kind == 0 ? lose_segment(host, prng)
                         : kind == 1 ? rot_sectors(host, prng)
                                     : rot_record(host, prng);
-    host->rotten = host->rotten || rotten;
+    host->rotten = host->rotten || rotten || checkpoint;
     host->sim->counts.rotted += rotten ? 1 : 0;
-    return rotten;
+    return rotten || checkpoint;
 }

@@ -84,6 +84,19 @@ int host_state_name_segment(struct sim_host *host, uint64_t segment)
     return store(host, &next);
 }
 
+/* K1, G4: a start may begin from it. In mode memory none does. */
+int host_state_name_checkpoint(struct sim_host *host, const struct checkpoint_id *id)
+{
+    struct durable_state next = host->disk;
+    if (!host_on_disk(host)) {
+        return 0;
+    }
+    next.checkpoint.op = id->op_number;
+    next.checkpoint.checksum = id->root;
+    host->checkpoint_rotten = false;
+    return store(host, &next);
+}
+
 /* The end of a process: of what was being written, any prefix made it, and the next one perhaps in
  * part; a clean end waits for all. */
 void host_state_end(struct sim_host *host, bool clean)

@@ -337,8 +337,9 @@ static void empty_disks(struct sim *sim)
     plan(sim, &sim->nemesis.disk_prng, NEMESIS_DISK_FULL, sim->options.disk_full_mean_ns);
 }
 
-/* A switch of suffix is written in steps: the best moment for an end (ST-2). */
-void sim_nemesis_switch(struct sim *sim, uint32_t index)
+/* A switch of suffix, and the install of a checkpoint, are written in steps: the best moment for an
+ * end (ST-2, G4). */
+void sim_nemesis_steps(struct sim *sim, uint32_t index)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
     struct sim_host *host = &sim->hosts[index];

@@ -211,16 +211,22 @@ static void draw_checkpoints(struct sim_options *o)
     struct prng *p = &prng;
     prng_seed(p, o->seed ^ UINT64_C(0xc4ec000000000000));
     o->chunks_per_heartbeat = draw(p, 8, 64);
-    if (o->durability != DURABILITY_MEMORY || o->value_size_max > 1000 || percent(p, 15)) {
+    if (o->value_size_max > 20000 || percent(p, 15)) {
         return;
     }
-    o->checkpoint_interval = half(p) ? draw(p, 8, 16) : draw(p, 17, 64);
+    const bool large = o->value_size_max > 1000; /* of several chunks */
+    o->checkpoint_interval = large ? draw(p, 40, 100) : half(p) ? draw(p, 8, 16) : draw(p, 17, 64);
     o->checkpoint_latency_ns =
         half(p) ? draw_scale(p, 10, 1000) * SIM_US : draw(p, 1, 100) * SIM_MS;
-    o->log_retain = half(p) ? draw(p, 0, 16) : draw(p, 17, 300);
+    /* Who has a disk comes back with most of its log: less is kept, so that it is a laggard. */
+    const bool disk = o->durability != DURABILITY_MEMORY;
+    o->log_retain = percent(p, disk ? 80 : 50) ? draw(p, 0, disk ? 8 : 16) : draw(p, 17, 300);
     o->log_block_size = half(p) ? 2048 : draw(p, 2048, 8192);
     /* A log that would not hold the run, but for what is dropped of it. */
-    o->log_memory_size = half(p) ? 192 * 1024 : o->log_memory_size;
+    o->log_memory_size = half(p) && !large ? 192 * 1024 : o->log_memory_size;
+    if (half(p) && !large) { /* segments that are over, and dropped, soon */
+        o->segment_size = WAL_SEGMENT_HEADER_SIZE + (uint64_t)draw(p, 12, 40) * 512;
+    }
     /* A chunk is more than a hundred of the smallest datagrams. */
     o->inbox_max = o->inbox_max < 256 ? 256 : o->inbox_max;
 }

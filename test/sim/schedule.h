@@ -23,8 +23,10 @@ enum sim_event_kind {
     SIM_EVENT_LOG_WRITE,     /* the log's writer has the next batch */
     SIM_EVENT_LOG_SYNC,      /* ... or its sync is done; async: is due */
     SIM_EVENT_EXECUTE,       /* the executor takes the next entries */
-    SIM_EVENT_CHECKPOINT,    /* the checkpoint that is taken is durable */
-    SIM_EVENT_INSTALL,       /* ... that is installed */
+    SIM_EVENT_CHECKPOINT, /* the next step of the checkpoint that is taken; argument: its number */
+    SIM_EVENT_STAGE,      /* the oldest piece of the one that is received is written */
+    SIM_EVENT_INSTALL,    /* the next step of the one that is installed */
+    SIM_EVENT_DROP,       /* what checkpoints stand for leaves the disk */
     SIM_EVENT_CRASH,
     SIM_EVENT_RESTART,
     SIM_EVENT_PAUSE,

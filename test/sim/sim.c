@@ -218,7 +218,9 @@ static void happen(struct sim *sim, const struct sim_event *event)
     case SIM_EVENT_LOG_SYNC:
     case SIM_EVENT_EXECUTE:
     case SIM_EVENT_CHECKPOINT:
+    case SIM_EVENT_STAGE:
     case SIM_EVENT_INSTALL:
+    case SIM_EVENT_DROP:
         sim_host_event(&sim->hosts[event->node], event);
         break;
     case SIM_EVENT_CRASH:

@@ -87,6 +87,13 @@ struct sim_counts {
     uint64_t checkpoints_installed;
     uint64_t chunks_sent;
     uint64_t logs_compacted; /* replicas that dropped entries */
+    uint64_t segments_dropped;
+    uint64_t checkpoint_failures;  /* calls of the disk that cost one, or a piece of one */
+    uint64_t checkpoints_unusable; /* at a start */
+    uint64_t checkpoints_rotted;
+    uint64_t starts_from_checkpoint; /* K3 */
+    uint64_t transfers_resumed;
+    uint64_t logs_detached; /* that ended before the checkpoint, or were another one there */
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;
