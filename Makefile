@@ -89,7 +89,8 @@ MAINS := server/main.c client/cli/main.c
 # Rooms a program may use, arrows downwards.
 SERVER_ROOMS := server/runtime server/storage server/executor server/app server/vr \
                 common/settings common/os common/wire common/base
-CLIENT_ROOMS := client/cli client/lib client/proxy common/settings common/os common/wire common/base
+# server/storage: a backup is a checkpoint file.
+CLIENT_ROOMS := client/cli client/lib client/proxy server/storage common/settings common/os common/wire common/base
 SIM_ROOMS := test/support server/storage server/executor server/app server/vr client/proxy \
              common/wire common/base
 TEST_ROOMS := test/support client/cli client/lib client/proxy server/runtime server/storage \

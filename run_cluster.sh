@@ -47,8 +47,9 @@ usage: $self                        install what is missing, build, start 5 repl
        $self client [ARGS]          vr-client, talking to this cluster; no ARGS: the REPL
        $self kill I                 SIGKILL replica I
        $self pause I | resume I     SIGSTOP, SIGCONT
-       $self restart I [--risk-data]
-                                    stop it if it runs, start it again; --risk-data: even if too few
+       $self restart I [--risk-data] [--rebuild]
+                                    stop it if it runs, start it again; --rebuild: it forgets what it
+                                    has and fetches it from the others; --risk-data: even if too few
                                     others remember what the group keeps in memory
        $self logs [-f] [I]          the end of the logs; -f follows them
        $self stop                   stop all replicas
@@ -239,7 +240,7 @@ wait_until_paused() { # pid; false if it still runs after STOP_SECONDS
     done
 }
 
-start_replica() {
+start_replica() { # I, flags for this once
     local flags=() data pid deadline=$((SECONDS + STOP_SECONDS))
     data=$(data_of "$1")
     [[ -d $data ]] ||
@@ -252,7 +253,7 @@ start_replica() {
     fi
     # A session of its own each: Ctrl-C at a REPL must not reach the servers or their logs. They are
     # children of this shell, so that exit_as_ended knows how one ended.
-    setsid "$server" start --data-dir "$data" "${flags[@]}" </dev/null 9>&- \
+    setsid "$server" start --data-dir "$data" "${flags[@]}" "${@:2}" </dev/null 9>&- \
         > >(exec setsid "$root/tools/log_pump.sh" "$dir/replica-$1.log" >/dev/null 2>&1 9>&-) 2>&1 &
     pid=$!
     printf '%s\n' "$pid" >"$dir/replica-$1.pid"
@@ -333,14 +334,15 @@ committed_in() {
     { grep -oE '"commit": ?[0-9]+' || true; } | grep -oE '[0-9]+' | sort -n | tail -n 1
 }
 
-# D9: what was in memory is gone when more replicas lost it than may fail. The lost ones are those
-# that recover, and those that do not run and will have to. stdin: status --json
+# D9: too few remember when more replicas lost what they had than may fail. Those that recover did, and
+# where it was in memory those that do not run and will have to. stdin: status --json
 group_is_lost() {
     local json recovering stopped
     json=$(cat)
-    [[ $json =~ \"primary\":\ ?null && $json =~ \"durability\":\ ?\"memory\" ]] || return 1
+    [[ $json =~ \"primary\":\ ?null ]] || return 1
     recovering=$(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l)
-    stopped=$((replicas - $(running_count)))
+    stopped=0
+    [[ ! $json =~ \"durability\":\ ?\"memory\" ]] || stopped=$((replicas - $(running_count)))
     [[ $recovering -gt 0 && $((recovering + stopped)) -gt $((replicas - replicas / 2 - 1)) ]]
 }
 
@@ -398,13 +400,20 @@ refuse_to_risk_data() { # I
 say_group_is_lost() { # stdin: status --json
     local json gone holders
     json=$(cat)
+    if [[ ! $json =~ \"durability\":\ ?\"memory\" ]]; then
+        say "This group cannot go on by itself: the disks of too many of its replicas lack what they may have" \
+            "acknowledged, as after a power cut in mode async. $(hint client unsafe-restore)" \
+            "shows what is left and what going on from there would lose, and asks."
+        return
+    fi
     gone=$(($(grep -oE '"status": ?"recovering"' <<<"$json" | wc -l) + replicas - $(running_count)))
     holders=$(holders_in <<<"$json")
     say "This group cannot go on by itself: it kept its data in memory (durability memory), and $gone of its" \
         "$(replicas_in_words) stopped at the same time or too soon one after the other. Too few remember for" \
         "the group to know what it had."
     if [[ -n $holders ]]; then
-        say "What is left of its log, in memory only: $holders. It goes with the group."
+        say "What is left of its log, in memory only: $holders. $(hint client unsafe-restore)" \
+            "says what going on from there would lose, and asks."
     else
         say "No replica that answers holds any of it."
     fi
@@ -699,10 +708,11 @@ verb_signal() { # signal, word, replica
 # Again of use: its status is normal, and it executed what was committed when it became so. Under load
 # the others are ahead of that by then, as they are ahead of any backup.
 verb_restart() {
-    local deadline json report status='' executed='' committed='' pid word which=() insist=''
+    local deadline json report status='' executed='' committed='' pid word which=() once=() insist=''
     for word in "$@"; do
         case $word in
         --risk-data) insist=1 ;;
+        --rebuild) once+=("$word") ;;
         *) which+=("$word") ;;
         esac
     done
@@ -713,7 +723,7 @@ verb_restart() {
     take_lock
     [[ -n $insist ]] || refuse_to_risk_data "$1"
     stop_replica "$1"
-    start_replica "$1"
+    start_replica "$1" "${once[@]}"
     deadline=$((SECONDS + STOP_SECONDS))
     while [[ $SECONDS -lt $deadline ]]; do
         pid=$(pid_of "$1") || exit_as_ended "$1"

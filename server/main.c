@@ -2,6 +2,7 @@
 /* main.c - vr-server: one replica of the key-value store.
  *
  *     vr-server init  --data-dir DIR --replica I --cluster LIST --cluster-id HEX [parameters]
+ *     vr-server init  --from-backup FILE --data-dir DIR --replica I --cluster LIST [parameters]
  *     vr-server start --data-dir DIR [options]
  *     vr-server inspect --data-dir DIR [--json]
  *
@@ -23,6 +24,7 @@
 #include "common/settings/settings.h"
 #include "server/app/kv.h"
 #include "server/runtime/inspect.h"
+#include "server/runtime/restore_steps.h"
 #include "server/runtime/server.h"
 
 enum option_key {
@@ -36,6 +38,7 @@ enum option_key {
     KEY_CHECKPOINT_INTERVAL,
     KEY_STATE_SIZE_MAX,
     KEY_JSON,
+    KEY_FROM_BACKUP,
 };
 
 /* Numbers: decimal, all of the text, within bounds; else a usage error that names them. */
@@ -55,6 +58,8 @@ static uint64_t number(const struct argp_state *state, const char *name, const c
 
 /* vr-server init */
 
+enum { PARAMETERS = 1 }; /* the group of options that are cluster parameters */
+
 static const struct argp_option init_option_table[] = {
     {"data-dir", KEY_DATA_DIR, "DIR", 0, "Directory to make; it must not exist", 0},
     {"replica", KEY_REPLICA, "I", 0, "Which replica of the cluster this is, counted from 0", 0},
@@ -64,15 +69,19 @@ static const struct argp_option init_option_table[] = {
      0},
     {"cluster-id", KEY_CLUSTER_ID, "HEX", 0,
      "Names the cluster: 16 hexadecimal digits, random, the same for each replica", 0},
-    {NULL, 0, NULL, 0, "Cluster parameters, the same for each replica:", 1},
-    {"sessions-max", KEY_SESSIONS_MAX, "N", 0, "Sessions of clients kept at a time", 1},
-    {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0, "Largest operation", 1},
+    {"from-backup", KEY_FROM_BACKUP, "FILE", 0,
+     "Begin with what is in FILE, made by vr-client backup; always a new cluster: without "
+     "--cluster-id its id is drawn, and what to run for the other replicas is printed",
+     0},
+    {NULL, 0, NULL, 0, "Cluster parameters, the same for each replica:", PARAMETERS},
+    {"sessions-max", KEY_SESSIONS_MAX, "N", 0, "Sessions of clients kept at a time", PARAMETERS},
+    {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0, "Largest operation", PARAMETERS},
     {"reply-stored-max", KEY_REPLY_STORED_MAX, "BYTES", 0,
-     "Largest result kept for repeated requests", 1},
+     "Largest result kept for repeated requests", PARAMETERS},
     {"checkpoint-interval", KEY_CHECKPOINT_INTERVAL, "OPS", 0,
-     "Operations from one checkpoint to the next (100000)", 1},
+     "Operations from one checkpoint to the next (100000)", PARAMETERS},
     {"state-size-max", KEY_STATE_SIZE_MAX, "BYTES", 0,
-     "What the state may grow to (4 GiB); writes that would go beyond it are refused", 1},
+     "What the state may grow to (4 GiB); writes that would go beyond it are refused", PARAMETERS},
     {0},
 };
 
@@ -97,12 +106,41 @@ static void need(const struct argp_state *state, const char *value, const char *
 struct init_arguments {
     struct vr_server_init_options options;
     bool replica_given;
+    char parameters[256]; /* those that were given, for the other replicas */
 };
+
+/* Cluster parameters go to all replicas as they were given here; anything else is nothing. */
+static void note_parameter(struct init_arguments *arguments, int key, const char *text)
+{
+    for (const struct argp_option *option = init_option_table;
+         option->name != NULL || option->group != 0 || option->doc != NULL; option++) {
+        const size_t used = strlen(arguments->parameters);
+        if (option->group == PARAMETERS && option->name != NULL && option->key == key) {
+            (void)snprintf(arguments->parameters + used, sizeof arguments->parameters - used,
+                           " --%s %s", option->name, text);
+        }
+    }
+}
+
+/* A cluster that is restored has an id of its own, which nobody has to think of. */
+static void complete_cluster_id(struct argp_state *state, struct vr_server_init_options *options)
+{
+    if (options->cluster_id == 0 && options->backup != NULL) {
+        options->cluster_id = random_nonzero_u64();
+    }
+    if (options->cluster_id == 0) {
+        argp_error(state,
+                   "--cluster-id is missing: it keeps clusters apart, so every cluster has its "
+                   "own. A fresh one, for all replicas of this cluster: --cluster-id %016" PRIx64,
+                   random_nonzero_u64());
+    }
+}
 
 static error_t parse_init(int key, char *text, struct argp_state *state)
 {
     struct init_arguments *arguments = state->input;
     struct vr_server_init_options *options = &arguments->options;
+    note_parameter(arguments, key, text);
     switch (key) {
     case KEY_DATA_DIR:
         options->data_directory = text;
@@ -120,6 +158,9 @@ static error_t parse_init(int key, char *text, struct argp_state *state)
                        "--cluster-id must be 1 to 16 hexadecimal digits and not 0, not \"%s\"",
                        text);
         }
+        return 0;
+    case KEY_FROM_BACKUP:
+        options->backup = text;
         return 0;
     case KEY_SESSIONS_MAX:
         options->parameters.sessions_max =
@@ -145,13 +186,7 @@ static error_t parse_init(int key, char *text, struct argp_state *state)
         need(state, options->data_directory, "--data-dir");
         need(state, options->cluster, "--cluster");
         need(state, arguments->replica_given ? "" : NULL, "--replica");
-        if (options->cluster_id == 0) {
-            argp_error(
-                state,
-                "--cluster-id is missing: it keeps clusters apart, so every cluster has its "
-                "own. A fresh one, for all replicas of this cluster: --cluster-id %016" PRIx64,
-                random_nonzero_u64());
-        }
+        complete_cluster_id(state, options);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -161,7 +196,8 @@ static error_t parse_init(int key, char *text, struct argp_state *state)
 static const struct argp init_argp = {
     .options = init_option_table,
     .parser = parse_init,
-    .doc = "Makes the data directory of one replica of a new cluster.",
+    .doc = "Makes the data directory of one replica of a new cluster, which begins empty, or with "
+           "what a backup holds.",
 };
 
 /* vr-server start: the options are common/settings/setting_table.c's. */
@@ -259,11 +295,34 @@ static int fail_memory(void)
     return fail(VR_SERVER_INTERNAL, &error);
 }
 
+static int init_from_backup(struct init_arguments *arguments)
+{
+    struct vr_server_restored restored;
+    struct vr_server_error error;
+    struct kv *kv = kv_create();
+    if (kv == NULL) {
+        return fail_memory();
+    }
+    const struct app app = kv_app(kv);
+    arguments->options.app = &app;
+    arguments->options.restored = &restored;
+    const enum vr_server_exit result = vr_server_init(&arguments->options, &error);
+    kv_destroy(kv);
+    if (result != VR_SERVER_OK) {
+        return fail(result, &error);
+    }
+    restore_steps_print(stdout, &arguments->options, &restored, arguments->parameters);
+    return 0;
+}
+
 static int run_init(int argc, char **argv)
 {
     struct init_arguments arguments = {.options = {.parameters = cluster_parameters_default()}};
     struct vr_server_error error;
     (void)argp_parse(&init_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
+    if (arguments.options.backup != NULL) {
+        return init_from_backup(&arguments);
+    }
     const enum vr_server_exit result = vr_server_init(&arguments.options, &error);
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
 }
@@ -346,6 +405,8 @@ static int run_start(int argc, char **argv)
 static const char usage[] =
     "Usage: vr-server init  --data-dir DIR --replica I --cluster LIST "
     "--cluster-id HEX [PARAMETERS]\n"
+    "       vr-server init  --from-backup FILE --data-dir DIR --replica I --cluster LIST "
+    "[PARAMETERS]\n"
     "       vr-server start --data-dir DIR [OPTIONS]\n"
     "       vr-server inspect --data-dir DIR [--json]\n"
     "       vr-server --version | --help\n"

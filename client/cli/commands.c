@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/backup.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/flood.h"
 #include "client/cli/help.h"
@@ -15,6 +16,7 @@
 #include "client/cli/log_level.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
+#include "client/cli/restore.h"
 #include "client/cli/status.h"
 #include "client/cli/suggest.h"
 #include "client/cli/trace.h"
@@ -331,6 +333,16 @@ const struct command command_table[] = {
      "Only "
      "from a replica's own machine. Exit codes: 0 all did, 4 one does not answer, 6 one refused.",
      "log-level network=debug", 0, SIZE_MAX, log_level_run},
+    {"unsafe-restore", "[OPTIONS]", "Makes a group serve that lost a majority's logs.",
+     "Shows what is left and what will be lost, and asks twice, or goes by --yes CLUSTER_ID. "
+     "--without I for each replica that "
+     "is gone for good. Exit codes: 0 it serves, 1 it is not lost, 4 too few answer, 6 one "
+     "refused.",
+     "unsafe-restore --without 2", 0, SIZE_MAX, restore_run},
+    {"backup", "[--replica I] [--force] FILE", "Writes the state of the group to a file.",
+     "It holds everything that was acknowledged before, and is whole: vr-server init --from-backup "
+     "makes a new cluster of it. A backup replica makes it, or --replica I; --force replaces FILE.",
+     "backup /var/backups/monday.vrb", 1, SIZE_MAX, backup_run},
     {"flood", "[OPTIONS]", "Measures throughput and latency.", "flood --help lists its options.",
      "flood --clients 64 --duration 10 --mix 50", 0, SIZE_MAX, flood_run},
     {"trace", "[OPTIONS]", "Shows the messages of all replicas, in order.",
@@ -390,7 +402,8 @@ int command_report_unknown(const struct shell *shell, const struct word *word)
 static bool needs_session(const struct command *command)
 {
     return command->run != help_run && command->run != status_run && command->run != flood_run &&
-           command->run != trace_run && command->run != log_level_run && command->run != run_timing;
+           command->run != trace_run && command->run != log_level_run &&
+           command->run != restore_run && command->run != backup_run && command->run != run_timing;
 }
 
 /* Points at the first argument that is one too many, or behind the last where one is missing. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/backup.h"
 #include "client/cli/flood_options.h"
 #include "client/cli/log_level.h"
 #include "client/cli/memory.h"
@@ -34,6 +35,9 @@ static const struct grammar {
     {.command = "timing", .takes_command = true, .words = (const char *const[]){"on", "off", NULL}},
     {.command = "status", .words = status_options},
     {.command = "log-level", .words = log_level_options},
+    {.command = "unsafe-restore",
+     .words = (const char *const[]){"--without", "--yes", "--json", NULL}},
+    {.command = "backup", .words = backup_options},
     {.command = "flood", .options = flood_option_table},
     {.command = "trace", .options = trace_option_table},
 };

@@ -62,7 +62,8 @@ static bool is_remembered(enum message_type type)
 {
     return type != MESSAGE_STATUS_REQUEST && type != MESSAGE_STATUS &&
            type != MESSAGE_TRACE_REQUEST && type != MESSAGE_TRACE_REPORT &&
-           type != MESSAGE_CHALLENGE;
+           type != MESSAGE_BACKUP_REQUEST && type != MESSAGE_BACKUP_OFFER &&
+           type != MESSAGE_BACKUP_CHUNK && type != MESSAGE_CHALLENGE;
 }
 
 static error_t parse_types(struct argp_state *state, const char *argument,

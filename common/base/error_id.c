@@ -48,6 +48,8 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_CHECKPOINT_UNWRITABLE] = {"VR1218", LOG_STORAGE, W, "a checkpoint cannot be written"},
     [ERROR_CHECKPOINT_DAMAGED] = {"VR1219", LOG_STORAGE, W, "a checkpoint is damaged"},
     [ERROR_CHECKPOINT_STOPPED] = {"VR1220", LOG_STORAGE, E, "a checkpoint cannot be used"},
+    [ERROR_BACKUP_UNREADABLE] = {"VR1221", LOG_STORAGE, E, "a backup cannot be read"},
+    [ERROR_BACKUP_UNUSABLE] = {"VR1222", LOG_STORAGE, E, "a backup does not fit"},
 
     [ERROR_BIND] = {"VR1301", LOG_NETWORK, E, "an address cannot be bound"},
     [ERROR_FOREIGN_CLUSTER] = {"VR1302", LOG_NETWORK, W, "datagrams of another cluster arrive"},

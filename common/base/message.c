@@ -20,6 +20,12 @@ const char *message_type_name(enum message_type type)
         return "TraceRequest";
     case MESSAGE_LOG_LEVEL_REQUEST:
         return "LogLevelRequest";
+    case MESSAGE_RESTORE_STATUS:
+        return "RestoreStatus";
+    case MESSAGE_RESTORE:
+        return "Restore";
+    case MESSAGE_BACKUP_REQUEST:
+        return "BackupRequest";
     case MESSAGE_REPLY:
         return "Reply";
     case MESSAGE_NOT_PRIMARY:
@@ -36,6 +42,12 @@ const char *message_type_name(enum message_type type)
         return "TraceReport";
     case MESSAGE_LOG_LEVEL_REPORT:
         return "LogLevelReport";
+    case MESSAGE_RESTORE_REPORT:
+        return "RestoreReport";
+    case MESSAGE_BACKUP_OFFER:
+        return "BackupOffer";
+    case MESSAGE_BACKUP_CHUNK:
+        return "BackupChunk";
     case MESSAGE_PREPARE:
         return "Prepare";
     case MESSAGE_PREPARE_OK:
@@ -247,6 +259,22 @@ static bool log_level_report_valid(const struct log_level_report *m)
            m->outcome <= LOG_LEVELS_UNKNOWN && text_valid(m->levels, 1);
 }
 
+static bool restore_valid(const struct restore *m)
+{
+    return view_valid(m->view_number) && view_valid_or_none(m->last_normal_view) &&
+           m->last_normal_view < m->view_number && log_valid(&m->log) &&
+           m->log.last_normal_view <= m->last_normal_view && m->source != REPLICA_NONE;
+}
+
+static bool restore_report_valid(const struct restore_report *m)
+{
+    return m->replica_id != REPLICA_NONE && m->outcome >= RESTORE_TOLD &&
+           m->outcome <= RESTORE_OTHER && vr_status_valid(m->status) &&
+           view_valid_or_none(m->view_number) && log_valid(&m->log) &&
+           m->log.last_normal_view <= m->view_number && m->durability >= DURABILITY_MEMORY &&
+           m->durability <= DURABILITY_SYNC;
+}
+
 static bool trace_request_valid(const struct trace_request *m)
 {
     return m->lane < TRACE_LANE_COUNT && m->events_max <= TRACE_EVENTS_MAX;
@@ -330,6 +358,28 @@ static bool checkpoint_chunk_valid(const struct checkpoint_chunk *m)
            bytes_valid(m->bytes, m->size, CHECKPOINT_CHUNK_SIZE);
 }
 
+static bool backup_request_valid(const struct backup_request *m)
+{
+    if (checksum_equal(m->root, (struct checksum){0, 0})) {
+        return !m->list && m->first == 0 && m->count == 0;
+    }
+    return m->count > 0 && m->count <= CHUNK_WINDOW_MAX && m->first < CHECKPOINT_CHUNKS_MAX;
+}
+
+static bool backup_offer_valid(const struct backup_offer *m)
+{
+    static const struct checkpoint_id none;
+    const struct checkpoint_id *id = &m->id;
+    if (m->replica_id == REPLICA_NONE || m->outcome < BACKUP_READY || m->outcome > BACKUP_FAILED) {
+        return false;
+    }
+    if (m->outcome != BACKUP_READY) {
+        return checkpoint_id_equal(id, &none);
+    }
+    return id->op_number > 0 && view_valid(id->view_number) && id->size > 0 &&
+           id->size <= CHECKPOINT_SIZE_MAX && !checksum_equal(id->root, none.root);
+}
+
 static bool recovery_response_valid(const struct recovery_response *m)
 {
     return view_valid(m->view_number) && log_valid(&m->log) &&
@@ -366,6 +416,12 @@ static bool body_valid(const struct message *m)
         return m->status_request.padding_size <= STATUS_PADDING_MAX;
     case MESSAGE_LOG_LEVEL_REQUEST:
         return text_valid(m->log_level_request.levels, 0);
+    case MESSAGE_RESTORE_STATUS:
+        return true;
+    case MESSAGE_RESTORE:
+        return restore_valid(&m->restore);
+    case MESSAGE_BACKUP_REQUEST:
+        return backup_request_valid(&m->backup_request);
     case MESSAGE_REPLY:
         return reply_valid(&m->reply);
     case MESSAGE_NOT_PRIMARY:
@@ -384,6 +440,12 @@ static bool body_valid(const struct message *m)
         return trace_report_valid(&m->trace_report);
     case MESSAGE_LOG_LEVEL_REPORT:
         return log_level_report_valid(&m->log_level_report);
+    case MESSAGE_RESTORE_REPORT:
+        return restore_report_valid(&m->restore_report);
+    case MESSAGE_BACKUP_OFFER:
+        return backup_offer_valid(&m->backup_offer);
+    case MESSAGE_BACKUP_CHUNK:
+        return checkpoint_chunk_valid(&m->checkpoint_chunk);
     case MESSAGE_PREPARE:
         return prepare_valid(&m->prepare);
     case MESSAGE_PREPARE_OK:

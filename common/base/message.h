@@ -22,7 +22,11 @@ enum message_type {
     MESSAGE_STATUS_REQUEST = 2,
     MESSAGE_TRACE_REQUEST = 3,
     MESSAGE_LOG_LEVEL_REQUEST = 4,
+    MESSAGE_BACKUP_REQUEST = 5,
+    MESSAGE_RESTORE_STATUS = 6,
+    MESSAGE_RESTORE = 7,
     /* replica -> client */
+    MESSAGE_RESTORE_REPORT = 9,
     MESSAGE_REPLY = 10,
     MESSAGE_NOT_PRIMARY = 11,
     MESSAGE_BUSY = 12,
@@ -31,6 +35,8 @@ enum message_type {
     MESSAGE_STATUS = 15,
     MESSAGE_TRACE_REPORT = 16,
     MESSAGE_LOG_LEVEL_REPORT = 17,
+    MESSAGE_BACKUP_OFFER = 18,
+    MESSAGE_BACKUP_CHUNK = 19,
     /* replica -> replica: normal operation */
     MESSAGE_PREPARE = 20,
     MESSAGE_PREPARE_OK = 21,
@@ -258,6 +264,7 @@ struct catchup_request {
     uint64_t from_op;
     uint64_t to_op;
     uint64_t synced_op; /* everything up to here is staged at the sender: its progress (V1) */
+    bool restores;      /* D9: even a recovering replica gives what it holds */
 };
 
 struct catchup_response {
@@ -308,6 +315,46 @@ struct recovery_response {
     uint64_t nonce;
     uint64_t view_number;
     struct log_descriptor log; /* log.last_normal_view == view_number */
+};
+
+/* D9: "what do you still hold?" */
+struct restore_status {
+    uint64_t nonce;
+};
+
+/* D9: "take over this log, and then enter view_number". */
+struct restore {
+    uint64_t nonce;
+    uint64_t recovery_nonce;   /* of the start that is meant, as it was reported */
+    uint64_t view_number;      /* above every durable one that was reported */
+    uint64_t last_normal_view; /* the largest that was reported; < view_number */
+    uint32_t source;           /* replica_id of who holds `log` */
+    struct log_descriptor log; /* its commit_number: the largest that was reported */
+};
+
+enum restore_outcome {
+    RESTORE_TOLD = 1,           /* nothing was to be changed */
+    RESTORE_STARTED = 2,        /* it pulls the log, or writes it */
+    RESTORE_DONE = 3,           /* it is in that view, or in a later one */
+    RESTORE_NOT_PERMITTED = 4,  /* not from where the request came */
+    RESTORE_NOT_RECOVERING = 5, /* it remembers all: nothing of it is given up */
+    RESTORE_CHANGED = 6,        /* it is not any more what it reported */
+    RESTORE_CONFLICT = 7,       /* that log is not what it knows to be committed, or does not fit */
+    RESTORE_RECOVERS = 8,       /* an acting primary is giving it all that it lost */
+    RESTORE_OTHER = 9,          /* another log is being taken over */
+};
+
+struct restore_report {
+    uint64_t nonce; /* of the request */
+    uint32_t replica_id;
+    enum restore_outcome outcome;
+    enum vr_status status;
+    bool acting_primary;
+    uint64_t recovery_nonce; /* of this start; 0: it does not recover */
+    uint64_t view_number;    /* durable; VIEW_NONE if it is not told */
+    struct log_descriptor log;
+    uint64_t synced_op; /* of a log that is being pulled; 0: none is */
+    enum durability durability;
 };
 
 /* M6 */
@@ -387,6 +434,32 @@ struct log_level_report {
     const char *levels; /* that hold now; as above */
 };
 
+/* M9: asks for an offer, or for pieces of what was offered, as a CheckpointRequest does. */
+struct backup_request {
+    uint64_t nonce;
+    uint64_t least_op;    /* everything up to here is to be in it */
+    struct checksum root; /* zero: an offer is asked for, and all below is 0 */
+    bool list;
+    uint64_t first;
+    uint32_t count;
+};
+
+enum backup_outcome {
+    BACKUP_READY = 1,
+    BACKUP_TAKING = 2,     /* ask again */
+    BACKUP_EMPTY = 3,      /* nothing was ever executed */
+    BACKUP_NOT_NORMAL = 4, /* this replica is not in service */
+    BACKUP_FAILED = 5,     /* it cannot be written there */
+};
+
+struct backup_offer {
+    uint64_t nonce;
+    uint32_t replica_id;
+    enum backup_outcome outcome;
+    uint64_t executed_op;
+    struct checkpoint_id id; /* all zero unless it is ready */
+};
+
 /* The envelope: who said it, from the datagram's header, and what. */
 struct message {
     enum message_type type;
@@ -408,6 +481,11 @@ struct message {
         struct trace_report trace_report;
         struct log_level_request log_level_request;
         struct log_level_report log_level_report;
+        struct restore_status restore_status;
+        struct restore restore;
+        struct restore_report restore_report;
+        struct backup_request backup_request;
+        struct backup_offer backup_offer;
         struct prepare prepare;
         struct prepare_ok prepare_ok;
         struct commit commit;
@@ -420,7 +498,7 @@ struct message {
         struct catchup_response catchup_response;
         struct checkpoint_offer checkpoint_offer;
         struct checkpoint_request checkpoint_request;
-        struct checkpoint_chunk checkpoint_chunk;
+        struct checkpoint_chunk checkpoint_chunk; /* of a backup, too */
         struct recovery recovery;
         struct recovery_response recovery_response;
         struct part part;

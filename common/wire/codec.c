@@ -44,6 +44,14 @@ SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_TOLD, LOG_LEVELS_TOLD);
 SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_CHANGED, LOG_LEVELS_CHANGED);
 SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_NOT_PERMITTED, LOG_LEVELS_NOT_PERMITTED);
 SAME_NUMBER(VR__LOG_LEVEL_OUTCOME__LOG_LEVELS_UNKNOWN, LOG_LEVELS_UNKNOWN);
+SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_TOLD, RESTORE_TOLD);
+SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_DONE, RESTORE_DONE);
+SAME_NUMBER(VR__RESTORE_OUTCOME__RESTORE_OTHER, RESTORE_OTHER);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_READY, BACKUP_READY);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_TAKING, BACKUP_TAKING);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_EMPTY, BACKUP_EMPTY);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_NOT_NORMAL, BACKUP_NOT_NORMAL);
+SAME_NUMBER(VR__BACKUP_OUTCOME__BACKUP_FAILED, BACKUP_FAILED);
 
 enum {
     BODY_SMALL_MAX = 256, /* messages of a handful of numbers */
@@ -65,6 +73,12 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_STATUS_REQUEST] = {&vr__status_request__descriptor, STATUS_PADDING_MAX + BODY_EXTRA},
     [MESSAGE_LOG_LEVEL_REQUEST] = {&vr__log_level_request__descriptor,
                                    STATUS_TEXT_MAX + BODY_EXTRA},
+    [MESSAGE_RESTORE_STATUS] = {&vr__restore_status__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_RESTORE] = {&vr__restore__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_BACKUP_REQUEST] = {&vr__backup_request__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_BACKUP_OFFER] = {&vr__backup_offer__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_BACKUP_CHUNK] = {&vr__checkpoint_chunk__descriptor,
+                              CHECKPOINT_CHUNK_SIZE + BODY_EXTRA},
     [MESSAGE_REPLY] = {&vr__reply__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_TRACE_REQUEST] = {&vr__trace_request__descriptor, BODY_SMALL_MAX},
     [MESSAGE_TRACE_REPORT] = {&vr__trace_report__descriptor,
@@ -75,6 +89,7 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
     [MESSAGE_REFUSED] = {&vr__refused__descriptor, BODY_SMALL_MAX},
     [MESSAGE_STATUS] = {&vr__status_report__descriptor, BODY_STATUS_MAX},
     [MESSAGE_LOG_LEVEL_REPORT] = {&vr__log_level_report__descriptor, STATUS_TEXT_MAX + BODY_EXTRA},
+    [MESSAGE_RESTORE_REPORT] = {&vr__restore_report__descriptor, BODY_SMALL_MAX},
     [MESSAGE_PREPARE] = {&vr__prepare__descriptor, MESSAGE_SIZE_MAX},
     [MESSAGE_PREPARE_OK] = {&vr__prepare_ok__descriptor, BODY_SMALL_MAX},
     [MESSAGE_COMMIT] = {&vr__commit__descriptor, BODY_SMALL_MAX},
@@ -595,6 +610,8 @@ static void encode_catchup_request(Vr__CatchupRequest *f, const struct catchup_r
     f->from_op = m->from_op;
     f->to_op = m->to_op;
     f->synced_op = m->synced_op;
+    f->has_restores = m->restores;
+    f->restores = m->restores;
 }
 
 static struct catchup_request decode_catchup_request(const Vr__CatchupRequest *f)
@@ -605,6 +622,7 @@ static struct catchup_request decode_catchup_request(const Vr__CatchupRequest *f
         .from_op = f->from_op,
         .to_op = f->to_op,
         .synced_op = f->synced_op,
+        .restores = f->has_restores && f->restores,
     };
 }
 
@@ -715,6 +733,67 @@ static struct checkpoint_chunk decode_checkpoint_chunk(const Vr__CheckpointChunk
     };
 }
 
+static void encode_backup_request(Vr__BackupRequest *f, const struct backup_request *m)
+{
+    vr__backup_request__init(f);
+    f->nonce = m->nonce;
+    f->least_op = m->least_op;
+    f->root_low = m->root.low;
+    f->root_high = m->root.high;
+    f->list = m->list;
+    f->first = m->first;
+    f->count = m->count;
+}
+
+static struct backup_request decode_backup_request(const Vr__BackupRequest *f)
+{
+    return (struct backup_request){
+        .nonce = f->nonce,
+        .least_op = f->least_op,
+        .root = {f->root_low, f->root_high},
+        .list = f->list,
+        .first = f->first,
+        .count = f->count,
+    };
+}
+
+static void encode_backup_offer(Vr__BackupOffer *f, const struct backup_offer *m)
+{
+    vr__backup_offer__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->outcome = (Vr__BackupOutcome)m->outcome;
+    f->executed_op = m->executed_op;
+    f->op_number = m->id.op_number;
+    f->op_view_number = m->id.view_number;
+    f->log_low = m->id.log.low;
+    f->log_high = m->id.log.high;
+    f->digest_low = m->id.digest.low;
+    f->digest_high = m->id.digest.high;
+    f->size = m->id.size;
+    f->root_low = m->id.root.low;
+    f->root_high = m->id.root.high;
+}
+
+static struct backup_offer decode_backup_offer(const Vr__BackupOffer *f)
+{
+    return (struct backup_offer){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .outcome = (enum backup_outcome)f->outcome,
+        .executed_op = f->executed_op,
+        .id =
+            {
+                .op_number = f->op_number,
+                .view_number = f->op_view_number,
+                .log = {f->log_low, f->log_high},
+                .digest = {f->digest_low, f->digest_high},
+                .size = f->size,
+                .root = {f->root_low, f->root_high},
+            },
+    };
+}
+
 static void encode_recovery(Vr__Recovery *f, const struct recovery *m)
 {
     vr__recovery__init(f);
@@ -737,6 +816,64 @@ static struct recovery_response decode_recovery_response(const Vr__RecoveryRespo
         .nonce = f->nonce,
         .view_number = f->view_number,
         .log = decode_log(f->log),
+    };
+}
+
+/* ---- Restore (D9) --------------------------------------------------------------------------- */
+
+static void encode_restore(struct codec_form *form, const struct restore *m)
+{
+    Vr__Restore *f = &form->restore;
+    vr__restore__init(f);
+    f->nonce = m->nonce;
+    f->recovery_nonce = m->recovery_nonce;
+    f->view_number = m->view_number;
+    f->last_normal_view = m->last_normal_view;
+    f->source = m->source;
+    f->log = encode_log(form, &m->log);
+}
+
+static struct restore decode_restore(const Vr__Restore *f)
+{
+    return (struct restore){
+        .nonce = f->nonce,
+        .recovery_nonce = f->recovery_nonce,
+        .view_number = f->view_number,
+        .last_normal_view = f->last_normal_view,
+        .source = f->source,
+        .log = decode_log(f->log),
+    };
+}
+
+static void encode_restore_report(struct codec_form *form, const struct restore_report *m)
+{
+    Vr__RestoreReport *f = &form->restore_report;
+    vr__restore_report__init(f);
+    f->nonce = m->nonce;
+    f->replica_id = m->replica_id;
+    f->outcome = (Vr__RestoreOutcome)m->outcome;
+    f->status = (Vr__Status)m->status;
+    f->acting_primary = m->acting_primary;
+    f->recovery_nonce = m->recovery_nonce;
+    f->view_number = m->view_number;
+    f->log = encode_log(form, &m->log);
+    f->synced_op = m->synced_op;
+    f->durability = (Vr__Durability)m->durability;
+}
+
+static struct restore_report decode_restore_report(const Vr__RestoreReport *f)
+{
+    return (struct restore_report){
+        .nonce = f->nonce,
+        .replica_id = f->replica_id,
+        .outcome = (enum restore_outcome)f->outcome,
+        .status = (enum vr_status)f->status,
+        .acting_primary = f->acting_primary,
+        .recovery_nonce = f->recovery_nonce,
+        .view_number = f->view_number,
+        .log = decode_log(f->log),
+        .synced_op = f->synced_op,
+        .durability = (enum durability)f->durability,
     };
 }
 
@@ -801,6 +938,13 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_LOG_LEVEL_REQUEST:
         encode_log_level_request(&form->log_level_request, &message->log_level_request);
         break;
+    case MESSAGE_RESTORE_STATUS:
+        vr__restore_status__init(&form->restore_status);
+        form->restore_status.nonce = message->restore_status.nonce;
+        break;
+    case MESSAGE_RESTORE:
+        encode_restore(form, &message->restore);
+        break;
     case MESSAGE_REPLY:
         encode_reply(&form->reply, &message->reply);
         break;
@@ -828,6 +972,9 @@ void codec_encode(struct codec_form *form, const struct message *message)
         break;
     case MESSAGE_LOG_LEVEL_REPORT:
         encode_log_level_report(&form->log_level_report, &message->log_level_report);
+        break;
+    case MESSAGE_RESTORE_REPORT:
+        encode_restore_report(form, &message->restore_report);
         break;
     case MESSAGE_PREPARE:
         encode_prepare(&form->prepare, &message->prepare);
@@ -868,6 +1015,13 @@ void codec_encode(struct codec_form *form, const struct message *message)
     case MESSAGE_CHECKPOINT_REQUEST:
         encode_checkpoint_request(&form->checkpoint_request, &message->checkpoint_request);
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        encode_backup_request(&form->backup_request, &message->backup_request);
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        encode_backup_offer(&form->backup_offer, &message->backup_offer);
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         encode_checkpoint_chunk(&form->checkpoint_chunk, &message->checkpoint_chunk);
         break;
@@ -914,6 +1068,12 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
             (struct log_level_request){((const Vr__LogLevelRequest *)form)->nonce,
                                        ((const Vr__LogLevelRequest *)form)->levels};
         break;
+    case MESSAGE_RESTORE_STATUS:
+        message->restore_status.nonce = ((const Vr__RestoreStatus *)form)->nonce;
+        break;
+    case MESSAGE_RESTORE:
+        message->restore = decode_restore(form);
+        break;
     case MESSAGE_REPLY:
         message->reply = decode_reply(form);
         break;
@@ -938,6 +1098,9 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
         return decode_trace_report(form, &message->trace_report);
     case MESSAGE_LOG_LEVEL_REPORT:
         message->log_level_report = decode_log_level_report(form);
+        break;
+    case MESSAGE_RESTORE_REPORT:
+        message->restore_report = decode_restore_report(form);
         break;
     case MESSAGE_PREPARE:
         message->prepare = decode_prepare(form);
@@ -975,6 +1138,13 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
     case MESSAGE_CHECKPOINT_REQUEST:
         message->checkpoint_request = decode_checkpoint_request(form);
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        message->backup_request = decode_backup_request(form);
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        message->backup_offer = decode_backup_offer(form);
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         message->checkpoint_chunk = decode_checkpoint_chunk(form);
         break;

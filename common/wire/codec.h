@@ -27,6 +27,9 @@ struct codec_form {
         Vr__TraceReport trace_report;
         Vr__LogLevelRequest log_level_request;
         Vr__LogLevelReport log_level_report;
+        Vr__RestoreStatus restore_status;
+        Vr__Restore restore;
+        Vr__RestoreReport restore_report;
         Vr__Prepare prepare;
         Vr__PrepareOk prepare_ok;
         Vr__Commit commit;
@@ -40,6 +43,8 @@ struct codec_form {
         Vr__CheckpointOffer checkpoint_offer;
         Vr__CheckpointRequest checkpoint_request;
         Vr__CheckpointChunk checkpoint_chunk;
+        Vr__BackupRequest backup_request;
+        Vr__BackupOffer backup_offer;
         Vr__Recovery recovery;
         Vr__RecoveryResponse recovery_response;
         Vr__Part part;

@@ -109,4 +109,15 @@ bool executor_load(struct executor *executor, const uint8_t *bytes, size_t size)
 /* That was all. Returns true if it was a whole cut, and state and digest are those of it. */
 bool executor_load_end(struct executor *executor);
 
+/* Whose cut it is that `bytes` begin with. Returns false if its front is not whole, or makes no
+ * sense, or names no configuration. */
+bool executor_read_origin(const uint8_t *bytes, size_t size, struct configuration *configuration);
+
+/* --- a new cluster from the state of another one (executor_load.c) ---
+ *
+ * An executor just made, over an application that has its state already: that is the state behind
+ * `op_number`, whose entry had this timestamp. The client table is empty: sessions stay with the
+ * cluster that they were opened in. */
+void executor_begin_behind(struct executor *executor, uint64_t op_number, uint64_t timestamp);
+
 #endif

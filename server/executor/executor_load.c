@@ -87,6 +87,28 @@ static bool take_rest(struct executor *executor)
            executor->table.evicted_count <= executor->executed_op;
 }
 
+bool executor_read_origin(const uint8_t *bytes, size_t size, struct configuration *configuration)
+{
+    if (size < CUT_FRONT_SIZE || bytes_get_u32(bytes) != EXECUTOR_CUT_FORMAT) {
+        return false;
+    }
+    const size_t configuration_size = bytes_get_u32(bytes + 4);
+    const size_t front_size = CUT_FRONT_SIZE + configuration_size;
+    return configuration_size <= CONFIGURATION_ENCODED_MAX &&
+           size >= front_size + CUT_CHECKSUM_SIZE &&
+           checksum_equal(get_checksum(bytes + front_size),
+                          cut_front_checksum(bytes, front_size)) &&
+           configuration_decode(bytes + CUT_FRONT_SIZE, configuration_size, configuration);
+}
+
+void executor_begin_behind(struct executor *executor, uint64_t op_number, uint64_t timestamp)
+{
+    INVARIANT(executor->executed_op == 0);
+    INVARIANT(executor->load.stage == LOAD_NONE);
+    executor->executed_op = op_number;
+    executor->timestamp = timestamp;
+}
+
 /* --- sessions --- */
 
 static struct client_record decode_session(const uint8_t *at)

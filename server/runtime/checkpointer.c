@@ -79,7 +79,11 @@ static void measure(struct checkpointer *c)
 
 static void say_write_failed(struct checkpointer *c, const struct storage_error *error)
 {
-    if (!c->write_failed) {
+    if (c->taking_backup) {
+        log_problem(ERROR_CHECKPOINT_UNWRITABLE,
+                    "%s. There will be no backup for who asked for it; nothing else is affected",
+                    error->text);
+    } else if (!c->write_failed) {
         c->write_failed = true;
         log_problem(ERROR_CHECKPOINT_UNWRITABLE,
                     "%s. The log goes on, and is kept until a checkpoint can be written: the next "
@@ -100,6 +104,11 @@ static void give_up_writing(struct checkpointer *c)
 /* Called with the mutex. */
 static void lose_taking(struct checkpointer *c)
 {
+    const bool loses =
+        c->taking == TAKING_CONTENT || c->taking == TAKING_END || c->taking == TAKING_ABANDONED;
+    if (loses && c->taking_backup) {
+        backup_source_taken(c->backup, NULL);
+    }
     if (c->taking == TAKING_CONTENT) {
         c->taking = TAKING_LOST;
     } else if (c->taking == TAKING_END || c->taking == TAKING_ABANDONED) {
@@ -137,19 +146,36 @@ static int flush_writing(struct checkpointer *c, struct storage_error *error)
     return 0;
 }
 
+/* Where what is taken goes. */
+static const char *taking_directory(const struct checkpointer *c)
+{
+    return c->taking_backup ? c->backup->directory : c->directory;
+}
+
+/* Without the mutex. */
+static int begin_writing(struct checkpointer *c, struct storage_error *error)
+{
+    const char *directory = taking_directory(c);
+    int status = c->taking_backup ? c->ops->create_directory(c->ops->disk, directory) : 0;
+    if (status != 0 && status != -EEXIST) {
+        return storage_error_system(error, status, "create the directory", directory);
+    }
+    c->write_began_ns = clock_monotonic_ns();
+    status = checkpoint_writer_begin(&c->writer, c->ops, directory, c->cluster_id, error);
+    c->writing = status == 0;
+    c->write_unsynced = 0;
+    return status;
+}
+
 /* Without the mutex. */
 static int write_chunk(struct checkpointer *c, const uint8_t *bytes, uint32_t size,
                        struct storage_error *error)
 {
     if (!c->writing) {
-        c->write_began_ns = clock_monotonic_ns();
-        const int status =
-            checkpoint_writer_begin(&c->writer, c->ops, c->directory, c->cluster_id, error);
+        const int status = begin_writing(c, error);
         if (status != 0) {
             return status;
         }
-        c->writing = true;
-        c->write_unsynced = 0;
     }
     const int status = checkpoint_writer_append(&c->writer, bytes, size, error);
     c->write_unsynced += size;
@@ -194,6 +220,37 @@ static void say_taken(struct checkpointer *c, const struct checkpoint_id *id)
     c->write_failed = false;
 }
 
+/* There is one backup at a time; `but_op` 0: none. Without the mutex. */
+static void remove_backups(struct checkpointer *c, uint64_t but_op)
+{
+    uint64_t ops[CHECKPOINTER_FILES_MAX];
+    uint32_t count = 0;
+    struct storage_error unused; /* mostly that there never was one; else the next time does it */
+    const char *directory = c->backup->directory;
+    (void)checkpoint_list_ops(c->ops, directory, ops, CHECKPOINTER_FILES_MAX, &count, &unused);
+    for (uint32_t i = 0; i < count; i++) {
+        if (ops[i] != but_op) {
+            (void)checkpoint_remove(c->ops, directory, ops[i], &unused);
+        }
+    }
+}
+
+/* From here on it is there for who asked. Without the mutex. */
+static void finish_backup(struct checkpointer *c)
+{
+    struct storage_error error;
+    struct checkpoint_id id = c->taken;
+    const bool finished = checkpoint_writer_finish(&c->writer, &id, &error) == 0;
+    if (finished) {
+        remove_backups(c, id.op_number);
+        log_info(LOG_STORAGE, "backup of op %" PRIu64 " made for who asked: %" PRIu64 " bytes",
+                 id.op_number, id.size);
+    } else {
+        say_write_failed(c, &error);
+    }
+    backup_source_taken(c->backup, finished ? &id : NULL);
+}
+
 /* True once it is as durable as the mode requires. Without the mutex. */
 static bool finish_writing(struct checkpointer *c, struct checkpoint_id *id)
 {
@@ -213,6 +270,14 @@ static bool finish_writing(struct checkpointer *c, struct checkpoint_id *id)
 static void end_taking(struct checkpointer *c)
 {
     struct checkpointer_news news = {.kind = CHECKPOINTER_TAKEN, .checkpoint = {.id = c->taken}};
+    if (c->taking_backup) {
+        mutex_unlock(&c->mutex);
+        finish_backup(c);
+        give_up_writing(c);
+        mutex_lock(&c->mutex);
+        c->taking = TAKING_NOTHING;
+        return;
+    }
     mutex_unlock(&c->mutex);
     const bool taken = finish_writing(c, &news.checkpoint.id);
     give_up_writing(c);
@@ -230,12 +295,13 @@ static void end_taking(struct checkpointer *c)
 
 /* --- taking: the executor's side --- */
 
-bool checkpointer_begin(struct checkpointer *c)
+bool checkpointer_begin(struct checkpointer *c, bool backup)
 {
     mutex_lock(&c->mutex);
     const bool begins = c->taking == TAKING_NOTHING && !c->installing;
     if (begins) {
         c->taking = TAKING_CONTENT;
+        c->taking_backup = backup;
         c->ring_first = 0;
         c->ring_count = 0;
     }
@@ -660,6 +726,23 @@ static void drop_some(struct checkpointer *c)
     c->dropped_below = below_op;
 }
 
+void checkpointer_drop_backup(struct checkpointer *c)
+{
+    mutex_lock(&c->mutex);
+    c->drop_backup = true;
+    condition_broadcast(&c->changed);
+    mutex_unlock(&c->mutex);
+}
+
+/* Called with the mutex, which it lets go of meanwhile. */
+static void drop_backups(struct checkpointer *c)
+{
+    c->drop_backup = false;
+    mutex_unlock(&c->mutex);
+    remove_backups(c, 0);
+    mutex_lock(&c->mutex);
+}
+
 void checkpointer_drop(struct checkpointer *c, uint64_t below_op, const uint64_t *but,
                        uint32_t but_count)
 {
@@ -712,6 +795,8 @@ static bool work(struct checkpointer *c)
         clear_taking(c);
     } else if (c->drop_below > c->dropped_below) {
         drop_some(c);
+    } else if (c->drop_backup) {
+        drop_backups(c);
     } else if (is_pausing(c)) {
         return false;
     } else if (c->ring_count > 0) {
@@ -786,6 +871,7 @@ void checkpointer_destroy(struct checkpointer *c)
 
 int checkpointer_start(struct checkpointer *c)
 {
+    c->drop_backup = c->backup != NULL; /* what an earlier run left */
     const int status = thread_start(&c->thread, "vr-checkpoint", run, c);
     c->running = status == 0;
     return status;

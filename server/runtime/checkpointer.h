@@ -9,6 +9,8 @@
  *     install   what was staged becomes a checkpoint, durable and named; then the core lets the log
  *               restart and the executor load it, and the executor says when that is done
  *     drop      older files are removed
+ *     back up   taken like a checkpoint, but for somebody who asked (backup_source.h): into a
+ *               directory of its own, named nowhere, and no news for the core
  *
  * The disk is the log's first: what a checkpoint writes is synced bit by bit, so that no other sync
  * waits for much of it, and with pauses of twice the time that took.
@@ -30,6 +32,7 @@
 #include <stdatomic.h>
 
 #include "common/os/queue.h"
+#include "server/runtime/backup_source.h"
 #include "server/runtime/state_writer.h"
 #include "server/storage/checkpoint_reader.h"
 #include "server/storage/checkpoint_receiver.h"
@@ -124,12 +127,15 @@ struct checkpointer {
     void (*posted)(void *context);     /* there are news: one more */
     void (*failed)(void *context, const char *text); /* this replica must stop */
     void *context;
+    struct backup_source *backup; /* whose directory it is, and who hears what comes of it */
 
     pthread_mutex_t mutex; /* guards all up to `news` */
     pthread_cond_t changed;
     bool stopping;
 
     enum checkpointer_taking taking;
+    bool taking_backup;
+    bool drop_backup;
     struct checkpoint_id taken; /* TAKING_END: size and root are still to come */
     uint32_t ring_sizes[CHECKPOINTER_RING];
     uint32_t ring_first;
@@ -198,8 +204,9 @@ enum checkpointer_room {
     CHECKPOINTER_LOST, /* never: the cut is to be abandoned, and nothing else said */
 };
 
-/* False: not now, the last one is not done yet, or one is being installed. */
-bool checkpointer_begin(struct checkpointer *checkpointer);
+/* False: not now, the last one is not done yet, or one is being installed. `backup`: it is for the
+ * backup source. */
+bool checkpointer_begin(struct checkpointer *checkpointer, bool backup);
 
 /* Where the next chunk goes, of CHECKPOINT_CHUNK_SIZE bytes. */
 enum checkpointer_room checkpointer_reserve(struct checkpointer *checkpointer, uint8_t **bytes);
@@ -238,6 +245,9 @@ void checkpointer_news(struct checkpointer *checkpointer, struct checkpointer_ne
 void checkpointer_release(struct checkpointer *checkpointer, uint32_t slot);
 
 /* --- any thread --- */
+
+/* The backup is not needed any more. */
+void checkpointer_drop_backup(struct checkpointer *checkpointer);
 
 /* Bytes of the checkpoints on the disk. */
 uint64_t checkpointer_disk_bytes(struct checkpointer *checkpointer);

@@ -9,12 +9,10 @@
 #include "common/os/logger.h"
 
 /* Of the last entry, unless one is under way. */
-static void begin(struct cut *cut)
+static bool begin(struct cut *cut, bool backup)
 {
-    if (cut->active || !checkpointer_begin(cut->checkpointer)) {
-        log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
-                  cut->last_op);
-        return;
+    if (cut->active || !checkpointer_begin(cut->checkpointer, backup)) {
+        return false;
     }
     INVARIANT(cut->last_op == executor_executed_op(cut->executor));
     cut->id = (struct checkpoint_id){
@@ -29,6 +27,15 @@ static void begin(struct cut *cut)
     cut->filled = 0;
     cut->full = false;
     cut->next_ns = 0;
+    return true;
+}
+
+static void begin_checkpoint(struct cut *cut)
+{
+    if (!begin(cut, false)) {
+        log_debug(LOG_STORAGE, "no checkpoint of op %" PRIu64 ": the last one is not done yet",
+                  cut->last_op);
+    }
 }
 
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
@@ -37,14 +44,31 @@ void cut_note_executed(struct cut *cut, const struct vr_execution *entry)
     cut->last_view = bytes_get_u64(entry->bytes + 8); /* entry.h */
     cut->last_log = entry->log;
     if (cut->interval > 0 && entry->op_number % cut->interval == 0) {
-        begin(cut);
+        begin_checkpoint(cut);
     }
 }
 
 void cut_now(struct cut *cut)
 {
-    if (cut->last_op > 0) {
-        begin(cut);
+    if (cut->last_op > cut->loaded_op) {
+        begin_checkpoint(cut);
+    }
+}
+
+void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id)
+{
+    cut->loaded_op = id->op_number;
+    cut->last_op = id->op_number;
+    cut->last_view = id->view_number;
+    cut->last_log = id->log;
+}
+
+void cut_begin_backup(struct cut *cut)
+{
+    cut->refused = cut->backup != NULL && backup_source_wants(cut->backup, cut->last_op);
+    if (cut->refused && begin(cut, true)) {
+        cut->refused = false;
+        backup_source_begun(cut->backup);
     }
 }
 
@@ -107,7 +131,7 @@ void cut_slice(struct cut *cut, bool busy)
 uint64_t cut_wait(const struct cut *cut)
 {
     if (!cut->active) {
-        return UINT64_MAX;
+        return cut->refused ? CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND : UINT64_MAX;
     }
     if (cut->full) {
         return CUT_FULL_WAIT_MS * NANOSECONDS_PER_MILLISECOND;

@@ -7,6 +7,9 @@
  * that comes while the last checkpoint is not done yet is passed over: the disk is too slow for the
  * interval, and entries do not wait for it.
  *
+ * For a backup (backup_source.h) one is begun behind the last entry, too, and belongs to the backup
+ * source alone.
+ *
  * Threads: the executor's. */
 #ifndef VR_RUNTIME_CUT_H
 #define VR_RUNTIME_CUT_H
@@ -25,9 +28,11 @@ struct cut {
     /* Filled in by the server. */
     struct executor *executor;
     struct checkpointer *checkpointer;
-    uint64_t interval; /* ops; 0: none is ever taken */
+    uint64_t interval;            /* ops; 0: none is ever taken */
+    struct backup_source *backup; /* NULL: nobody asks for any */
 
-    uint64_t last_op; /* of the entry executed last; 0: none since the state was loaded */
+    uint64_t loaded_op; /* 0: the state began empty */
+    uint64_t last_op;   /* of the entry executed last, or loaded_op; 0: there is no state */
     uint64_t last_view;
     struct checksum last_log;
 
@@ -38,10 +43,17 @@ struct cut {
     bool full;        /* there was no room the last time */
     uint64_t busy_ns; /* when entries were executed last */
     uint64_t next_ns; /* no slice before that */
+    bool refused;     /* a backup is wanted and could not be begun */
 };
 
 /* An entry was executed. */
 void cut_note_executed(struct cut *cut, const struct vr_execution *entry);
+
+/* The executor has loaded a checkpoint. */
+void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id);
+
+/* Begins what the backup source wants, if it can. */
+void cut_begin_backup(struct cut *cut);
 
 /* The log fills up: one is to be taken now, of the last entry. */
 void cut_now(struct cut *cut);

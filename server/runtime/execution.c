@@ -17,6 +17,7 @@ enum execution_kind {
     EXECUTION_REPAIR, /* the next of `repairs` */
     EXECUTION_LOAD,
     EXECUTION_CUT,
+    EXECUTION_WAKE, /* nothing to do but what the end of each batch does */
 };
 
 struct execution_item {
@@ -134,6 +135,7 @@ static void load(struct execution *execution, const struct checkpoint_id *id)
         execution->failed(execution->context, error.text);
         return;
     }
+    cut_note_loaded(&execution->cut, id);
     publish(execution);
     log_info(LOG_STORAGE, "checkpoint of op %" PRIu64 " installed, loaded in %.1f s", id->op_number,
              (double)(clock_monotonic_ns() - began_ns) / (double)NANOSECONDS_PER_SECOND);
@@ -165,6 +167,9 @@ static size_t work_through(struct execution *execution, const struct execution_i
             report(execution, entries, true);
             entries = 0;
             load(execution, &items[i].load);
+            break;
+        case EXECUTION_WAKE:
+            atomic_store(&execution->waking, false);
             break;
         }
     }
@@ -202,6 +207,7 @@ static void *run(void *argument)
         outbox_flush(&execution->outbox);
         recorder_flush(&execution->recorder);
         report(execution, entries, urgent);
+        cut_begin_backup(&execution->cut);
         cut_slice(&execution->cut, entries > 0);
     }
 }
@@ -264,6 +270,15 @@ void execution_load(struct execution *execution, const struct checkpoint_id *id)
     const struct execution_item item = {.kind = EXECUTION_LOAD, .load = *id};
     const enum queue_status status = queue_push(&execution->work, &item);
     INVARIANT(status != QUEUE_FULL);
+}
+
+void execution_wake(struct execution *execution)
+{
+    const struct execution_item item = {.kind = EXECUTION_WAKE};
+    if (!atomic_exchange(&execution->waking, true)) {
+        const enum queue_status status = queue_push(&execution->work, &item);
+        INVARIANT(status != QUEUE_FULL);
+    }
 }
 
 void execution_want_cut(struct execution *execution)

@@ -23,8 +23,9 @@ enum {
     EXECUTION_REPAIRS_MAX = 64,   /* PartsMissing that wait (M6); beyond it they are dropped */
     EXECUTION_CUTS_MAX = 1,       /* what is asked for once more before it is begun is one */
     EXECUTION_LOADS_MAX = 1,      /* the core waits for a checkpoint that it installs */
+    EXECUTION_WAKES_MAX = 1,
     EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX +
-                          EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX,
+                          EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX,
     EXECUTION_BATCH_MAX = 64, /* items between two flushes of replies */
 };
 
@@ -66,6 +67,7 @@ struct execution {
     struct queue repairs; /* struct execution_repair, one for each repair in `work` */
     atomic_uint lookups_waiting;
     atomic_uint_least64_t lookups_dropped;
+    atomic_bool waking;     /* one is in `work` */
     atomic_bool cut_wanted; /* is in `work` */
     atomic_bool abandon;    /* stop without executing what waits */
     atomic_bool stopping;   /* a load is not gone on with */
@@ -88,6 +90,9 @@ void execution_look_up(struct execution *execution, const struct execution_looku
 /* G4: behind what was handed over, the state becomes that of a checkpoint, whose file is there;
  * then the checkpointer is told. */
 void execution_load(struct execution *execution, const struct checkpoint_id *id);
+
+/* A backup is wanted. Any thread, while it runs. */
+void execution_wake(struct execution *execution);
 
 /* A checkpoint is to be taken behind what was handed over, whatever its op. */
 void execution_want_cut(struct execution *execution);

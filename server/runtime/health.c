@@ -112,8 +112,8 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
         text, HEALTH_NOTE_MAX,
         "%" PRIu32 " of %" PRIu32
         " replicas have lost their memory: too few remember for the group to know what it had. "
-        "Destroy it and initialise a new one if its mode is memory; if not, keep the data "
-        "directories: logs are left there",
+        "vr-client unsafe-restore shows what is left, and makes the group serve that; in mode "
+        "memory, where nothing may be, destroy the group and initialise a new one",
         recovering_count(now, health->self), now->member_count);
 }
 
@@ -175,6 +175,12 @@ static void say_conditions(const struct health *health, const struct vr_snapshot
                  health->log_memory_max / (1024 * 1024));
     } else if (!now->log_full && said->log_full) {
         say(health, "the log has room again");
+    }
+    if (now->restores && !said->restores) {
+        say(health,
+            "unsafe-restore: takes over the log of replica %" PRIu32 ", up to op %" PRIu64
+            ", as it was told to",
+            now->restores_from, now->restores_to);
     }
     if (now->group_lost && !said->group_lost) {
         char text[HEALTH_NOTE_MAX];
@@ -285,6 +291,7 @@ void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t 
         .suspecting = now->suspecting,
         .log_full = now->log_full,
         .group_lost = now->group_lost,
+        .restores = now->restores,
         .sync_from = now->sync_from,
         .sync_target = now->sync_target,
         /* A sync that is begun anew goes on with the same transfer. */

@@ -47,6 +47,7 @@ struct health_said {
     bool suspecting;
     bool log_full;
     bool group_lost;
+    bool restores;
     uint64_t sync_from;
     uint64_t sync_target;
     uint64_t transfer_op;

@@ -11,7 +11,9 @@
 #include "common/os/logger.h"
 #include "common/os/memory.h"
 #include "common/os/thread.h"
+#include "server/runtime/backup_source.h"
 #include "server/runtime/log_control.h"
+#include "server/runtime/restore_control.h"
 #include "server/runtime/status.h"
 #include "server/runtime/trace.h"
 
@@ -143,6 +145,27 @@ static void answer_log_level(struct receiver *receiver, struct arrival *arrival,
     (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
 }
 
+/* D9: passed on to the core only if it comes from whom this replica obeys. */
+static bool restore_permitted(struct receiver *receiver, struct arrival *arrival,
+                              const struct message *request)
+{
+    const struct net_address *address = &arrival->datagram->address;
+    if (restore_control(address, receiver->insecure || net_address_is_loopback(address))) {
+        return true;
+    }
+    const struct message message = {
+        .type = MESSAGE_RESTORE_REPORT,
+        .restore_report = {
+            .nonce = request->restore.nonce,
+            .replica_id = receiver->configuration.members[receiver->self].replica_id,
+            .outcome = RESTORE_NOT_PERMITTED,
+            .status = STATUS_RECOVERING,
+            .durability = DURABILITY_MEMORY,
+        }};
+    (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
+    return false;
+}
+
 /* M8: however many ask however often, what is answered in a second is bounded. */
 static bool trace_allowed(struct receiver *receiver, uint64_t now_ns)
 {
@@ -167,6 +190,46 @@ static void answer_trace(struct receiver *receiver, struct arrival *arrival,
     struct message message = {.type = MESSAGE_TRACE_REPORT};
     trace_answer(receiver->trace, &request->trace_request, &message.trace_report);
     answer_counted(receiver, arrival, &message, &receiver->counters.trace_answered);
+}
+
+static void answer_offer(struct receiver *receiver, struct arrival *arrival,
+                         const struct backup_request *request)
+{
+    struct execution_status executed;
+    struct health_published published;
+    struct message message = {.type = MESSAGE_BACKUP_OFFER};
+    execution_status(receiver->execution, &executed);
+    health_published(receiver->health, &published);
+    const struct backup_state state = {
+        .in_service = published.snapshot.status == STATUS_NORMAL && !published.snapshot.diverged,
+        .executed_op = executed.executed_op,
+    };
+    backup_source_offer(receiver->backup, request, &state, arrival->now_ns, &message.backup_offer);
+    (void)answer(receiver, arrival, &message); /* verified: it is never kept back */
+}
+
+/* M9: who asks for what is not there any more is told what is. */
+static void answer_backup(struct receiver *receiver, struct arrival *arrival,
+                          const struct backup_request *request)
+{
+    if (request->count == 0) {
+        answer_offer(receiver, arrival, request);
+        return;
+    }
+    for (uint32_t i = 0; i < request->count; i++) {
+        struct message message = {.type = MESSAGE_BACKUP_CHUNK};
+        if (!backup_source_allow(receiver->backup, arrival->now_ns)) {
+            return;
+        }
+        if (!backup_source_piece(receiver->backup, request, request->first + i, arrival->now_ns,
+                                 &message.checkpoint_chunk)) {
+            if (i == 0) {
+                answer_offer(receiver, arrival, request);
+            }
+            return;
+        }
+        answer_counted(receiver, arrival, &message, &receiver->counters.backup_chunks);
+    }
 }
 
 /* Messages. */
@@ -213,7 +276,9 @@ static bool belongs_here(const struct receiver *receiver, enum message_type type
         return message_is_from_replica(type) || type == MESSAGE_REFUSED;
     }
     return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
-           type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST;
+           type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
+           type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_RESTORE_STATUS ||
+           type == MESSAGE_RESTORE;
 }
 
 /* A frame was decoded into item->message, and what it borrows into *arena; `item` may be the
@@ -235,6 +300,10 @@ static void on_message(struct receiver *receiver, struct arrival *arrival, struc
         count(&receiver->counters.wire[WIRE_DROP_INVALID]); /* a part made whole of parts */
     } else if (message->type == MESSAGE_TRACE_REQUEST) {
         answer_trace(receiver, arrival, message);
+    } else if (message->type == MESSAGE_BACKUP_REQUEST) {
+        answer_backup(receiver, arrival, &message->backup_request);
+    } else if (message->type == MESSAGE_RESTORE && !restore_permitted(receiver, arrival, message)) {
+        return; /* answered */
     } else if (message->type != MESSAGE_PARTS_MISSING ||
                !on_parts_missing(receiver, arrival, message)) {
         deliver(receiver, arrival, scratch ? NULL : item, arena);
@@ -413,6 +482,9 @@ static void *run(void *argument)
     uint64_t timeout_ns = UINT64_MAX; /* the socket's own */
     while (!atomic_load(&receiver->stopping)) {
         receive(receiver, timeout_ns);
+        if (receiver->backup != NULL) {
+            backup_source_tick(receiver->backup, clock_monotonic_ns());
+        }
         uint64_t deadline_ns = deadline(receiver);
         timeout_ns = UINT64_MAX;
         if (deadline_ns != UINT64_MAX) {

@@ -4,8 +4,8 @@
  * Everything that arrives is untrusted (M3). What is wrong is counted by reason and dropped. On the
  * peers' socket a datagram must come from a member's configured address; on the clients' socket it
  * must echo the token of its address, else it is answered with a Challenge and goes no further. The
- * receiver itself answers StatusRequests (M7) and TraceRequests (M8), tells other clusters and
- * versions that they are wrong here, and makes messages in parts whole (M6).
+ * receiver itself answers StatusRequests (M7), TraceRequests (M8) and BackupRequests (M9), tells
+ * other clusters and versions that they are wrong here, and makes messages in parts whole (M6).
  *
  * Threads: one thread each; the counters may be read by anyone. */
 #ifndef VR_RUNTIME_RECEIVER_H
@@ -20,6 +20,7 @@
 
 struct status_source;
 struct trace_source;
+struct backup_source;
 
 enum {
     RECEIVER_REFUSALS_PER_SECOND = 100,
@@ -40,6 +41,7 @@ struct receiver_counters {
     atomic_uint_least64_t status_answered;
     atomic_uint_least64_t trace_answered;
     atomic_uint_least64_t trace_refused; /* over TRACE_REPORTS_PER_SECOND: not answered */
+    atomic_uint_least64_t backup_chunks; /* sent */
     atomic_uint_least64_t parts_whole;   /* of the reassembler: wire_reassembler_counters */
     atomic_uint_least64_t parts_asked;
     atomic_uint_least64_t parts_given_up;
@@ -60,6 +62,8 @@ struct receiver {
     struct status_source *status;
     bool insecure; /* whoever has proven an address may change log levels, not only this machine */
     struct trace_source *trace;
+    struct backup_source *backup; /* clients only */
+    struct health *health;
 
     struct outbox outbox; /* this socket, number OUTBOX_RECEIVER */
     struct datagram_receiver receiver;

@@ -66,6 +66,7 @@ struct vr_server {
     struct state_writer state_writer;
     struct server_log log;
     struct checkpointer checkpointer;
+    struct backup_source backup;
     struct server_checkpoint base; /* what this start begins from (K3) */
     uint8_t boot_id[BOOT_ID_SIZE]; /* where there is none, no two boots look alike: all zero */
     struct status_source status;
@@ -186,6 +187,18 @@ static void on_executed(void *context, uint64_t op_number, bool urgent)
     }
 }
 
+static void on_backup_wanted(void *context)
+{
+    struct vr_server *server = context;
+    execution_wake(&server->execution);
+}
+
+static void on_backup_unused(void *context)
+{
+    struct vr_server *server = context;
+    checkpointer_drop_backup(&server->checkpointer);
+}
+
 static void on_wake_timer(void *context, bool run)
 {
     struct vr_server *server = context;
@@ -235,7 +248,10 @@ static enum vr_server_exit judge_rebuild(struct vr_server *server, struct vr_ser
     }
     struct storage_error why;
     durable_state_rebuild(state);
-    const int status = state_file_store(&server->state_file, state, &why);
+    int status = state_file_store(&server->state_file, state, &why);
+    if (status == 0) {
+        status = wal_remove(&server->file_ops, server->options.data_directory, &why);
+    }
     if (status != 0) {
         return server_error_storage(error, status, &why);
     }
@@ -503,6 +519,8 @@ static int make_receiver(struct vr_server *server, enum lane_kind kind)
     receiver->status = &server->status;
     receiver->insecure = server->options.insecure;
     receiver->trace = &server->trace;
+    receiver->backup = kind == LANE_CLIENTS ? &server->backup : NULL;
+    receiver->health = &server->health;
     return receiver_init(receiver, &identity, server->options.datagram_size);
 }
 
@@ -532,11 +550,17 @@ static int make_parts(struct vr_server *server)
     if (error != 0) {
         goto destroy_clients;
     }
+    error = backup_source_init(&server->backup, server->options.data_directory);
+    if (error != 0) {
+        goto destroy_checkpointer;
+    }
     health_init(&server->health, &server->state.configuration, server->self,
                 server->log_memory_size, server->options.heartbeat_ns);
     timer_init(&server->timer);
     return 0;
 
+destroy_checkpointer:
+    checkpointer_destroy(&server->checkpointer);
 destroy_clients:
     receiver_destroy(&server->receivers[LANE_CLIENTS]);
 destroy_peers:
@@ -554,6 +578,7 @@ static void destroy_parts(struct vr_server *server)
 {
     timer_destroy(&server->timer);
     health_destroy(&server->health);
+    backup_source_destroy(&server->backup);
     checkpointer_destroy(&server->checkpointer);
     receiver_destroy(&server->receivers[LANE_CLIENTS]);
     receiver_destroy(&server->receivers[LANE_PEERS]);
@@ -580,12 +605,23 @@ static void wire_checkpoints(struct vr_server *server)
     checkpointer->posted = on_news;
     checkpointer->failed = on_checkpoint_failed;
     checkpointer->context = server;
+    checkpointer->backup = &server->backup;
+    server->backup.ops = &server->file_ops;
+    server->backup.cluster_id = server->state.configuration.cluster_id;
+    server->backup.replica_id = server->state.replica_id;
+    server->backup.wake = on_backup_wanted;
+    server->backup.unused = on_backup_unused;
+    server->backup.context = server;
     server->core.checkpointer = checkpointer;
     server->execution.cut = (struct cut){
         .executor = server->execution.executor,
         .checkpointer = checkpointer,
         .interval = server->state.configuration.parameters.checkpoint_interval,
+        .backup = &server->backup,
     };
+    if (server->base.id.op_number > 0) {
+        cut_note_loaded(&server->execution.cut, &server->base.id);
+    }
 }
 
 /* Fills in who knows whom. Returns 0 or -ENOMEM. */

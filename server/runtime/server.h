@@ -42,12 +42,26 @@ struct vr_server_error {
     char text[VR_SERVER_ERROR_MAX];
 };
 
+/* What init --from-backup found. */
+struct vr_server_restored {
+    uint64_t op_number;  /* the new cluster's log begins behind it */
+    uint64_t cluster_id; /* of the old one */
+    uint64_t state_size; /* bytes, accounted */
+};
+
 struct vr_server_init_options {
     const char *data_directory;
     const char *cluster; /* "host:port[:peerport],..." in order, the same for every replica */
     uint32_t replica_id; /* position in that list, from 0 */
     uint64_t cluster_id; /* random, the same for every replica; never 0 */
     struct cluster_parameters parameters; /* E0: the same for every replica */
+
+    /* A backup to begin with, the same file for every replica; NULL: none, the state is empty. It
+     * is loaded into the application, which then has that state; the others of a group need not
+     * run. */
+    const char *backup;
+    const struct app *app;               /* with a backup only */
+    struct vr_server_restored *restored; /* filled in; may be NULL */
 };
 
 /* Makes a replica of a new group. Asks the others first whether they know it: a lost data directory

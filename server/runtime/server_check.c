@@ -6,6 +6,7 @@
 
 #include "common/os/clock.h"
 #include "common/os/endpoint.h"
+#include "server/runtime/server_checkpoint.h"
 #include "server/runtime/server_error.h"
 #include "server/storage/state_file.h"
 
@@ -176,6 +177,10 @@ enum vr_server_exit vr_server_check(const struct vr_server_options *given,
     if (status != 0) {
         (void)server_error_storage(error, status, &why);
         return VR_SERVER_CONFIGURATION; /* whatever it is: such a start would fail */
+    }
+    result = server_checkpoint_allow(options.data_directory, &state, options.durability, error);
+    if (result != VR_SERVER_OK) {
+        return result;
     }
     struct server_addresses addresses;
     return server_addresses_find(&options, &state.configuration,

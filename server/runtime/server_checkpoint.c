@@ -59,6 +59,21 @@ static bool may_go_back(int status)
     return status == -EBADMSG || status == -ENOENT || status == -EIO;
 }
 
+enum vr_server_exit server_checkpoint_allow(const char *directory,
+                                            const struct durable_state *state,
+                                            enum durability durability,
+                                            struct vr_server_error *error)
+{
+    if (state->checkpoint.op == 0 || state->incarnation > 0 || durability != DURABILITY_MEMORY) {
+        return VR_SERVER_OK;
+    }
+    return server_error_set(
+        error, VR_SERVER_CONFIGURATION, ERROR_BACKUP_UNUSABLE,
+        "%s was made from a backup, and a replica that keeps nothing on its disk would begin "
+        "without it: start it with --durability sync or async",
+        directory);
+}
+
 enum vr_server_exit server_checkpoint_load(struct server_checkpoint *checkpoint,
                                            const struct file_ops *ops, const char *directory,
                                            const struct durable_state *state,
@@ -69,9 +84,15 @@ enum vr_server_exit server_checkpoint_load(struct server_checkpoint *checkpoint,
     uint32_t count;
     struct storage_error why;
     *checkpoint = (struct server_checkpoint){.lost = false};
-    if (durability == DURABILITY_MEMORY || state->durability == DURABILITY_MEMORY ||
-        state->checkpoint.op == 0) {
+    if (state->checkpoint.op == 0 ||
+        (state->incarnation > 0 &&
+         (durability == DURABILITY_MEMORY || state->durability == DURABILITY_MEMORY))) {
         return VR_SERVER_OK;
+    }
+    const enum vr_server_exit verdict =
+        server_checkpoint_allow(directory, state, durability, error);
+    if (verdict != VR_SERVER_OK) {
+        return verdict;
     }
     int status = checkpoint_list_ops(ops, directory, ops_there, CANDIDATES_MAX, &count, &why);
     for (uint32_t i = 0; status == 0 && i < count; i++) {
@@ -95,6 +116,13 @@ enum vr_server_exit server_checkpoint_load(struct server_checkpoint *checkpoint,
     }
     if (status != 0) {
         return server_error_storage(error, status, &why);
+    }
+    if (state->incarnation == 0) {
+        return server_error_set(error, VR_SERVER_IO, ERROR_CHECKPOINT_STOPPED,
+                                "%s was made from a backup, and its copy of that is damaged or "
+                                "gone. No replica has run from it yet: remove the directory, and "
+                                "run the same vr-server init --from-backup again",
+                                directory);
     }
     checkpoint->lost = true;
     log_problem(ERROR_CHECKPOINT_DAMAGED,

@@ -20,6 +20,13 @@ struct server_checkpoint {
     bool lost; /* the state file names one, and neither that nor one before it can be read */
 };
 
+/* What was restored from a backup exists on the disk only, so the first start cannot be one of mode
+ * memory, which begins without. */
+enum vr_server_exit server_checkpoint_allow(const char *directory,
+                                            const struct durable_state *state,
+                                            enum durability durability,
+                                            struct vr_server_error *error);
+
 /* Loads it into the executor, which is empty, and says what it found; changes no file. */
 enum vr_server_exit server_checkpoint_load(struct server_checkpoint *checkpoint,
                                            const struct file_ops *ops, const char *directory,

@@ -17,6 +17,7 @@
 #include "common/os/random.h"
 #include "common/wire/sender.h"
 #include "server/runtime/outbox.h"
+#include "server/runtime/server_backup.h"
 #include "server/runtime/server_error.h"
 #include "server/storage/state_file.h"
 
@@ -276,6 +277,43 @@ release:
     return result;
 }
 
+static enum vr_server_exit load_backup(const struct vr_server_init_options *options,
+                                       const struct configuration *configuration,
+                                       struct server_backup *backup, struct vr_server_error *error)
+{
+    enum vr_server_exit result = server_backup_load(backup, options->backup, options->app, error);
+    if (result == VR_SERVER_OK) {
+        result = server_backup_allow(backup, configuration, error);
+    }
+    if (result == VR_SERVER_OK && options->restored != NULL) {
+        *options->restored = (struct vr_server_restored){
+            .op_number = backup->id.op_number,
+            .cluster_id = backup->cluster_id,
+            .state_size = options->app->state_size(options->app->state),
+        };
+    }
+    return result;
+}
+
+/* The checkpoint is durable before a state names it, and a directory without a state is nobody's.
+ */
+static enum vr_server_exit create(const char *directory, struct durable_state *state,
+                                  const struct server_backup *backup, struct vr_server_error *error)
+{
+    const struct file_ops ops = file_ops_posix();
+    struct storage_error why;
+    int status = state_file_create_directory(&ops, directory, &why);
+    if (status == 0 && backup->path != NULL) {
+        const enum vr_server_exit result =
+            server_backup_write(backup, &ops, directory, state, error);
+        if (result != VR_SERVER_OK) {
+            return result;
+        }
+    }
+    status = status == 0 ? state_file_create_state(&ops, directory, state, &why) : status;
+    return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
+}
+
 enum vr_server_exit vr_server_init(const struct vr_server_init_options *options,
                                    struct vr_server_error *error)
 {
@@ -285,17 +323,18 @@ enum vr_server_exit vr_server_init(const struct vr_server_init_options *options,
     if (result != VR_SERVER_OK) {
         return result;
     }
+    struct server_backup backup = {.path = NULL};
+    if (options->backup != NULL) {
+        result = load_backup(options, &configuration, &backup, error);
+    }
+    if (result != VR_SERVER_OK) {
+        return result;
+    }
     result = ask_the_others(&configuration, options->replica_id, error);
     if (result != VR_SERVER_OK) {
         return result;
     }
     struct durable_state state;
     durable_state_init(&state, &configuration, options->replica_id, random_nonzero_u64());
-    const struct file_ops ops = file_ops_posix();
-    struct storage_error why;
-    const int status = state_file_create(&ops, options->data_directory, &state, &why);
-    if (status != 0) {
-        return server_error_storage(error, status, &why);
-    }
-    return VR_SERVER_OK;
+    return create(options->data_directory, &state, &backup, error);
 }

@@ -67,7 +67,7 @@ static void say_why_not(const struct server_log *log, const struct durable_state
 /* G4: the machine stopped between a checkpoint's becoming the start and the log's end. */
 static void say_detached(const struct server_log *log)
 {
-    if (log->found.detached) {
+    if (log->found.detached && log->found.segment_count > 0) {
         log_info(LOG_STORAGE,
                  "the log here ends before the checkpoint of op %" PRIu64
                  ", or was another one there: it begins anew behind it",

@@ -106,6 +106,11 @@ enum checkpoint_verdict checkpoint_header_decode(const uint8_t bytes[CHECKPOINT_
     return sane ? CHECKPOINT_VALID : CHECKPOINT_DAMAGED;
 }
 
+uint64_t checkpoint_header_cluster(const uint8_t bytes[CHECKPOINT_HEADER_SIZE])
+{
+    return bytes_get_u64(bytes + CLUSTER_OFFSET);
+}
+
 /* --- the content --- */
 
 struct checksum checkpoint_chunk_checksum(const uint8_t *chunk, size_t size)

@@ -35,6 +35,9 @@ void checkpoint_header_encode(const struct checkpoint_id *id, uint64_t cluster_i
 enum checkpoint_verdict checkpoint_header_decode(const uint8_t bytes[CHECKPOINT_HEADER_SIZE],
                                                  uint64_t cluster_id, struct checkpoint_id *id);
 
+/* The cluster that a whole header names; what it is of one that is not does not matter. */
+uint64_t checkpoint_header_cluster(const uint8_t bytes[CHECKPOINT_HEADER_SIZE]);
+
 struct checksum checkpoint_chunk_checksum(const uint8_t *chunk, size_t size);
 
 /* The root of a checkpoint: over all of *id but the root itself, and the list, which has

@@ -8,12 +8,14 @@
 #include "common/base/bytes.h"
 #include "common/base/invariant.h"
 
-static const char cure[] = "the previous one, or another replica's, must take its place";
+static const char replica_cure[] = "the previous one, or another replica's, must take its place";
+static const char backup_cure[] = "use another copy of it, or another backup";
 
 static int damaged(const struct checkpoint_reader *reader, const char *what,
                    struct storage_error *error)
 {
-    return storage_error_set(error, -EBADMSG, "%s is damaged (%s): %s", reader->path, what, cure);
+    return storage_error_set(error, -EBADMSG, "%s is damaged (%s): %s", reader->path, what,
+                             reader->cure);
 }
 
 /* --- opening --- */
@@ -29,7 +31,8 @@ static int read_all(const struct checkpoint_reader *reader, uint64_t offset, uin
     return (size_t)got == size ? 0 : damaged(reader, "it is too short", error);
 }
 
-static int read_header(struct checkpoint_reader *reader, uint64_t cluster_id, uint64_t op_number,
+/* `cluster_id` 0: of any. */
+static int read_header(struct checkpoint_reader *reader, uint64_t cluster_id,
                        struct storage_error *error)
 {
     uint8_t header[CHECKPOINT_HEADER_SIZE];
@@ -37,7 +40,8 @@ static int read_header(struct checkpoint_reader *reader, uint64_t cluster_id, ui
     if (status != 0) {
         return status;
     }
-    switch (checkpoint_header_decode(header, cluster_id, &reader->id)) {
+    reader->cluster_id = cluster_id != 0 ? cluster_id : checkpoint_header_cluster(header);
+    switch (checkpoint_header_decode(header, reader->cluster_id, &reader->id)) {
     case CHECKPOINT_VALID:
         break;
     case CHECKPOINT_DAMAGED:
@@ -52,7 +56,7 @@ static int read_header(struct checkpoint_reader *reader, uint64_t cluster_id, ui
                                  "this one cannot read: start the newer one",
                                  reader->path);
     }
-    return reader->id.op_number == op_number ? 0 : damaged(reader, "it has another name", error);
+    return 0;
 }
 
 static int read_list(struct checkpoint_reader *reader, struct storage_error *error)
@@ -100,9 +104,38 @@ int checkpoint_reader_open(struct checkpoint_reader *reader, const struct file_o
                            const char *directory, uint64_t cluster_id, uint64_t op_number,
                            struct storage_error *error)
 {
-    *reader = (struct checkpoint_reader){.ops = ops, .file = -1};
+    *reader = (struct checkpoint_reader){.ops = ops, .file = -1, .cure = replica_cure};
     int status = open_path(reader, directory, op_number, error);
-    status = status == 0 ? read_header(reader, cluster_id, op_number, error) : status;
+    status = status == 0 ? read_header(reader, cluster_id, error) : status;
+    if (status == 0 && reader->id.op_number != op_number) {
+        status = damaged(reader, "it has another name", error);
+    }
+    status = status == 0 ? read_list(reader, error) : status;
+    if (status != 0) {
+        checkpoint_reader_close(reader);
+    }
+    return status;
+}
+
+int checkpoint_reader_open_backup(struct checkpoint_reader *reader, const struct file_ops *ops,
+                                  const char *path, struct storage_error *error)
+{
+    *reader = (struct checkpoint_reader){.ops = ops, .file = -1, .cure = backup_cure};
+    if (strlen(path) >= sizeof reader->path) {
+        return storage_error_set(error, -ENAMETOOLONG,
+                                 "the name of the backup is longer than %zu bytes",
+                                 sizeof reader->path - 1);
+    }
+    memcpy(reader->path, path, strlen(path) + 1);
+    reader->file = ops->open(ops->disk, path, false);
+    int status = reader->file >= 0 ? 0
+                                   : storage_error_set(error, reader->file, "cannot open %s: %s",
+                                                       path, strerror(-reader->file));
+    status = status == 0 ? read_header(reader, 0, error) : status;
+    if (status == -EBADMSG) {
+        (void)storage_error_set(error, status, "%s is no backup, or its header is damaged: %s",
+                                reader->path, reader->cure);
+    }
     status = status == 0 ? read_list(reader, error) : status;
     if (status != 0) {
         checkpoint_reader_close(reader);

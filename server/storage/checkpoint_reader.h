@@ -7,6 +7,8 @@
  * name may be there although the sync behind the rename failed. So a start goes by what the state
  * file names, which is written after that sync (K1).
  *
+ * A backup is such a file, too, under a name of its own and of any cluster.
+ *
  * Threads: one caller at a time for each reader. Memory: the list, 16 bytes a chunk.
  * Errors:  0 or a negative errno with a text. -ENOENT: there is no such checkpoint; -EBADMSG: it is
  *          damaged, the previous one or another replica's must do (K3); -EPROTO: of a newer format;
@@ -22,14 +24,20 @@
 struct checkpoint_reader {
     const struct file_ops *ops; /* outlives the reader */
     int file;
+    uint64_t cluster_id;
     struct checkpoint_id id;
     uint8_t *list;
+    const char *cure; /* of damage */
     char path[STORAGE_PATH_MAX];
 };
 
 int checkpoint_reader_open(struct checkpoint_reader *reader, const struct file_ops *ops,
                            const char *directory, uint64_t cluster_id, uint64_t op_number,
                            struct storage_error *error);
+
+/* Opens the file `path`, whatever its name and cluster. */
+int checkpoint_reader_open_backup(struct checkpoint_reader *reader, const struct file_ops *ops,
+                                  const char *path, struct storage_error *error);
 
 /* Reads chunk `index` (of those there are: asserted) into `chunk`. Returns its size. */
 int checkpoint_reader_chunk(struct checkpoint_reader *reader, uint64_t index,

@@ -116,15 +116,14 @@ static int resume(struct checkpoint_receiver *receiver, struct storage_error *er
 static int open_pull(struct checkpoint_receiver *receiver, struct storage_error *error)
 {
     const struct file_ops *ops = receiver->ops;
-    char path[STORAGE_PATH_MAX];
-    int status = storage_path(path, receiver->directory, pull_name, error);
-    if (status != 0) {
-        return status;
-    }
+    const char *path = receiver->pull_path;
     receiver->file = ops->open(ops->disk, path, false);
-    status = receiver->file >= 0 ? resume(receiver, error) : 0;
+    int status = receiver->file >= 0 ? resume(receiver, error) : 0;
     if (status != 0 || receiver->file >= 0) {
         return status;
+    }
+    if (receiver->file == -EWOULDBLOCK) { /* somebody else is at it */
+        return disk_failed(receiver, receiver->file, error);
     }
     status = ops->remove(ops->disk, path);
     if (status == 0 || status == -ENOENT) {
@@ -134,11 +133,33 @@ static int open_pull(struct checkpoint_receiver *receiver, struct storage_error 
     return status == 0 ? 0 : disk_failed(receiver, status, error);
 }
 
+static void copy_path(char to[STORAGE_PATH_MAX], const char *from)
+{
+    INVARIANT(strlen(from) < STORAGE_PATH_MAX);
+    memcpy(to, from, strlen(from) + 1);
+}
+
 int checkpoint_receiver_begin(struct checkpoint_receiver *receiver, const struct file_ops *ops,
                               const char *directory, uint64_t cluster_id,
                               const struct checkpoint_id *id, struct storage_error *error)
 {
-    INVARIANT(strlen(directory) < STORAGE_PATH_MAX);
+    char pull_path[STORAGE_PATH_MAX];
+    char path[STORAGE_PATH_MAX];
+    char name[CHECKPOINT_NAME_SIZE];
+    checkpoint_file_name(id->op_number, name);
+    *receiver = (struct checkpoint_receiver){.ops = ops, .file = -1};
+    int status = storage_path(pull_path, directory, pull_name, error);
+    status = status == 0 ? storage_path(path, directory, name, error) : status;
+    return status != 0 ? status
+                       : checkpoint_receiver_begin_backup(receiver, ops, directory, pull_path, path,
+                                                          cluster_id, id, error);
+}
+
+int checkpoint_receiver_begin_backup(struct checkpoint_receiver *receiver,
+                                     const struct file_ops *ops, const char *directory,
+                                     const char *pull_path, const char *path, uint64_t cluster_id,
+                                     const struct checkpoint_id *id, struct storage_error *error)
+{
     INVARIANT(id->op_number > 0 && id->size > 0 && id->size <= CHECKPOINT_SIZE_MAX);
     *receiver = (struct checkpoint_receiver){
         .ops = ops,
@@ -147,7 +168,9 @@ int checkpoint_receiver_begin(struct checkpoint_receiver *receiver, const struct
         .file = -1,
         .chunk_count = checkpoint_chunk_count(id->size),
     };
-    memcpy(receiver->directory, directory, strlen(directory) + 1);
+    copy_path(receiver->directory, directory);
+    copy_path(receiver->pull_path, pull_path);
+    copy_path(receiver->path, path);
     receiver->list = malloc(list_size(receiver));
     receiver->received = calloc(receiver->chunk_count, sizeof receiver->received[0]);
     if (receiver->list == NULL || receiver->received == NULL) {
@@ -216,17 +239,8 @@ int checkpoint_receiver_finish(struct checkpoint_receiver *receiver, struct stor
     INVARIANT(checkpoint_receiver_has_list(receiver));
     INVARIANT(receiver->received_count == receiver->chunk_count);
     const struct file_ops *ops = receiver->ops;
-    char from[STORAGE_PATH_MAX];
-    char to[STORAGE_PATH_MAX];
-    char name[CHECKPOINT_NAME_SIZE];
-    checkpoint_file_name(receiver->id.op_number, name);
-    int status = storage_path(from, receiver->directory, pull_name, error);
-    status = status == 0 ? storage_path(to, receiver->directory, name, error) : status;
-    if (status != 0) {
-        return status;
-    }
-    status = ops->sync(ops->disk, receiver->file);
-    status = status == 0 ? ops->rename(ops->disk, from, to) : status;
+    int status = ops->sync(ops->disk, receiver->file);
+    status = status == 0 ? ops->rename(ops->disk, receiver->pull_path, receiver->path) : status;
     status = status == 0 ? ops->sync_directory(ops->disk, receiver->directory) : status;
     if (status != 0) {
         return disk_failed(receiver, status, error);

@@ -29,6 +29,8 @@ struct checkpoint_receiver {
     uint8_t *received;  /* a byte a chunk: 1 if it is there */
     uint64_t received_count;
     char directory[STORAGE_PATH_MAX];
+    char pull_path[STORAGE_PATH_MAX]; /* both in that directory */
+    char path[STORAGE_PATH_MAX];
 };
 
 /* Begins to receive the checkpoint *id, or goes on with what is there of it. What was there of
@@ -36,6 +38,13 @@ struct checkpoint_receiver {
 int checkpoint_receiver_begin(struct checkpoint_receiver *receiver, const struct file_ops *ops,
                               const char *directory, uint64_t cluster_id,
                               const struct checkpoint_id *id, struct storage_error *error);
+
+/* The same for a backup: into the file `path`, which is `pull_path` until it is whole; both are in
+ * `directory`. What has those names already is replaced. */
+int checkpoint_receiver_begin_backup(struct checkpoint_receiver *receiver,
+                                     const struct file_ops *ops, const char *directory,
+                                     const char *pull_path, const char *path, uint64_t cluster_id,
+                                     const struct checkpoint_id *id, struct storage_error *error);
 
 /* True once the list is whole: then chunks may come. */
 bool checkpoint_receiver_has_list(const struct checkpoint_receiver *receiver);

@@ -110,5 +110,7 @@ void durable_state_rebuild(struct durable_state *state)
     state->diverged = false;
     state->clean_shutdown = false;
     state->vr.log_valid = false;
+    state->log_segment = 0;
+    memset(&state->log_end, 0, sizeof state->log_end);
     memset(&state->checkpoint, 0, sizeof state->checkpoint);
 }

@@ -355,10 +355,9 @@ static int create_in(const struct file_ops *ops, const char *directory, const ui
     return status == 0 ? 0 : storage_error_system(error, status, "write", path);
 }
 
-int state_file_create(const struct file_ops *ops, const char *directory,
-                      const struct durable_state *state, struct storage_error *error)
+int state_file_create_directory(const struct file_ops *ops, const char *directory,
+                                struct storage_error *error)
 {
-    INVARIANT(durable_state_reject(state) == NULL);
     char parent[STORAGE_PATH_MAX];
     int status = parent_directory(directory, parent);
     if (status != 0) {
@@ -372,9 +371,18 @@ int state_file_create(const struct file_ops *ops, const char *directory,
                                  "ran from it",
                                  directory);
     }
-    if (status != 0) {
-        return storage_error_system(error, status, "create the data directory", directory);
-    }
+    return status == 0
+               ? 0
+               : storage_error_system(error, status, "create the data directory", directory);
+}
+
+int state_file_create_state(const struct file_ops *ops, const char *directory,
+                            const struct durable_state *state, struct storage_error *error)
+{
+    INVARIANT(durable_state_reject(state) == NULL);
+    char parent[STORAGE_PATH_MAX];
+    int status = parent_directory(directory, parent);
+    INVARIANT(status == 0); /* it was found when the directory was made */
     /* Both pairs hold the first state, so that every slot is valid from the start. */
     uint8_t image[STATE_FILE_SIZE];
     for (uint32_t pair = 0; pair < 2; pair++) {
@@ -391,6 +399,13 @@ int state_file_create(const struct file_ops *ops, const char *directory,
     }
     status = ops->sync_directory(ops->disk, parent);
     return status == 0 ? 0 : storage_error_system(error, status, "sync the directory", parent);
+}
+
+int state_file_create(const struct file_ops *ops, const char *directory,
+                      const struct durable_state *state, struct storage_error *error)
+{
+    const int status = state_file_create_directory(ops, directory, error);
+    return status == 0 ? state_file_create_state(ops, directory, state, error) : status;
 }
 
 static int lock_failed(int status, const char *directory, struct storage_error *error)

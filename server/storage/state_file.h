@@ -126,6 +126,13 @@ struct state_file {
 int state_file_create(const struct file_ops *ops, const char *directory,
                       const struct durable_state *state, struct storage_error *error);
 
+/* The same in two steps, for what must be there before the state says so: until the second one is
+ * done the directory is none that a replica starts from. */
+int state_file_create_directory(const struct file_ops *ops, const char *directory,
+                                struct storage_error *error);
+int state_file_create_state(const struct file_ops *ops, const char *directory,
+                            const struct durable_state *state, struct storage_error *error);
+
 /* Locks the directory and reads the newest valid state. */
 int state_file_open(struct state_file *file, const struct file_ops *ops, const char *directory,
                     struct durable_state *state, struct storage_error *error);

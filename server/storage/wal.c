@@ -305,6 +305,39 @@ int wal_restart(struct wal *wal, const struct wal_head *base, struct storage_err
     return wal_append(wal, &record, error);
 }
 
+struct removal {
+    const struct file_ops *ops;
+    const char *directory;
+    struct storage_error *error;
+};
+
+static int remove_if_segment(void *context, const char *name)
+{
+    const struct removal *removal = context;
+    char path[STORAGE_PATH_MAX];
+    if (wal_segment_number(name) == 0) {
+        return 0;
+    }
+    int status = storage_path(path, removal->directory, name, removal->error);
+    if (status != 0) {
+        return status;
+    }
+    status = removal->ops->remove(removal->ops->disk, path);
+    return status == 0
+               ? 0
+               : storage_error_system(removal->error, status, "remove a segment of the log,", path);
+}
+
+int wal_remove(const struct file_ops *ops, const char *directory, struct storage_error *error)
+{
+    struct removal removal = {ops, directory, error};
+    error->text[0] = '\0';
+    const int status = ops->list(ops->disk, directory, remove_if_segment, &removal);
+    return status != 0 && error->text[0] == '\0'
+               ? storage_error_system(error, status, "read the directory", directory)
+               : status;
+}
+
 static int remove_oldest(struct wal *wal, struct storage_error *error)
 {
     char path[STORAGE_PATH_MAX];

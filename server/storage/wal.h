@@ -176,6 +176,10 @@ int wal_read(struct wal *wal, const struct file_ops *ops, const struct wal_optio
  * `incarnation`. Makes the first segment where there is none. */
 int wal_start(struct wal *wal, uint64_t incarnation, struct storage_error *error);
 
+/* Removes all segments of a log that does not count, by the word of the state file, and that nobody
+ * has open. */
+int wal_remove(const struct file_ops *ops, const char *directory, struct storage_error *error);
+
 /* Adds a record to the batch; sequence and incarnation are filled in here. Where a segment or the
  * batch is full it writes, and a segment that ends is synced. The record follows from the ones
  * before: an entry behind the head or within the replacement under way (asserted). */

@@ -48,12 +48,12 @@ static bool take_chunks(struct replica *r, uint32_t count)
 void on_checkpoint_request(struct replica *r, const struct message *m, uint32_t peer)
 {
     const struct checkpoint_request *request = &m->checkpoint_request;
-    if (r->status == STATUS_RECOVERING) {
-        drop(r, DROP_STATUS);
-        return;
+    /* A recovering replica has nothing to say, but what it has of a checkpoint is committed all the
+     * same, and where a person has the group restored from it (D9) there may be no other. */
+    if (r->status != STATUS_RECOVERING) {
+        note_later_view(r, request->last_normal_view); /* V9 */
     }
-    note_later_view(r, request->last_normal_view); /* V9 */
-    if (request->last_normal_view == r->view_number) {
+    if (r->status != STATUS_RECOVERING && request->last_normal_view == r->view_number) {
         note_transfer(r, peer, request->staged);
     }
     const struct checkpoint_id *id = checkpoint_with_root(r, request->root);

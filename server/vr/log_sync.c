@@ -108,6 +108,7 @@ static void install_begin(struct replica *r)
         sync_drop(r);
         return;
     }
+    const bool restores = restoring(r);
     sync_drop(r);
     cut_log(r, common);
     if (target.op_number > common) {
@@ -117,6 +118,7 @@ static void install_begin(struct replica *r)
         .phase = INSTALL_LOG,
         .view_number = entering,
         .target = target,
+        .restores = restores,
     };
     install_log_durable(r);
 }
@@ -130,15 +132,17 @@ void install_log_durable(struct replica *r)
     r->install.phase = INSTALL_STATE;
     r->view_number = r->install.view_number; /* raised here only if it was recovering */
     r->wanted.view_number = r->install.view_number;
-    r->wanted.last_normal_view = r->install.view_number;
+    r->wanted.last_normal_view =
+        r->install.restores ? r->restore.last_normal_view : r->install.view_number;
     r->wanted.log_valid = r->options.durability != DURABILITY_MEMORY; /* D3: every start is D6 */
     state_changed(r);
 }
 
 void install_state_durable(struct replica *r)
 {
-    if (r->install.phase != INSTALL_STATE ||
-        r->durable.last_normal_view != r->install.view_number) {
+    const bool restores = r->install.restores;
+    const uint64_t written = restores ? r->durable.view_number : r->durable.last_normal_view;
+    if (r->install.phase != INSTALL_STATE || written != r->install.view_number) {
         return;
     }
     INVARIANT(r->view_number == r->install.view_number);
@@ -147,6 +151,10 @@ void install_state_durable(struct replica *r)
     r->install.phase = INSTALL_NONE;
     commit_up_to(r, r->install.target.commit_number);
     commit_up_to(r, r->commit_known); /* every view begins with all that is committed */
+    if (restores) {
+        restore_installed(r);
+        return;
+    }
     r->status = STATUS_NORMAL;
     r->suspecting = false;
     r->lost_since_ns = 0;
@@ -213,6 +221,7 @@ static void ask(struct replica *r, struct sync_slot *slot)
                 .from_op = slot->from_op,
                 .to_op = slot->to_op,
                 .synced_op = r->staging.op_number,
+                .restores = restoring(r),
             },
     };
     send_to_peer(r, r->sync.source, &m);
@@ -332,8 +341,8 @@ static void start_over(struct replica *r)
         return;
     }
     r->sync.mismatches++;
-    if (r->sync.entering == 0 && r->sync.mismatches >= r->member_count) {
-        sync_drop(r);
+    if ((r->sync.entering == 0 || restoring(r)) && r->sync.mismatches >= r->member_count) {
+        sync_drop(r); /* D9: not what is known to be committed here; a person chooses anew */
         return;
     }
     sync_next_source(r);
@@ -632,7 +641,8 @@ void sync_tick(struct replica *r)
 
 void on_catchup_request(struct replica *r, const struct message *m, uint32_t peer)
 {
-    if (r->status == STATUS_RECOVERING) {
+    /* D9: what is said for a restore is verified along the chain that a person chose. */
+    if (r->status == STATUS_RECOVERING && !m->catchup_request.restores) {
         drop(r, DROP_STATUS);
         return;
     }
@@ -661,8 +671,8 @@ static void serve(struct replica *r, const struct catchup_waiting *waiting)
                 .first_op = request->from_op,
             },
     };
-    const uint64_t held =
-        r->last_normal_view == request->last_normal_view ? r->log.op_number : r->commit_number;
+    const bool whole = request->restores || r->last_normal_view == request->last_normal_view;
+    const uint64_t held = whole ? r->log.op_number : r->commit_number;
     const uint64_t last = request->to_op < held ? request->to_op : held;
     if (request->from_op <= r->log.base_op && r->checkpoint_count > 0) {
         send_checkpoint_offer(r, waiting->peer, request->nonce); /* G4 */

@@ -70,7 +70,9 @@ bool judge_envelope(struct replica *r, const struct message *m, uint32_t peer)
         p->pulled_ns = 0;
         p->rtt_ns = 0;
     }
-    if (m->type != MESSAGE_RECOVERY) {
+    /* One that pulls, or lets others pull, does not take part yet (D9). */
+    if (m->type != MESSAGE_RECOVERY && m->type != MESSAGE_CATCHUP_REQUEST &&
+        m->type != MESSAGE_CATCHUP_RESPONSE) {
         p->recovery_heard_ns = 0;
     }
     return true;
@@ -141,9 +143,13 @@ void on_recovery_response(struct replica *r, const struct message *m, uint32_t p
         drop(r, DROP_NOT_FROM_PRIMARY);
         return;
     }
+    if (response->view_number < r->durable.view_number) {
+        drop(r, DROP_OLD_VIEW);
+        return;
+    }
+    restore_abandon(r);
     /* The largest view of several; one answer of it is enough. */
-    if (response->view_number < r->durable.view_number ||
-        response->view_number < r->sync.entering) {
+    if (response->view_number < r->sync.entering) {
         drop(r, DROP_OLD_VIEW);
         return;
     }

@@ -73,7 +73,6 @@ static void take_checkpoint(struct replica *r)
     if (checkpoint->op_number == 0) {
         return;
     }
-    INVARIANT(r->options.start != VR_START_INITIAL);
     checkpoint_remember(r, checkpoint);
     r->base_timestamp = r->options.checkpoint_timestamp;
     r->commit_number = checkpoint->op_number;
@@ -525,6 +524,10 @@ static void on_message(struct replica *r, const struct message *m)
 {
     if (m->type == MESSAGE_REQUEST) {
         on_request(r, m);
+    } else if (m->type == MESSAGE_RESTORE_STATUS) {
+        on_restore_status(r, m);
+    } else if (m->type == MESSAGE_RESTORE) {
+        on_restore(r, m);
     } else if (message_is_from_replica(m->type)) {
         on_peer_message(r, m);
     } else {
@@ -785,6 +788,9 @@ void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
         .diverged = r->diverged,
         .log_full = r->log_full,
         .group_lost = group_lost(r),
+        .restores = restoring(r),
+        .restores_from = r->restore.source,
+        .restores_to = r->restore.log.op_number,
         .lost_from = r->had.op_number > 0 ? r->held_op + 1 : 0,
         .lost_to = r->had.op_number,
         .op_number = r->log.op_number,

@@ -3,7 +3,8 @@
  * its tests; everybody else uses vr.h.
  *
  * One file a part of VR: normal.c (N), view_change.c (V), log_sync.c (G), checkpoint_sync.c (G4),
- * compaction.c (K), recovery.c (D, identities), replica.c (dispatch, durable state, snapshot). */
+ * compaction.c (K), recovery.c (D, identities), restore.c (D9), replica.c (dispatch, durable state,
+ * snapshot). */
 #ifndef VR_REPLICA_H
 #define VR_REPLICA_H
 
@@ -133,6 +134,7 @@ struct install {
     enum install_phase phase;
     uint64_t view_number; /* being entered */
     struct log_descriptor target;
+    bool restores; /* D9: a view change comes after it, not the view */
 };
 
 struct catchup_waiting {
@@ -225,6 +227,8 @@ struct replica {
     uint32_t chunks_in_window;
 
     /* Recovery */
+    struct restore restore; /* D9: taken up last; view_number 0: none, or given up for a primary's
+                               log */
     uint64_t lost_since_ns; /* since when too few remember anything (D9); 0 not so */
 
     /* G2 */
@@ -363,5 +367,12 @@ void recovery_begin(struct replica *r);
 void recovery_tick(struct replica *r);
 bool group_lost(const struct replica *r); /* D9 */
 void watch_group(struct replica *r);
+
+/* restore.c */
+void on_restore_status(struct replica *r, const struct message *m);
+void on_restore(struct replica *r, const struct message *m);
+bool restoring(const struct replica *r);   /* pulls, or writes, the log that a person chose */
+void restore_abandon(struct replica *r);   /* an acting primary has all, and goes first */
+void restore_installed(struct replica *r); /* log and state file are durable */
 
 #endif

@@ -558,8 +558,12 @@ void on_start_view(struct replica *r, const struct message *m, uint32_t peer)
     }
     if (r->status == STATUS_RECOVERING) {
         /* D7: never an equal view; it may be an old duplicate. */
-        if (start->view_number <= r->durable.view_number ||
-            start->view_number <= r->sync.entering || r->install.phase != INSTALL_NONE) {
+        if (start->view_number <= r->durable.view_number) {
+            drop(r, DROP_OLD_VIEW);
+            return;
+        }
+        restore_abandon(r);
+        if (start->view_number <= r->sync.entering || r->install.phase != INSTALL_NONE) {
             drop(r, DROP_OLD_VIEW);
             return;
         }

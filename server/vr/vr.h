@@ -72,7 +72,8 @@ struct vr_options {
                                  zero: it is not */
 
     /* K3: the state that the executor was loaded with; op_number 0: none, it begins empty. The log
-     * above it goes on from there; where it does not reach the checkpoint, it is over. */
+     * above it goes on from there; where it does not reach the checkpoint, it is over. The first
+     * start of a group made from a backup has one, too, and no log. */
     struct checkpoint_id checkpoint;
     uint64_t checkpoint_timestamp; /* of the entry at its op */
 
@@ -346,12 +347,15 @@ struct vr_snapshot {
     uint64_t last_normal_view;
     enum vr_status status;
     bool acting_primary;
-    bool suspecting;    /* V1 */
-    bool diverged;      /* N7 */
-    bool log_full;      /* LOG_MEMORY_MAX reached */
-    bool group_lost;    /* D9: too few members remember anything for the group to go on */
-    uint64_t lost_from; /* D5: the disk has lost the entries from here to ... */
-    uint64_t lost_to;   /* ... here, and they are not back yet; 0: none */
+    bool suspecting;        /* V1 */
+    bool diverged;          /* N7 */
+    bool log_full;          /* LOG_MEMORY_MAX reached */
+    bool group_lost;        /* D9: too few members remember anything for the group to go on */
+    bool restores;          /* D9: takes over the log of ... */
+    uint32_t restores_from; /* ... this replica */
+    uint64_t restores_to;   /* and ends there */
+    uint64_t lost_from;     /* D5: the disk has lost the entries from here to ... */
+    uint64_t lost_to;       /* ... here, and they are not back yet; 0: none */
     uint64_t op_number;
     struct checksum head_checksum;
     uint64_t commit_number;

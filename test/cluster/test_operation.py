@@ -110,7 +110,7 @@ class PeersPort(ClusterTest):
         c = self.script_cluster(3)
         wrong = Group(3, c.first_port + PEER_PORT_OFFSET)
         for command in (["get", "k"], ["set", "k", "v"], ["status"], ["flood", "--count", "1"],
-                        ["trace"], ["log-level"]):
+                        ["trace"], ["log-level"], ["unsafe-restore"]):
             done = wrong.client(*command)
             self.assertEqual(done.returncode, EXIT_WRONG_GROUP, done.stdout + done.stderr)
             self.assertIn(b"the port for peers", done.stderr)

@@ -144,6 +144,11 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         MESSAGE_TRACE_REQUEST,
         MESSAGE_TRACE_REPORT,
         MESSAGE_LOG_LEVEL_REQUEST,
+        MESSAGE_RESTORE_STATUS,
+        MESSAGE_RESTORE,
+        MESSAGE_BACKUP_REQUEST,
+        MESSAGE_BACKUP_OFFER,
+        MESSAGE_BACKUP_CHUNK,
         MESSAGE_REPLY,
         MESSAGE_NOT_PRIMARY,
         MESSAGE_BUSY,
@@ -282,9 +287,9 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         m->get_view.view_number = some_view(fuzz);
         break;
     case MESSAGE_CATCHUP_REQUEST:
-        m->catchup_request =
-            (struct catchup_request){some_number(fuzz), some_view(fuzz), some_number(fuzz),
-                                     some_number(fuzz), some_number(fuzz)};
+        m->catchup_request = (struct catchup_request){
+            some_number(fuzz), some_view(fuzz),   some_number(fuzz),
+            some_number(fuzz), some_number(fuzz), prng_below(&fuzz->prng, 8) == 0};
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         m->catchup_response = (struct catchup_response){
@@ -321,6 +326,30 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
             .staged = some_number(fuzz),
         };
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        m->backup_request = (struct backup_request){
+            .nonce = some_number(fuzz),
+            .least_op = some_number(fuzz),
+            .root = prng_chance(&fuzz->prng, 1, 2) ? some_checksum(fuzz) : (struct checksum){0, 0},
+            .list = prng_below(&fuzz->prng, 2) == 0,
+            .first = some_number(fuzz),
+            .count = (uint32_t)prng_below(&fuzz->prng, CHUNK_WINDOW_MAX + 2),
+        };
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        m->backup_offer = (struct backup_offer){
+            .nonce = some_number(fuzz),
+            .outcome = (enum backup_outcome)prng_between(&fuzz->prng, BACKUP_READY, BACKUP_FAILED),
+            .executed_op = some_number(fuzz),
+            .id = {.op_number = some_number(fuzz),
+                   .view_number = some_view(fuzz),
+                   .log = some_checksum(fuzz),
+                   .digest = some_checksum(fuzz),
+                   .size = some_number(fuzz),
+                   .root = some_checksum(fuzz)},
+        };
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         m->checkpoint_chunk = (struct checkpoint_chunk){
             .nonce = some_number(fuzz),
@@ -330,6 +359,17 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
             .size = (uint32_t)prng_below(&fuzz->prng, 100),
             .bytes = bytes,
         };
+        break;
+    case MESSAGE_RESTORE_STATUS:
+        m->restore_status = (struct restore_status){some_number(fuzz)};
+        break;
+    case MESSAGE_RESTORE:
+        m->restore = (struct restore){some_number(fuzz),
+                                      some_number(fuzz),
+                                      some_view(fuzz),
+                                      some_view(fuzz),
+                                      (uint32_t)prng_below(&fuzz->prng, REPLICAS_MAX + 1),
+                                      some_log(fuzz)};
         break;
     case MESSAGE_RECOVERY:
         m->recovery = (struct recovery){some_number(fuzz), some_view(fuzz)};

@@ -427,6 +427,19 @@ void core_resume(struct core_fixture *f, uint32_t index, uint64_t held_op)
     start(f, index, &options);
 }
 
+void core_recover(struct core_fixture *f, uint32_t index, uint64_t held_op, uint64_t commit_number)
+{
+    struct vr_options options = f->defaults;
+    struct vr_log log = f->nodes[index].kept;
+    log.protected_op = 0; /* what was committed is known from elsewhere */
+    vr_log_cut(&log, held_op);
+    options.start = VR_START_RECOVER;
+    options.log = &log;
+    options.commit_number = commit_number;
+    f->nodes[index].disk.log_valid = false;
+    start(f, index, &options);
+}
+
 void core_crash(struct core_fixture *f, uint32_t index)
 {
     if (f->nodes[index].up) {

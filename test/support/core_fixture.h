@@ -117,6 +117,10 @@ void core_start(struct core_fixture *f, uint32_t node);
  * more, the rest is damaged, and it knows. */
 void core_resume(struct core_fixture *f, uint32_t node, uint64_t held_op);
 
+/* After core_crash(): a start that has to recover (D6), and finds the first `held_op` entries of
+ * its log, of which it knows the first `commit_number` to be committed. */
+void core_recover(struct core_fixture *f, uint32_t node, uint64_t held_op, uint64_t commit_number);
+
 /* The log and all volatile state are gone; the state file keeps what was written. A write that was
  * held is lost; call core_state_written() before to have it kept. */
 void core_crash(struct core_fixture *f, uint32_t node);

@@ -10,6 +10,9 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_STATUS_REQUEST,
     MESSAGE_TRACE_REQUEST,
     MESSAGE_LOG_LEVEL_REQUEST,
+    MESSAGE_RESTORE_STATUS,
+    MESSAGE_RESTORE,
+    MESSAGE_BACKUP_REQUEST,
     MESSAGE_REPLY,
     MESSAGE_NOT_PRIMARY,
     MESSAGE_BUSY,
@@ -18,6 +21,9 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_STATUS,
     MESSAGE_TRACE_REPORT,
     MESSAGE_LOG_LEVEL_REPORT,
+    MESSAGE_RESTORE_REPORT,
+    MESSAGE_BACKUP_OFFER,
+    MESSAGE_BACKUP_CHUNK,
     MESSAGE_PREPARE,
     MESSAGE_PREPARE_OK,
     MESSAGE_COMMIT,
@@ -373,6 +379,37 @@ static void checkpoint_request(struct prng *prng, struct checkpoint_request *m)
     };
 }
 
+static void backup_request(struct prng *prng, struct backup_request *m)
+{
+    *m = (struct backup_request){.nonce = any(prng), .least_op = any(prng)};
+    if (prng_below(prng, 2) == 0) {
+        m->root = (struct checksum){number(prng, 1, UINT64_MAX), any(prng)};
+        m->list = prng_below(prng, 2) == 0;
+        m->first = number(prng, 0, CHECKPOINT_CHUNKS_MAX - 1);
+        m->count = (uint32_t)number(prng, 1, CHUNK_WINDOW_MAX);
+    }
+}
+
+static void backup_offer(struct prng *prng, struct backup_offer *m)
+{
+    *m = (struct backup_offer){
+        .nonce = any(prng),
+        .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+        .outcome = (enum backup_outcome)prng_between(prng, BACKUP_READY, BACKUP_FAILED),
+        .executed_op = any(prng),
+    };
+    if (m->outcome == BACKUP_READY) {
+        m->id = (struct checkpoint_id){
+            .op_number = number(prng, 1, UINT64_MAX),
+            .view_number = view(prng),
+            .log = checksum(prng),
+            .digest = checksum(prng),
+            .size = number(prng, 1, CHECKPOINT_SIZE_MAX),
+            .root = {number(prng, 1, UINT64_MAX), any(prng)},
+        };
+    }
+}
+
 static void checkpoint_chunk(struct prng *prng, uint32_t bytes_max, struct random_message *out)
 {
     const uint32_t size_max = bytes_max < CHECKPOINT_CHUNK_SIZE ? bytes_max : CHECKPOINT_CHUNK_SIZE;
@@ -401,6 +438,34 @@ static void catchup_response(struct prng *prng, uint32_t bytes_max, struct rando
     m->entry_count =
         entries(prng, m->first_op, UINT64_MAX, (uint32_t)number(prng, 0, SYNC_ENTRIES_MAX),
                 bytes_max, out->bytes, &m->entries_size);
+}
+
+static void restore(struct prng *prng, struct restore *m)
+{
+    *m = (struct restore){
+        .nonce = any(prng),
+        .recovery_nonce = any(prng),
+        .view_number = number(prng, view_make(EPOCH_FIRST, 1), UINT64_MAX),
+        .source = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+    };
+    m->last_normal_view = number(prng, view_make(EPOCH_FIRST, 0), m->view_number - 1);
+    m->log = log_of(prng, number(prng, view_make(EPOCH_FIRST, 0), m->last_normal_view));
+}
+
+static void restore_report(struct prng *prng, struct restore_report *m)
+{
+    *m = (struct restore_report){
+        .nonce = any(prng),
+        .replica_id = (uint32_t)number(prng, 0, REPLICA_NONE - 1),
+        .outcome = (enum restore_outcome)prng_between(prng, RESTORE_TOLD, RESTORE_OTHER),
+        .status = (enum vr_status)prng_between(prng, STATUS_NORMAL, STATUS_TRANSITIONING),
+        .acting_primary = prng_chance(prng, 1, 2),
+        .recovery_nonce = any(prng),
+        .view_number = view(prng),
+        .synced_op = any(prng),
+        .durability = (enum durability)prng_between(prng, DURABILITY_MEMORY, DURABILITY_SYNC),
+    };
+    m->log = log_of(prng, number(prng, view_make(EPOCH_FIRST, 0), m->view_number));
 }
 
 void random_message(struct prng *prng, enum message_type type, uint32_t bytes_max,
@@ -546,6 +611,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
         m->catchup_request.to_op =
             m->catchup_request.from_op + number(prng, 0, SYNC_ENTRIES_MAX - 1);
         m->catchup_request.synced_op = number(prng, 0, m->catchup_request.from_op - 1);
+        m->catchup_request.restores = prng_chance(prng, 1, 2);
         break;
     case MESSAGE_CATCHUP_RESPONSE:
         catchup_response(prng, bytes_max, out);
@@ -556,8 +622,24 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
     case MESSAGE_CHECKPOINT_REQUEST:
         checkpoint_request(prng, &m->checkpoint_request);
         break;
+    case MESSAGE_BACKUP_REQUEST:
+        backup_request(prng, &m->backup_request);
+        break;
+    case MESSAGE_BACKUP_OFFER:
+        backup_offer(prng, &m->backup_offer);
+        break;
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         checkpoint_chunk(prng, bytes_max, out);
+        break;
+    case MESSAGE_RESTORE_STATUS:
+        m->restore_status = (struct restore_status){any(prng)};
+        break;
+    case MESSAGE_RESTORE:
+        restore(prng, &m->restore);
+        break;
+    case MESSAGE_RESTORE_REPORT:
+        restore_report(prng, &m->restore_report);
         break;
     case MESSAGE_RECOVERY:
         m->recovery = (struct recovery){any(prng), view(prng)};
@@ -685,6 +767,18 @@ static bool checkpoint_request_equal(const struct checkpoint_request *a,
            a->count == b->count && a->staged == b->staged;
 }
 
+static bool backup_request_equal(const struct backup_request *a, const struct backup_request *b)
+{
+    return a->nonce == b->nonce && a->least_op == b->least_op && checksum_equal(a->root, b->root) &&
+           a->list == b->list && a->first == b->first && a->count == b->count;
+}
+
+static bool backup_offer_equal(const struct backup_offer *a, const struct backup_offer *b)
+{
+    return a->nonce == b->nonce && a->replica_id == b->replica_id && a->outcome == b->outcome &&
+           a->executed_op == b->executed_op && checkpoint_id_equal(&a->id, &b->id);
+}
+
 static bool catchup_response_equal(const struct catchup_response *a,
                                    const struct catchup_response *b)
 {
@@ -702,6 +796,22 @@ static bool trace_report_equal(const struct trace_report *a, const struct trace_
            a->next_event == b->next_event && a->first_event == b->first_event &&
            bytes_equal(a->events, a->event_count * TRACE_EVENT_SIZE, b->events,
                        b->event_count * TRACE_EVENT_SIZE);
+}
+
+static bool restore_equal(const struct restore *a, const struct restore *b)
+{
+    return a->nonce == b->nonce && a->recovery_nonce == b->recovery_nonce &&
+           a->view_number == b->view_number && a->last_normal_view == b->last_normal_view &&
+           a->source == b->source && log_equal(&a->log, &b->log);
+}
+
+static bool restore_report_equal(const struct restore_report *a, const struct restore_report *b)
+{
+    return a->nonce == b->nonce && a->replica_id == b->replica_id && a->outcome == b->outcome &&
+           a->status == b->status && a->acting_primary == b->acting_primary &&
+           a->recovery_nonce == b->recovery_nonce && a->view_number == b->view_number &&
+           log_equal(&a->log, &b->log) && a->synced_op == b->synced_op &&
+           a->durability == b->durability;
 }
 
 static bool body_equal(const struct message *a, const struct message *b)
@@ -778,7 +888,8 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->catchup_request.last_normal_view == b->catchup_request.last_normal_view &&
                a->catchup_request.from_op == b->catchup_request.from_op &&
                a->catchup_request.to_op == b->catchup_request.to_op &&
-               a->catchup_request.synced_op == b->catchup_request.synced_op;
+               a->catchup_request.synced_op == b->catchup_request.synced_op &&
+               a->catchup_request.restores == b->catchup_request.restores;
     case MESSAGE_CATCHUP_RESPONSE:
         return catchup_response_equal(&a->catchup_response, &b->catchup_response);
     case MESSAGE_CHECKPOINT_OFFER:
@@ -787,6 +898,11 @@ static bool body_equal(const struct message *a, const struct message *b)
                checkpoint_id_equal(&a->checkpoint_offer.id, &b->checkpoint_offer.id);
     case MESSAGE_CHECKPOINT_REQUEST:
         return checkpoint_request_equal(&a->checkpoint_request, &b->checkpoint_request);
+    case MESSAGE_BACKUP_REQUEST:
+        return backup_request_equal(&a->backup_request, &b->backup_request);
+    case MESSAGE_BACKUP_OFFER:
+        return backup_offer_equal(&a->backup_offer, &b->backup_offer);
+    case MESSAGE_BACKUP_CHUNK:
     case MESSAGE_CHECKPOINT_CHUNK:
         return a->checkpoint_chunk.nonce == b->checkpoint_chunk.nonce &&
                checksum_equal(a->checkpoint_chunk.root, b->checkpoint_chunk.root) &&
@@ -794,6 +910,12 @@ static bool body_equal(const struct message *a, const struct message *b)
                a->checkpoint_chunk.index == b->checkpoint_chunk.index &&
                bytes_equal(a->checkpoint_chunk.bytes, a->checkpoint_chunk.size,
                            b->checkpoint_chunk.bytes, b->checkpoint_chunk.size);
+    case MESSAGE_RESTORE_STATUS:
+        return a->restore_status.nonce == b->restore_status.nonce;
+    case MESSAGE_RESTORE:
+        return restore_equal(&a->restore, &b->restore);
+    case MESSAGE_RESTORE_REPORT:
+        return restore_report_equal(&a->restore_report, &b->restore_report);
     case MESSAGE_RECOVERY:
         return a->recovery.nonce == b->recovery.nonce &&
                a->recovery.view_number == b->recovery.view_number;

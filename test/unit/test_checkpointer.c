@@ -97,7 +97,7 @@ static struct checkpointer_news next_news(struct side *side)
 static bool begins(struct side *side)
 {
     for (int ms = 0; ms < PATIENCE_MS; ms++) {
-        if (checkpointer_begin(&side->checkpointer)) {
+        if (checkpointer_begin(&side->checkpointer, false)) {
             return true;
         }
         clock_sleep_ns(NANOSECONDS_PER_MILLISECOND);
@@ -194,7 +194,7 @@ START_TEST(an_abandoned_one_leaves_nothing)
     ck_assert(begins(sides[0]));
     ck_assert_int_eq((int)reserve(sides[0], &bytes), CHECKPOINTER_ROOM);
     checkpointer_push(&sides[0]->checkpointer, CHECKPOINT_CHUNK_SIZE);
-    ck_assert(!checkpointer_begin(&sides[0]->checkpointer));
+    ck_assert(!checkpointer_begin(&sides[0]->checkpointer, false));
     checkpointer_abandon(&sides[0]->checkpointer);
     (void)take(sides[0], 9);
     checkpointer_stop(&sides[0]->checkpointer);
@@ -268,7 +268,7 @@ START_TEST(what_one_serves_the_other_installs)
     const struct checkpointer_news ready = next_news(sides[1]);
     ck_assert_int_eq((int)ready.kind, CHECKPOINTER_READY);
     ck_assert(checkpoint_id_equal(&ready.checkpoint.id, &id));
-    ck_assert(!checkpointer_begin(&sides[1]->checkpointer)); /* not while one is installed */
+    ck_assert(!checkpointer_begin(&sides[1]->checkpointer, false)); /* not while one is installed */
     checkpointer_loaded(&sides[1]->checkpointer, &id, 1234);
     const struct checkpointer_news installed = next_news(sides[1]);
     ck_assert_int_eq((int)installed.kind, CHECKPOINTER_INSTALLED);

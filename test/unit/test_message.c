@@ -71,7 +71,9 @@ START_TEST(replicas_alone_say_what_the_protocol_says)
         m->from = REPLICA_NONE;
         const bool anybody = type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
                              type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
-                             type == MESSAGE_PART || type == MESSAGE_PARTS_MISSING;
+                             type == MESSAGE_RESTORE_STATUS || type == MESSAGE_RESTORE ||
+                             type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_PART ||
+                             type == MESSAGE_PARTS_MISSING;
         ck_assert_msg(valid(m) == anybody, "%s", message_type_name(type));
     }
 }
@@ -560,6 +562,44 @@ START_TEST(checkpoint_bounds)
 }
 END_TEST
 
+START_TEST(backup_bounds)
+{
+    struct message *m = &drawn(MESSAGE_BACKUP_REQUEST)->message;
+    struct backup_request *request = &m->backup_request;
+    *request = (struct backup_request){.nonce = 1, .least_op = UINT64_MAX}; /* asks for an offer */
+    ck_assert(valid(m));
+    request->count = 1; /* of what? */
+    ck_assert(!valid(m));
+    request->root = (struct checksum){0, 1};
+    ck_assert(valid(m));
+    request->count = CHUNK_WINDOW_MAX + 1;
+    ck_assert(!valid(m));
+    request->count = 0;
+    ck_assert(!valid(m));
+    request->count = 1;
+    request->first = CHECKPOINT_CHUNKS_MAX;
+    ck_assert(!valid(m));
+
+    m = &drawn(MESSAGE_BACKUP_OFFER)->message;
+    struct backup_offer *offer = &m->backup_offer;
+    *offer = (struct backup_offer){.outcome = BACKUP_TAKING};
+    ck_assert(valid(m));
+    offer->id.op_number = 1; /* there is none yet */
+    ck_assert(!valid(m));
+    offer->outcome = BACKUP_READY;
+    offer->id = (struct checkpoint_id){
+        .op_number = 1, .view_number = view_make(EPOCH_FIRST, 0), .size = 1, .root = {1, 0}};
+    ck_assert(valid(m));
+    offer->id.size = CHECKPOINT_SIZE_MAX + 1;
+    ck_assert(!valid(m));
+    offer->id.size = 1;
+    offer->id.root = (struct checksum){0, 0}; /* that asks for an offer */
+    ck_assert(!valid(m));
+    offer->outcome = (enum backup_outcome)(BACKUP_FAILED + 1);
+    ck_assert(!valid(m));
+}
+END_TEST
+
 /* ---- Entries, in Prepare and CatchupResponse ------------------------------------------------ */
 
 enum { BODY_SIZE = 5, THREE_SIZE = 3 * (ENTRY_HEADER_SIZE + BODY_SIZE) };
@@ -852,6 +892,7 @@ int main(void)
     tcase_add_test(tests, log_descriptor_bounds);
     tcase_add_test(tests, catchup_request_bounds);
     tcase_add_test(tests, checkpoint_bounds);
+    tcase_add_test(tests, backup_bounds);
     tcase_add_test(tests, prepare_bounds);
     tcase_add_test(tests, ops_of_entries_start_at_one_and_run_on);
     tcase_add_test(tests, timestamps_rise_and_views_do_not_fall);

@@ -59,7 +59,7 @@ START_TEST(lost_group_is_called_lost)
     published.snapshot.members[0].recovering = true;
     published.snapshot.members[4].recovering = true;
     ck_assert_ptr_nonnull(strstr(noted(), "3 of 5 replicas have lost their memory"));
-    ck_assert_ptr_nonnull(strstr(note, "Destroy"));
+    ck_assert_ptr_nonnull(strstr(note, "vr-client unsafe-restore"));
 }
 END_TEST
 

@@ -518,6 +518,9 @@ START_TEST(bodies_cut_short_are_refused)
     for (size_t t = 0; t < RANDOM_MESSAGE_TYPES; t++) {
         const enum message_type type = random_message_types[t];
         random_message(&prng, type, 500, random);
+        if (type == MESSAGE_CATCHUP_REQUEST) {
+            random->message.catchup_request.restores = false; /* optional, and the last */
+        }
         const size_t size = encode_body(&random->message, body);
         ck_assert_int_eq(take_body((uint16_t)type, body, size), WIRE_OK);
         for (size_t cut = 0; cut < size; cut++) {
