@@ -79,9 +79,9 @@ static const struct argp_option init_option_table[] = {
     {"reply-stored-max", KEY_REPLY_STORED_MAX, "BYTES", 0,
      "Largest result kept for repeated requests", PARAMETERS},
     {"checkpoint-interval", KEY_CHECKPOINT_INTERVAL, "OPS", 0,
-     "Operations from one checkpoint to the next", PARAMETERS},
+     "Operations from one checkpoint to the next (100000)", PARAMETERS},
     {"state-size-max", KEY_STATE_SIZE_MAX, "BYTES", 0,
-     "What the state may grow to; writes that would go beyond it are refused", PARAMETERS},
+     "What the state may grow to (4 GiB); writes that would go beyond it are refused", PARAMETERS},
     {0},
 };
 

@@ -58,6 +58,8 @@ static enum vr_error error_of_status(enum kv_status status)
         return VR_ERROR_OVERFLOW;
     case KV_NOT_A_NUMBER:
         return VR_ERROR_NOT_A_NUMBER;
+    case KV_STORE_FULL:
+        return VR_ERROR_STORE_FULL;
     case KV_TOO_LARGE:
     case KV_MALFORMED:
         break;

@@ -42,6 +42,8 @@ const char *vr_error_name(enum vr_error error)
         return "refused";
     case VR_ERROR_BAD_RESULT:
         return "bad_result";
+    case VR_ERROR_STORE_FULL:
+        return "store_full";
     }
     return "?";
 }

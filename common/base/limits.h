@@ -78,6 +78,10 @@ enum {
 #define CHECKPOINT_INTERVAL_DEFAULT 100000
 #define CHECKPOINT_INTERVAL_MAX 1000000000
 
+/* K2: entries of the log kept for replicas that lag, whatever checkpoints there are. */
+#define LOG_RETAIN_DEFAULT 100000
+#define LOG_RETAIN_MAX 1000000000
+
 /* Memory of a log that has no disk (D3), bytes and index together; then Busy. */
 #define LOG_MEMORY_MAX (UINT64_C(2) * 1024 * 1024 * 1024)
 

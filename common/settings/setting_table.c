@@ -130,7 +130,7 @@ const struct setting setting_table[SETTING_COUNT] = {
             .fallback = "100000",
             .example = "1000000",
             .least = 1,
-            .most = 1000000000,
+            .most = LOG_RETAIN_MAX,
             .help =
                 "Operations kept in the log for replicas that lag, beyond what checkpoints need "
                 "(100000); who lags more fetches a checkpoint",

@@ -21,6 +21,9 @@ const char *kv_status_text(enum kv_status status)
         return "a key, prefix or value is too large";
     case KV_MALFORMED:
         return "not an operation that the store knows";
+    case KV_STORE_FULL:
+        return "the store is full: this write would take it over the cluster's --state-size-max. "
+               "Nothing was changed; deleting keys makes room";
     }
     return "?";
 }
@@ -293,7 +296,7 @@ bool kv_result_decode(const uint8_t *bytes, size_t size, struct arena *arena,
 {
     const Kv__Result *form =
         (const Kv__Result *)unpack(&kv__result__descriptor, bytes, size, arena);
-    if (form == NULL || (int)form->status < (int)KV_OK || (int)form->status > (int)KV_MALFORMED) {
+    if (form == NULL || (int)form->status < (int)KV_OK || (int)form->status > (int)KV_STORE_FULL) {
         return false;
     }
     *result = (struct kv_result){

@@ -60,6 +60,7 @@ enum kv_status {
     KV_NOT_A_NUMBER = 5,
     KV_TOO_LARGE = 6,
     KV_MALFORMED = 7,
+    KV_STORE_FULL = 8,
 };
 
 struct kv_pair {

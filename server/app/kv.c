@@ -16,10 +16,6 @@ enum {
     RESULT_ARENA_SIZE = KV_PAGE_PAIRS_MAX * 128,
 };
 
-/* What a full store answers. The codec's own word for "too large", for the protocol of results has
- * none for this; when it gets one, it belongs here. */
-#define KV_STORE_FULL KV_TOO_LARGE
-
 _Static_assert((int)KV_RESULT_OVERHEAD_MAX <= (int)REPLY_STORED_MIN,
                "what changes something has a result without value and pairs, which is always kept");
 

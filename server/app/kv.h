@@ -6,7 +6,7 @@
  * client table can keep them (C3); Get and Scan, which may have large ones, are reads.
  *
  *     get          the value, or NOT_FOUND
- *     set          OK; TOO_LARGE if the store is full, as cas and incr
+ *     set          OK; STORE_FULL if it is full, as cas and incr
  *     del          OK or NOT_FOUND
  *     cas          OK; MISMATCH, or NOT_FOUND where a value is expected of a missing key
  *     incr         the new number; the value must be a signed 64-bit decimal in its plain form

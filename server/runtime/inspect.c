@@ -151,6 +151,16 @@ static void damage_text(const struct inspection *in, char *text, size_t size)
     }
 }
 
+static void print_parameters(const struct cluster_parameters *p, FILE *out)
+{
+    fprintf(out,
+            "checkpoints      every %" PRIu32 " ops\n"
+            "limits           state %" PRIu64 " bytes, operation %" PRIu32
+            " bytes, sessions %" PRIu32 ", stored reply %" PRIu32 " bytes\n",
+            p->checkpoint_interval, p->state_size_max, p->operation_size_max, p->sessions_max,
+            p->reply_stored_max);
+}
+
 static void print_state(const struct inspection *in, FILE *out)
 {
     const struct durable_state *s = &in->state;
@@ -170,6 +180,7 @@ static void print_state(const struct inspection *in, FILE *out)
             s->incarnation, durability_name(s->durability),
             s->clean_shutdown ? "ended cleanly" : "not ended cleanly",
             s->vr.log_valid ? "yes" : "no: this replica fetches it from the others when it starts");
+    print_parameters(&s->configuration.parameters, out);
     if (s->clean_shutdown && s->log_end.segment != 0) {
         fprintf(out, "log ended        at op %" PRIu64 ", in segment %" PRIu64 "\n",
                 s->log_end.head.op_number, s->log_end.segment);
@@ -212,6 +223,15 @@ static void print_log(const struct inspection *in, FILE *out)
     fprintf(out, "judgement        %s\n", condition_words(f));
 }
 
+static json_t *parameters_json(const struct cluster_parameters *p)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "checkpoint_interval",
+                     (json_int_t)p->checkpoint_interval, "state_size_max",
+                     (json_int_t)p->state_size_max, "operation_size_max",
+                     (json_int_t)p->operation_size_max, "sessions_max", (json_int_t)p->sessions_max,
+                     "reply_stored_max", (json_int_t)p->reply_stored_max);
+}
+
 static json_t *state_json(const struct inspection *in)
 {
     const struct durable_state *s = &in->state;
@@ -219,7 +239,7 @@ static json_t *state_json(const struct inspection *in)
     (void)snprintf(cluster, sizeof cluster, "%" PRIx64, s->configuration.cluster_id);
     const bool ended = s->clean_shutdown && s->log_end.segment != 0;
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:b, s:b, s:I, s:o}", "cluster_id", cluster,
+        "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:b, s:b, s:I, s:o, s:o}", "cluster_id", cluster,
         "replica_id", (json_int_t)s->replica_id, "epoch", (json_int_t)s->configuration.epoch,
         "members", (json_int_t)s->configuration.member_count, "view",
         (json_int_t)view_within_epoch(s->vr.view_number), "last_normal_view",
@@ -231,7 +251,8 @@ static json_t *state_json(const struct inspection *in)
         (json_int_t)s->log_segment, "log_end",
         ended ? json_pack("{s:I, s:I}", "segment", (json_int_t)s->log_end.segment, "op",
                           (json_int_t)s->log_end.head.op_number)
-              : json_null());
+              : json_null(),
+        "parameters", parameters_json(&s->configuration.parameters));
 }
 
 static json_t *segments_json(const struct inspection *in)

@@ -784,9 +784,12 @@ static void say_banner(const struct vr_server *server)
              server->options.data_directory);
     log_info(LOG_RUNTIME,
              "limits: operation %" PRIu32 " bytes, sessions %" PRIu32 ", stored reply %" PRIu32
+             " bytes, checkpoint every %" PRIu32 " ops, state %" PRIu64
              " bytes, log %zu MiB, heartbeat %" PRIu64 " ms, view change after %" PRIu64 " ms",
              configuration->parameters.operation_size_max, configuration->parameters.sessions_max,
-             configuration->parameters.reply_stored_max, server->log_memory_size / (1024 * 1024),
+             configuration->parameters.reply_stored_max,
+             configuration->parameters.checkpoint_interval,
+             configuration->parameters.state_size_max, server->log_memory_size / (1024 * 1024),
              server->options.heartbeat_ns / NANOSECONDS_PER_MILLISECOND,
              server->options.view_change_ns / NANOSECONDS_PER_MILLISECOND);
     if (server->options.durability == DURABILITY_MEMORY && server->start == VR_START_RECOVER &&

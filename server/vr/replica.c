@@ -21,7 +21,7 @@ void vr_options_default(struct vr_options *options)
     options->request_queue_max = REQUEST_QUEUE_MAX;
     options->execute_lag_max = EXECUTE_LAG_MAX;
     options->view_sync_max = 100 * 1000;
-    options->log_retain = 100 * 1000;
+    options->log_retain = LOG_RETAIN_DEFAULT;
     options->chunks_per_heartbeat = 16;
 }
 

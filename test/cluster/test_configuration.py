@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options from flags, environment and files, as the programs take them."""
 
+import json
 import os
 import pathlib
 import random
@@ -98,6 +99,46 @@ class Configuration(unittest.TestCase):
                 self.assertIn(word, done.stderr)
         self.assertEqual(start("--check").returncode, EXIT_USAGE)
         self.assertIn("--data-dir", start("--check").stderr)
+
+    def test_cluster_parameters(self):
+        """Written by init, within bounds, and shown by inspect."""
+        data = os.path.join(self.directory, "other")
+
+        def init(*flags):
+            return run(SERVER, "init", "--data-dir", data, "--replica", "0", "--cluster",
+                       f"127.0.0.1:{self.port}", "--cluster-id", "1", *flags)
+        for flag, values in (("--checkpoint-interval", ("0", "1000000001", "x")),
+                             ("--state-size-max", ("0", "65535", "274877906945", "4G"))):
+            for value in values:
+                done = init(flag, value)
+                self.assertEqual(done.returncode, EXIT_USAGE, (flag, value))
+                self.assertIn(f'{flag} must be a number from ', done.stderr)
+                self.assertFalse(os.path.exists(data))
+        done = init("--checkpoint-interval", "7", "--state-size-max", "65536")
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        for directory, interval, size in ((data, 7, 65536), (self.data, 100000, 4 << 30)):
+            done = run(SERVER, "inspect", "--json", "--data-dir", directory)
+            self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+            parameters = json.loads(done.stdout)["state"]["parameters"]
+            self.assertEqual((parameters["checkpoint_interval"], parameters["state_size_max"]),
+                             (interval, size))
+            text = run(SERVER, "inspect", "--data-dir", directory).stdout
+            self.assertIn(f"every {interval} ops", text)
+            self.assertIn(f"state {size} bytes", text)
+
+    def test_log_retain(self):
+        path = self.file("[replica]\nlog-retain = 5000\n")
+        self.assertEqual(printed(start("--print-config"))["replica", "log-retain"],
+                         ("100000", "default"))
+        self.assertEqual(printed(start("--config", path, "--print-config"))["replica", "log-retain"],
+                         ("5000", f"{path}:2"))
+        self.assertEqual(printed(start("--log-retain", "6", "--print-config",
+                                       VR_LOG_RETAIN="7"))["replica", "log-retain"],
+                         ("6", "flag --log-retain"))
+        for wrong in ("0", "1000000001", "many"):
+            done = start("--data-dir", self.data, "--log-retain", wrong)
+            self.assertEqual(done.returncode, EXIT_USAGE, wrong)
+            self.assertIn("--log-retain must be a number from 1 to 1000000000", done.stderr)
 
     def test_mistakes_end_it_with_the_right_code(self):
         flag = start("--data-dir", self.data, "--heartbeat-ms", "x")

@@ -250,6 +250,43 @@ START_TEST(configuration_refuses_parameters_below_the_least)
     c.parameters.sessions_max = 1;
     c.parameters.operation_size_max = 0;
     ck_assert_ptr_nonnull(configuration_reject(&c));
+    c.parameters.operation_size_max = 1;
+    c.parameters.checkpoint_interval = 0;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+    c.parameters.checkpoint_interval = CHECKPOINT_INTERVAL_MAX;
+    ck_assert_ptr_null(configuration_reject(&c));
+    c.parameters.checkpoint_interval++;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+    c.parameters.checkpoint_interval = 1;
+    c.parameters.state_size_max = STATE_SIZE_MIN - 1;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+    c.parameters.state_size_max = STATE_SIZE_MAX;
+    ck_assert_ptr_null(configuration_reject(&c));
+    c.parameters.state_size_max++;
+    ck_assert_ptr_nonnull(configuration_reject(&c));
+}
+END_TEST
+
+/* What a damaged file or a peer says is judged before it is believed. */
+START_TEST(configuration_with_parameters_out_of_range_is_not_decoded)
+{
+    const struct configuration good = sample_configuration(3);
+    uint8_t bytes[CONFIGURATION_ENCODED_MAX];
+    struct configuration read;
+    struct configuration bad[4] = {good, good, good, good};
+    bad[0].parameters.checkpoint_interval = 0;
+    bad[1].parameters.checkpoint_interval = CHECKPOINT_INTERVAL_MAX + 1;
+    bad[2].parameters.state_size_max = STATE_SIZE_MIN - 1;
+    bad[3].parameters.state_size_max = UINT64_MAX;
+    for (int i = 0; i < 4; i++) {
+        const size_t size = configuration_encode(&bad[i], bytes);
+        ck_assert(!configuration_decode(bytes, size, &read));
+    }
+    size_t size = configuration_encode(&good, bytes);
+    ck_assert(configuration_decode(bytes, size, &read));
+    ck_assert(memcmp(&read.parameters, &good.parameters, sizeof read.parameters) == 0);
+    ck_assert(!configuration_decode(bytes, size - 1, &read));
+    ck_assert(!configuration_decode(bytes, size - 12, &read)); /* format 2, as short as format 1 */
 }
 END_TEST
 
@@ -285,6 +322,7 @@ int main(void)
     tcase_add_test(tcase, configuration_of_an_older_format_has_defaults);
     tcase_add_test(tcase, configuration_refuses_nonsense);
     tcase_add_test(tcase, configuration_refuses_parameters_below_the_least);
+    tcase_add_test(tcase, configuration_with_parameters_out_of_range_is_not_decoded);
     tcase_add_test(tcase, prng_repeats_and_stays_in_bounds);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

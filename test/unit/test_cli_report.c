@@ -93,6 +93,7 @@ START_TEST(exit_codes_are_the_promised_ones)
         {VR_FAILED, VR_ERROR_OVERFLOW, 1},
         {VR_FAILED, VR_ERROR_NOT_A_NUMBER, 1},
         {VR_FAILED, VR_ERROR_TOO_LARGE, 1},
+        {VR_FAILED, VR_ERROR_STORE_FULL, 1},
         {VR_FAILED, VR_ERROR_UNAVAILABLE, 4},
         {VR_FAILED, VR_ERROR_BUSY, 4},
         {VR_UNKNOWN, VR_ERROR_UNAVAILABLE, 5},

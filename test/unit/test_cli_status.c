@@ -585,6 +585,14 @@ START_TEST(other_parameters_are_told)
     ck_assert_str_eq(health.reason,
                      "replica 0 was initialised with other parameters than the rest (sessions_max "
                      "100, not 16384), which refuses it");
+    survey.targets[0].report.configuration = survey.configuration;
+    survey.targets[0].report.configuration.parameters.checkpoint_interval = 7;
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_ptr_nonnull(strstr(health.reason, "(checkpoint_interval 7, not 100000)"));
+    survey.targets[0].report.configuration = survey.configuration;
+    survey.targets[0].report.configuration.parameters.state_size_max = STATE_SIZE_MIN;
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_ptr_nonnull(strstr(health.reason, "(state_size_max 65536, not 4294967296)"));
     /* The larger number is right where there is no primary. */
     set_status(2, STATUS_VIEW_CHANGE, "");
     survey.targets[0].report.configuration = survey.configuration;

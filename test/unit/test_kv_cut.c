@@ -413,23 +413,23 @@ START_TEST(a_full_store_says_so)
 {
     state_size_max = 2 * (KV_PAIR_ACCOUNTED + 1 + 10);
     ck_assert_int_eq(set("a", "0123456789"), KV_OK);
-    ck_assert_int_eq(set("b", "0123456789a"), KV_TOO_LARGE);
+    ck_assert_int_eq(set("b", "0123456789a"), KV_STORE_FULL);
     ck_assert_int_eq(set("b", "0123456789"), KV_OK); /* to the byte */
     ck_assert_uint_eq(app.state_size(app.state), state_size_max);
     const struct checksum digest = app.digest(app.state);
-    ck_assert_int_eq(set("a", "0123456789a"), KV_TOO_LARGE);
-    ck_assert_int_eq(set("c", ""), KV_TOO_LARGE);
+    ck_assert_int_eq(set("a", "0123456789a"), KV_STORE_FULL);
+    ck_assert_int_eq(set("c", ""), KV_STORE_FULL);
     const struct kv_operation incr = {.kind = KV_INCR, .key = text("c"), .by = 1};
-    ck_assert_int_eq(execute(incr).status, KV_TOO_LARGE);
+    ck_assert_int_eq(execute(incr).status, KV_STORE_FULL);
     const struct kv_operation cas = {
         .kind = KV_CAS, .key = text("c"), .expect_absent = true, .value = text("")};
-    ck_assert_int_eq(execute(cas).status, KV_TOO_LARGE);
+    ck_assert_int_eq(execute(cas).status, KV_STORE_FULL);
     ck_assert(checksum_equal(app.digest(app.state), digest));
 
     ck_assert_int_eq(set("a", "9876543210"), KV_OK); /* no larger */
     state_size_max = 1;
     ck_assert_int_eq(set("a", "987654321"), KV_OK); /* smaller, though still too large */
-    ck_assert_int_eq(set("a", "9876543210"), KV_TOO_LARGE);
+    ck_assert_int_eq(set("a", "9876543210"), KV_STORE_FULL);
     ck_assert_int_eq(del("a"), KV_OK);
     ck_assert_int_eq(execute((struct kv_operation){.kind = KV_GET, .key = text("b")}).status,
                      KV_OK);

@@ -198,6 +198,39 @@ START_TEST(the_format_before_is_read)
 }
 END_TEST
 
+/* The configuration of an earlier build ends 12 bytes before ours: it is read with the defaults of
+ * what it lacks, and written anew as ours is. */
+START_TEST(the_configuration_before_is_read)
+{
+    enum { LACKING = 12 };
+    static struct fixture f;
+    fixture_init(&f, 1);
+    size_t size;
+    uint8_t *bytes = sim_disk_bytes(&f.disk, STATE_PATH, &size);
+    for (uint32_t i = 0; i < STATE_SLOTS; i++) {
+        uint8_t *slot = bytes + (size_t)i * STATE_SLOT_SIZE;
+        uint8_t *content = slot + STATE_SLOT_HEADER_SIZE;
+        const uint32_t content_size = bytes_get_u32(slot + 24);
+        const uint32_t configuration_size = bytes_get_u32(content + 80);
+        uint8_t *end = content + 84 + configuration_size;
+        memmove(end - LACKING, end, content_size - 84 - configuration_size);
+        memset(content + content_size - LACKING, 0, LACKING);
+        bytes_put_u16(content + 84, 1);
+        bytes_put_u32(content + 80, configuration_size - LACKING);
+        bytes_put_u32(slot + 24, content_size - LACKING);
+        seal_as_the_format_says(slot);
+    }
+    const struct durable_state old = fixture_open(&f);
+    ck_assert(states_equal(&old, &f.first)); /* whose parameters are the defaults */
+    const struct durable_state later = later_state(&old, 1);
+    fixture_store(&f, &later);
+    sim_disk_process_killed(&f.disk);
+    const struct durable_state read = fixture_open(&f);
+    ck_assert(states_equal(&read, &later));
+    sim_disk_free(&f.disk);
+}
+END_TEST
+
 START_TEST(the_largest_configuration_fits)
 {
     static struct fixture f;
@@ -935,6 +968,7 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, init_writes_view_zero_normal_in_none);
     tcase_add_test(tests, every_field_comes_back);
     tcase_add_test(tests, the_format_before_is_read);
+    tcase_add_test(tests, the_configuration_before_is_read);
     tcase_add_test(tests, the_largest_configuration_fits);
     tcase_add_test(tests, a_crash_in_a_store_leaves_old_or_new);
     tcase_add_test(tests, a_state_once_read_survives_a_power_cut);

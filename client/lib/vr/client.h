@@ -79,6 +79,7 @@ enum vr_error {
     VR_ERROR_OVERFLOW = 23,     /* incr: the sum would not fit */
     VR_ERROR_REFUSED = 24,      /* it did not accept the operation: see the message */
     VR_ERROR_BAD_RESULT = 25,   /* its answer is not one of the key-value application */
+    VR_ERROR_STORE_FULL = 26,   /* set, cas, incr: over the cluster's state_size_max; delete some */
 };
 
 /* A word for each error, for programs: "unavailable", "not_found" ... */
