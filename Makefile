@@ -358,9 +358,9 @@ check-rest:
 	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
 	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
-	    'simulator, gcc: $(call variant,gcc,CC=gcc WERROR=1 sim SEEDS=1000 START=1)' \
-	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=800 START=1001)' \
-	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=1801)' \
+	    'simulator, gcc: $(call variant,gcc,CC=gcc WERROR=1 sim SEEDS=1800 START=1)' \
+	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
+	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=2801)' \
 	    'cluster: $(call variant,gcc,CC=gcc WERROR=1 test-cluster)' \
 	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
 	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \

@@ -35,6 +35,7 @@ struct execution_repair {
     uint8_t bitmap[PARTS_BITMAP_MAX];
 };
 
+enum { EXECUTION_LOG_STEP_NS = 200 * 1000 };       /* how often an install looks at the log */
 enum { EXECUTION_STOP_STEP_NS = 5 * 1000 * 1000 }; /* how often stopping looks at the queue */
 
 /* The thread. */
@@ -134,6 +135,12 @@ static void load(struct execution *execution, const struct checkpoint_id *id)
     if (status != 0) {
         execution->failed(execution->context, error.text);
         return;
+    }
+    while (!execution->log_restarted(execution->context)) {
+        if (atomic_load(&execution->stopping)) {
+            return;
+        }
+        clock_sleep_ns(EXECUTION_LOG_STEP_NS);
     }
     cut_note_loaded(&execution->cut, id);
     publish(execution);

@@ -60,6 +60,10 @@ struct execution {
     void (*executed)(void *context, uint64_t op_number, bool urgent);
     /* A checkpoint that was to be installed cannot be loaded: this replica has no state. */
     void (*failed)(void *context, const char *text);
+    /* True if the log is durably what the checkpoint says, which is installed only then: else a
+     * start that had to do without that checkpoint would take the old log for the one that was
+     * promised. */
+    bool (*log_restarted)(void *context);
     void *context;
     struct cut cut; /* its part for the server, too */
 

@@ -117,12 +117,16 @@ static void write_some(struct log_writer *writer, struct log_queue_half *half)
 {
     struct storage_error error;
     const uint64_t began_ns = clock_monotonic_ns();
+    /* What was copied is in this half or an earlier one; a RESTART is synced as it is written. */
+    const uint64_t restarts =
+        writer->queue.restarting ? writer->restarts_done : writer->restarts_wanted;
     wal_note_synced(writer->wal, writer->synced_sequence);
     mutex_unlock(&writer->mutex);
     const int status = write_half(writer, half, &error);
     const int named = status == 0 ? wait_segment(writer) : 0;
     mutex_lock(&writer->mutex);
     writer->flushed_sequence = writer->wal->flushed_sequence;
+    writer->restarts_done = status == 0 ? restarts : writer->restarts_done;
     writer->report = half->report.any ? half->report : writer->report;
     const struct log_report report = writer->report;
     note_unsynced(writer, half->used);
@@ -269,6 +273,7 @@ static void store_restart(void *state, uint64_t op_number, struct checksum check
     const struct wal_head base = {op_number, checksum};
     mutex_lock(&writer->mutex);
     log_queue_restart(&writer->queue, &base);
+    writer->restarts_wanted++;
     condition_broadcast(&writer->changed);
     mutex_unlock(&writer->mutex);
 }
@@ -374,6 +379,14 @@ int log_writer_stop(struct log_writer *writer)
         mutex_unlock(&writer->mutex);
     }
     return status;
+}
+
+bool log_writer_restarted(struct log_writer *writer)
+{
+    mutex_lock(&writer->mutex);
+    const bool done = writer->restarts_done == writer->restarts_wanted;
+    mutex_unlock(&writer->mutex);
+    return done;
 }
 
 struct log_writer_counters log_writer_counters(struct log_writer *writer)

@@ -38,13 +38,15 @@ struct log_writer_counters {
 struct log_writer {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct log_queue queue; /* guarded by mutex, as is all up to `counters` */
-    uint64_t unsynced;      /* async: bytes handed to the kernel, */
-    uint64_t unsynced_ns;   /* the oldest of them then */
-    uint64_t drop_op;       /* entries up to here may go, */
-    uint64_t dropped_op;    /* and this was done for */
-    bool syncing;           /* the second thread is in fdatasync */
-    bool segment_ends;      /* it must not begin another one */
+    struct log_queue queue;   /* guarded by mutex, as is all up to `counters` */
+    uint64_t unsynced;        /* async: bytes handed to the kernel, */
+    uint64_t unsynced_ns;     /* the oldest of them then */
+    uint64_t restarts_wanted; /* RESTARTs asked for, */
+    uint64_t restarts_done;   /* and durable */
+    uint64_t drop_op;         /* entries up to here may go, */
+    uint64_t dropped_op;      /* and this was done for */
+    bool syncing;             /* the second thread is in fdatasync */
+    bool segment_ends;        /* it must not begin another one */
     bool stopping;
     bool failed;
     bool full;                 /* failed, for want of room only */
@@ -85,6 +87,9 @@ struct log_store log_writer_store(struct log_writer *writer);
 /* The core is driven no more. Writes and syncs all that it asked for, then joins. Returns 0 if all
  * that was reported is durable: all of it, but for what a full disk had no room for. */
 int log_writer_stop(struct log_writer *writer);
+
+/* True if every restart that was asked for is durable. */
+bool log_writer_restarted(struct log_writer *writer);
 
 struct log_writer_counters log_writer_counters(struct log_writer *writer);
 

@@ -160,6 +160,12 @@ static void on_diverged(void *context)
     stop_serving(server);
 }
 
+static bool is_log_restarted(void *context)
+{
+    struct vr_server *server = context;
+    return server_log_restarted(&server->log);
+}
+
 static void on_news(void *context)
 {
     struct vr_server *server = context;
@@ -655,6 +661,7 @@ static int wire_parts(struct vr_server *server)
 
     server->execution.executed = on_executed;
     server->execution.failed = on_checkpoint_failed;
+    server->execution.log_restarted = is_log_restarted;
     server->execution.context = server;
 
     server->state_writer.file = &server->state_file;

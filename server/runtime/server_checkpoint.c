@@ -52,11 +52,12 @@ static int load(struct server_checkpoint *checkpoint, struct checkpoint_reader *
     return 0;
 }
 
-/* Damage is said, and the next one tried; what cannot be understood, or for want of memory not be
- * read, is no reason to go back. */
+/* Damage is said, and the next one tried; what cannot be understood, or not be read this time, is
+ * no reason to go back: the log may not reach the older one, and then all of it would be given up
+ * for what the next start might read. */
 static bool may_go_back(int status)
 {
-    return status == -EBADMSG || status == -ENOENT || status == -EIO;
+    return status == -EBADMSG || status == -ENOENT;
 }
 
 enum vr_server_exit server_checkpoint_allow(const char *directory,

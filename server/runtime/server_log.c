@@ -256,3 +256,8 @@ uint64_t server_log_disk_bytes(struct server_log *log)
 {
     return log->on_disk ? log_writer_counters(&log->writer).disk_bytes : 0;
 }
+
+bool server_log_restarted(struct server_log *log)
+{
+    return !log->on_disk || log_writer_restarted(&log->writer);
+}

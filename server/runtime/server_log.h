@@ -55,4 +55,7 @@ struct wal_end server_log_end(const struct server_log *log);
 
 uint64_t server_log_disk_bytes(struct server_log *log);
 
+/* G4: true if checkpoints that took its place have done so durably. */
+bool server_log_restarted(struct server_log *log);
+
 #endif
