@@ -46,12 +46,34 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DEGRADED, EXIT_UNAVAILABLE = 0, 1, 2, 3, 
 EXIT_WRONG_GROUP, EXIT_IO = 7, 74
 
 
-def free_first_port(count):
-    """The first of `count` ports such that these, and the peer ports above them, are free now.
+# Where tests look for ports: below those that the kernel hands out, so that no client's socket takes
+# one meanwhile, and below those of tools/demo.sh. A worker of runner.py has a part of it for itself.
+PORTS = range(10000, 31000)
+ports = PORTS
 
-    Below the range that the kernel hands out, so that no client's socket takes one meanwhile."""
+
+def slice_of_ports(number, count):
+    """The part of PORTS that is worker `number`'s, of `count`."""
+    size = len(PORTS) // count
+    return PORTS[number * size:(number + 1) * size]
+
+
+def alone(test):
+    """Decorates a test, or a class of them, that measures or that other load disturbs."""
+    test.alone = True
+    return test
+
+
+def takes_long(test):
+    """Decorates a test, or a class of them, that had better begin early."""
+    test.takes_long = True
+    return test
+
+
+def free_first_port(count):
+    """The first of `count` ports such that these, and the peer ports above them, are free now."""
     for _ in range(1000):
-        first = random.randrange(10000, 32000)
+        first = random.choice(ports[:-PEER_PORT_OFFSET - count])
         try:
             with contextlib.ExitStack() as stack:
                 for i in range(count):

@@ -10,7 +10,7 @@ import unittest
 
 from harness import (BUILD, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_WRONG_GROUP,
                      PATIENCE_SECONDS, PEER_PORT_OFFSET, QUICK, SANITIZED, ClusterTest, Group,
-                     free_first_port, wait_until)
+                     alone, free_first_port, wait_until)
 
 KIB = 1024
 
@@ -112,6 +112,7 @@ class PeersPort(ClusterTest):
             self.assertNotIn("belongs to cluster", c.log(i))
 
 
+@alone
 class TwoClusters(ClusterTest):
     """M7: a list that leads to two clusters is exit 7, names both, and changes neither. (A seed that
     a busy machine keeps silent for the whole grace is taken for a dead one: hence "most".)"""
@@ -192,6 +193,7 @@ class FailOver(ClusterTest):
         self.story(5)
 
 
+@alone
 class ServiceGap(ClusterTest):
     """The primary is killed while 64 clients write: the service is interrupted for less than a
     second, nothing acknowledged is lost, and the replica comes back with the others' state."""
@@ -252,6 +254,7 @@ def cpu_ns(pid):
     return total
 
 
+@alone
 @unittest.skipIf(SANITIZED, "measures the product, not the sanitizer")
 class Idle(ClusterTest):
     def test_idle_group_costs_next_to_nothing(self):
