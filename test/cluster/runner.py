@@ -20,6 +20,7 @@ import os
 import pathlib
 import secrets
 import signal
+import sys
 import time
 import unittest
 
@@ -52,6 +53,8 @@ class Result(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            return  # it has not ended: work() cleans up after it
         self._ended(test, time.monotonic() - self.began)
         self.test = None
 
@@ -94,7 +97,8 @@ class Result(unittest.TestResult):
 
 
 def name_of(test):
-    return test.id().split(".", 1)[-1]
+    name = test.id()
+    return name if " " in name else name.split(".", 1)[-1]  # "setUpClass (test_terminal.Editing)"
 
 
 def describe(test):
