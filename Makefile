@@ -271,13 +271,15 @@ $(TOOLS): $(call archives,$(TOOL_ROOMS))
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
 # The tests find the programs by these two. CLUSTER names some of them: make test-cluster
-# CLUSTER=test_operation.FailOver
+# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time.
 CLUSTER ?=
+CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
 .PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-wire bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
-	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
+	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) \
+	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
 
 FUZZ_SECONDS ?= 30
 fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz

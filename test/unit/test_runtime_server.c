@@ -57,8 +57,8 @@ static struct {
     struct node nodes[NODES_MAX];
 } group;
 
-/* A port that is free now, and that the kernel gives to nobody who does not ask for it: other tests run
- * beside these. Each time another one. */
+/* A port that is free now, and that the kernel gives to nobody who does not ask for it: other tests
+ * run beside these. Each time another one. */
 static uint16_t free_port(void)
 {
     static uint32_t next;
