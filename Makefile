@@ -230,7 +230,8 @@ $(LIBVR): $(BUILD)/vr.o
 
 # --- tests --------------------------------------------------------------------------------------
 
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/test_*.c))
+# The largest first, for they are the longest, and several run at once.
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(shell ls -S test/unit/test_*.c))
 
 .PHONY: unit-programs test-unit
 unit-programs: $(UNIT_TESTS)

@@ -104,7 +104,7 @@ ask() { # words for vr-client
     "$client" --cluster "$cluster_of" --timeout 20000 "$@"
 }
 
-# Ports that nobody uses now, below those that the kernel hands out, and not those of other tests.
+# Ports that nobody uses now, below those that the kernel hands out and above those that tests choose from.
 free_first_port() {
     local first port taken
     for first in $(shuf -i 31000-32500 -n 200); do

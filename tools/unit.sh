@@ -3,7 +3,7 @@
 # Runs unit-test programs, several at a time for many of them wait, and prints, in their order, Check's
 # closing line of each, the whole output of those that failed, and "unit: N passed, N failed".
 #
-#   tools/unit.sh PROGRAM...      TEST_SECONDS (default 300): when a program counts as hung
+#   tools/unit.sh PROGRAM...      TEST_SECONDS (default 600): when a program counts as hung
 #                                 JOBS (default: one more than cores): how many run at a time
 set -uo pipefail
 
@@ -59,7 +59,7 @@ report_those_that_ended() {
 
 run() { # number
     local timeout_pid
-    timeout --kill-after=5 "${TEST_SECONDS:-300}" "${programs[$1]}" >"$scratch/$1" 2>&1 &
+    timeout --kill-after=5 "${TEST_SECONDS:-600}" "${programs[$1]}" >"$scratch/$1" 2>&1 &
     timeout_pid=$!
     trap 'kill "$timeout_pid"' TERM # it passes that on
     wait "$timeout_pid"

@@ -255,7 +255,12 @@ class ScriptCluster(Group):
         self.run("resume", str(i))
 
     def restart(self, i):
-        self.run("restart", str(i))
+        """Starts it, at least: the script's own patience with what follows is no test's business, who
+        waits for what it needs."""
+        done = self.run("restart", str(i), code=None)
+        if done.returncode not in (EXIT_OK, EXIT_UNAVAILABLE):
+            raise AssertionError(f"run_cluster.sh restart {i}: exit {done.returncode}:\n"
+                                 f"{done.stdout}{done.stderr}{self.log_tails()}")
 
     def stop(self):
         if os.path.isdir(self.directory):
