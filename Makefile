@@ -231,7 +231,8 @@ $(LIBVR): $(BUILD)/vr.o
 
 # --- tests --------------------------------------------------------------------------------------
 
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/test_*.c))
+# The largest first, for they are the longest, and several run at once.
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(shell ls -S test/unit/test_*.c))
 
 .PHONY: unit-programs test-unit
 unit-programs: $(UNIT_TESTS)
@@ -277,13 +278,15 @@ $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS)
 	$(Q)$(LINK) -o $@ $< $(call group,$(CUT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
 # The tests find the programs by these two. CLUSTER names some of them: make test-cluster
-# CLUSTER=test_operation.FailOver
+# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time.
 CLUSTER ?=
+CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
 .PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
-	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(CLUSTER)
+	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) \
+	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
 
 FUZZ_SECONDS ?= 30
 fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz

@@ -104,10 +104,10 @@ ask() { # words for vr-client
     "$client" --cluster "$cluster_of" --timeout 20000 "$@"
 }
 
-# Ports that nobody uses now, below those that the kernel hands out.
+# Ports that nobody uses now, below those that the kernel hands out and above those that tests choose from.
 free_first_port() {
     local first port taken
-    for first in $(shuf -i 10000-31000 -n 200); do
+    for first in $(shuf -i 31000-32500 -n 200); do
         taken=''
         for ((port = first; port < first + REPLICAS; port++)); do
             if grep -qsE "^ *[0-9]+: [0-9A-F]+:($(printf '%04X|%04X' "$port" "$((port + PEER_PORT_OFFSET))")) " \

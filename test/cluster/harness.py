@@ -46,14 +46,34 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DEGRADED, EXIT_UNAVAILABLE = 0, 1, 2, 3, 
 EXIT_WRONG_GROUP, EXIT_IO = 7, 74
 
 
-def free_first_port(count):
-    """The first of `count` ports such that these, and the peer ports above them, are free now.
+# Where tests look for ports: below those that the kernel hands out, so that no client's socket takes
+# one meanwhile, and below those of tools/demo.sh. A worker of runner.py has a part of it for itself.
+PORTS = range(10000, 31000)
+ports = PORTS
 
-    Below the range that the kernel hands out, so that no client's socket takes one meanwhile, and in
-    the range that run.py gave these tests alone."""
-    least, end = map(int, os.environ.get("VR_TEST_PORTS", "10000-32000").split("-"))
+
+def slice_of_ports(number, count):
+    """The part of PORTS that is worker `number`'s, of `count`."""
+    size = len(PORTS) // count
+    return PORTS[number * size:(number + 1) * size]
+
+
+def alone(test):
+    """Decorates a test, or a class of them, that measures or that other load disturbs."""
+    test.alone = True
+    return test
+
+
+def takes_long(test):
+    """Decorates a test, or a class of them, that had better begin early."""
+    test.takes_long = True
+    return test
+
+
+def free_first_port(count):
+    """The first of `count` ports such that these, and the peer ports above them, are free now."""
     for _ in range(1000):
-        first = random.randrange(least, end - PEER_PORT_OFFSET - count)
+        first = random.choice(ports[:-PEER_PORT_OFFSET - count])
         try:
             with contextlib.ExitStack() as stack:
                 for i in range(count):
@@ -235,7 +255,12 @@ class ScriptCluster(Group):
         self.run("resume", str(i))
 
     def restart(self, i):
-        self.run("restart", str(i))
+        """Starts it, at least: the script's own patience with what follows is no test's business, who
+        waits for what it needs."""
+        done = self.run("restart", str(i), code=None)
+        if done.returncode not in (EXIT_OK, EXIT_UNAVAILABLE):
+            raise AssertionError(f"run_cluster.sh restart {i}: exit {done.returncode}:\n"
+                                 f"{done.stdout}{done.stderr}{self.log_tails()}")
 
     def stop(self):
         if os.path.isdir(self.directory):

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 from harness import (CLIENT, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, PATIENCE_SECONDS, ROOT, SERVER,
-                     ClusterTest, environment, free_first_port)
+                     ClusterTest, environment, free_first_port, wait_until)
 
 EXIT_CONFIGURATION = 78
 SECTION = re.compile(r"\[(\w+)\]")
@@ -183,7 +183,7 @@ class ConfiguredServer(ClusterTest):
             path = os.path.join(directory, "vr.conf")
             pathlib.Path(path).write_text("[replica]\nlog-memory-max = 33554432\n")
             cluster = self.script_cluster(1, "--config", path)
-            self.assertIn("log 32 MiB", cluster.log(0))
+            wait_until(lambda: "log 32 MiB" in cluster.log(0), "the banner of replica 0")
             data = os.path.join(cluster.directory, "replica-0")
             self.assertEqual(start("--data-dir", data, "--check").returncode, EXIT_OK)
             self.assertEqual(cluster.client("set", "a", "1").returncode, EXIT_OK)

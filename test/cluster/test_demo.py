@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 from harness import (EXIT_IO, PATIENCE_SECONDS, QUICK, ROOT, SANITIZED, SCRIPT, environment,
-                     wait_until)
+                     takes_long, wait_until)
 
 SCENES = 4
 
@@ -67,10 +67,9 @@ class Terminal:
                 for pane, title in (line.split(" ", 1) for line in ids)}
 
 
+@takes_long
 @unittest.skipIf(QUICK or SANITIZED, "tells the story of one build, which is enough")
 class Demo(unittest.TestCase):
-    LONG = True
-
     def setUp(self):
         scratch = tempfile.TemporaryDirectory(prefix="vr-test-")
         self.addCleanup(scratch.cleanup)

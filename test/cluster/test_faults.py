@@ -9,8 +9,6 @@ from harness import QUICK, ClusterTest
 
 
 class RandomFaults(ClusterTest):
-    LONG = True
-
     ROUNDS = 4 if QUICK else 12
 
     def torture(self, count, seed):

@@ -3,12 +3,13 @@
 
 import time
 
-from harness import HEARTBEAT_MS, QUICK, SANITIZED, ClusterTest, wait_until
+from harness import HEARTBEAT_MS, QUICK, SANITIZED, ClusterTest, alone, wait_until
 
 FLOOD = ("--clients", "16", "--duration", "600")
 
 
 class OneWayCuts(ClusterTest):
+    @alone
     def test_deaf_backup_never_topples_the_primary(self):
         """V2, VC-19: a backup that hears nobody suspects for ever, alone, and disturbs nobody."""
         # Heartbeats far apart, so that a busy machine is not taken for a silent primary.
@@ -67,8 +68,6 @@ class OneWayCuts(ClusterTest):
 
 
 class BadLinks(ClusterTest):
-    LONG = True
-
     SECONDS = 3 if QUICK else 10
 
     def endure(self, count, *orders, flags=()):
@@ -108,6 +107,7 @@ class BadLinks(ClusterTest):
         self.assertGreater(c.heal()["disturbed"], 0)
         c.wait_equal()
 
+    @alone
     def test_slow_links(self):
         """A value that keeps a link busy for a while topples nobody."""
         c = self.relayed_cluster(3)

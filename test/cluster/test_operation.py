@@ -10,7 +10,7 @@ import unittest
 
 from harness import (BUILD, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_WRONG_GROUP,
                      PATIENCE_SECONDS, PEER_PORT_OFFSET, QUICK, SANITIZED, ClusterTest, Group,
-                     free_first_port, wait_until)
+                     alone, free_first_port, wait_until)
 
 KIB = 1024
 
@@ -122,6 +122,7 @@ class PeersPort(ClusterTest):
             self.assertNotIn("belongs to cluster", c.log(i))
 
 
+@alone
 class TwoClusters(ClusterTest):
     """M7: a list that leads to two clusters is exit 7, names both, and changes neither. (A seed that
     a busy machine keeps silent for the whole grace is taken for a dead one: hence "most".)"""
@@ -202,11 +203,11 @@ class FailOver(ClusterTest):
         self.story(5)
 
 
+@alone
 class ServiceGap(ClusterTest):
     """The primary is killed while 64 clients write: the service is interrupted for less than a
     second, nothing acknowledged is lost, and the replica comes back with the others' state."""
 
-    ALONE = True
     ROUNDS = int(os.environ.get("VR_ROUNDS", 2 if QUICK else 10))
 
     def rounds(self, count):
@@ -263,10 +264,9 @@ def cpu_ns(pid):
     return total
 
 
+@alone
 @unittest.skipIf(SANITIZED, "measures the product, not the sanitizer")
 class Idle(ClusterTest):
-    ALONE = True
-
     def test_idle_group_costs_next_to_nothing(self):
         """Five replicas use under 2 % of a core. Where caches are cold because the machine is busy,
         the same work takes longer: there it is compared with what bare datagrams cost meanwhile."""

@@ -15,7 +15,7 @@ import time
 import unittest
 
 from harness import (EXIT_DEGRADED, EXIT_OK, PATIENCE_SECONDS, PEER_PORT_OFFSET, QUICK, ROOT,
-                     SANITIZED)
+                     SANITIZED, takes_long)
 
 PROMPT = re.compile(r"^(view \d+, primary \d+> )(.*)$")
 BUILD_SECONDS = 900
@@ -44,10 +44,9 @@ def same_shape(text):
     return re.sub(r"\s+", " ", re.sub(r"\d[\d,.]*", "#", text)).strip()
 
 
+@takes_long
 @unittest.skipIf(QUICK or SANITIZED, "builds a whole clone")
 class Readme(unittest.TestCase):
-    LONG = True
-
     def setUp(self):
         if not (ROOT / ".git").exists():
             self.skipTest("not a git clone")

@@ -19,6 +19,7 @@
 #include "common/os/endpoint.h"
 #include "common/os/logger.h"
 #include "common/os/memory.h"
+#include "common/os/random.h"
 #include "common/os/thread.h"
 #include "common/wire/sender.h"
 #include "server/runtime/server.h"
@@ -33,6 +34,8 @@ enum {
     LOG_MEMORY = 64 * 1024 * 1024,
     NODES_MAX = 3,
     PATH_SIZE = 256,
+    PORT_FIRST = 10000, /* below what the kernel gives to those who do not ask for a port */
+    PORT_COUNT = 20000,
 };
 #define CLUSTER_ID UINT64_C(0xabc123)
 
@@ -54,25 +57,27 @@ static struct {
     struct node nodes[NODES_MAX];
 } group;
 
-/* Ports that are free now; the kernel gives out others for a while. */
+/* A port that is free now, and that the kernel gives to nobody who does not ask for it: other tests
+ * run beside these. Each time another one. */
 static uint16_t free_port(void)
 {
-    struct datagram_socket sock;
-    struct net_address address;
-    struct endpoint_error error;
-    ck_assert(endpoint_resolve("127.0.0.1", 0, &address, &error));
-    ck_assert_int_eq(datagram_socket_open(&sock, &address, 1), 0);
-    const uint16_t port = sock.bound.port;
-    datagram_socket_close(&sock);
-    static uint16_t taken[1024]; /* by this process: a port that was closed may be given again */
-    static size_t count;
-    for (size_t i = 0; i < count && i < 1024; i++) {
-        if (taken[i] == port) {
-            return free_port();
+    static uint32_t next;
+    if (next == 0) {
+        next = (uint32_t)random_nonzero_u64();
+    }
+    for (uint32_t tries = 0; tries < PORT_COUNT; tries++) {
+        struct datagram_socket sock;
+        struct net_address address;
+        struct endpoint_error error;
+        const uint16_t port = (uint16_t)(PORT_FIRST + next++ % PORT_COUNT);
+        ck_assert(endpoint_resolve("127.0.0.1", port, &address, &error));
+        if (datagram_socket_open(&sock, &address, 1) == 0) {
+            datagram_socket_close(&sock);
+            return port;
         }
     }
-    taken[count++ % 1024] = port;
-    return port;
+    ck_abort_msg("no free port");
+    return 0;
 }
 
 static void group_plan(uint32_t count)
