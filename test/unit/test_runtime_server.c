@@ -99,15 +99,20 @@ static void group_plan(uint32_t count)
     }
 }
 
+static uint32_t checkpoint_interval; /* of the next group; 0: as usual */
+
 static enum vr_server_exit node_init(uint32_t index, struct vr_server_error *error)
 {
-    const struct vr_server_init_options options = {
+    struct vr_server_init_options options = {
         .data_directory = group.nodes[index].directory,
         .cluster = group.cluster,
         .replica_id = index,
         .cluster_id = CLUSTER_ID,
         .parameters = cluster_parameters_default(),
     };
+    if (checkpoint_interval > 0) {
+        options.parameters.checkpoint_interval = checkpoint_interval;
+    }
     return vr_server_init(&options, error);
 }
 
@@ -756,6 +761,68 @@ START_TEST(a_diverged_replica_starts_only_to_be_rebuilt)
 }
 END_TEST
 
+/* A memory that changes by itself: what is executed is right, what it leaves is not. */
+static size_t execute_wrongly(void *state, const struct app_context *context,
+                              const uint8_t *operation, size_t operation_size, uint8_t *result)
+{
+    struct accounts *accounts = state;
+    const size_t size =
+        accounts_app(accounts).execute(state, context, operation, operation_size, result);
+    accounts->digest.low ^= context->op_number == 5 ? 1 : 0;
+    return size;
+}
+
+/* K4: another state than the majority's, though of the same log, is noticed at the next checkpoint;
+ * that replica leaves, the others go on, and it comes back with what they have. */
+START_TEST(a_state_that_differs_ends_its_replica)
+{
+    atomic_bool failed = false;
+    struct vr_server_error error = {.text = ""};
+    struct node *node = &group.nodes[2];
+    mode = (enum durability)_i;
+    checkpoint_interval = 8;
+    group_plan(3);
+    const struct vr_server_options options = {
+        .data_directory = node->directory,
+        .durability = mode,
+        .log_memory_max = LOG_MEMORY,
+        .failed = note_failure,
+        .context = &failed,
+    };
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq((int)node_init(i, &error), VR_SERVER_OK);
+    }
+    node_start(0);
+    node_start(1);
+    accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
+    node->app = accounts_app(&node->accounts);
+    node->app.execute = execute_wrongly;
+    ck_assert_int_eq((int)vr_server_start(&options, &node->app, &node->server, &error),
+                     VR_SERVER_OK);
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    for (int i = 0; i < DEADLINE_S * 100 && !atomic_load(&failed); i++) {
+        transfer(session, 0, 1);
+        clock_sleep_ns(10 * NANOSECONDS_PER_MILLISECOND);
+    }
+    ck_assert(atomic_load(&failed));
+    ck_assert_int_eq((int)vr_server_stop(node->server), VR_SERVER_IO);
+    node->server = NULL;
+    ck_assert(node_state(2).diverged);
+    ck_assert(!node_state(0).diverged);
+    ck_assert_int_eq((int)node_try_start(2, &error), VR_SERVER_IO);
+    node->server = NULL;
+    rebuild = true;
+    node_start(2);
+    rebuild = false;
+    transfer(session, 1, 2);
+    wait_until_agreed(10);
+    vr_client_close(client);
+    group_stop();
+    checkpoint_interval = 0;
+}
+END_TEST
+
 START_TEST(a_group_of_one_is_never_rebuilt)
 {
     struct vr_server_error error = {.text = ""};
@@ -1222,6 +1289,8 @@ static Suite *server_suite(void)
                         DURABILITY_SYNC + 1);
     tcase_add_test(stopping, a_broken_log_is_void_before_it_is_renewed);
     tcase_add_loop_test(stopping, a_diverged_replica_starts_only_to_be_rebuilt, DURABILITY_MEMORY,
+                        DURABILITY_SYNC + 1);
+    tcase_add_loop_test(stopping, a_state_that_differs_ends_its_replica, DURABILITY_MEMORY,
                         DURABILITY_SYNC + 1);
     tcase_add_test(stopping, a_group_of_one_is_never_rebuilt);
     tcase_add_loop_test(stopping, a_group_of_one_does_not_start_without_what_it_promised,
