@@ -272,8 +272,7 @@ static void store_restart(void *state, uint64_t op_number, struct checksum check
     struct log_writer *writer = state;
     const struct wal_head base = {op_number, checksum};
     mutex_lock(&writer->mutex);
-    log_queue_restart(&writer->queue, &base);
-    writer->restarts_wanted++;
+    writer->restarts_wanted += log_queue_restart(&writer->queue, &base) ? 1u : 0u;
     condition_broadcast(&writer->changed);
     mutex_unlock(&writer->mutex);
 }

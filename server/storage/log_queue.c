@@ -27,6 +27,7 @@ int log_queue_init(struct log_queue *queue, const struct log_store_client *clien
         .wanted_op = found->held_op,
         .copied = found->head,
         .uncertain = found->condition != WAL_INTACT,
+        .faulty = found->condition == WAL_FAULTY,
     };
     queue->memory = malloc(2 * capacity);
     if (queue->memory == NULL) {
@@ -191,8 +192,12 @@ void log_queue_write(struct log_queue *queue, const struct log_write *write)
     log_queue_copy(queue);
 }
 
-void log_queue_restart(struct log_queue *queue, const struct wal_head *base)
+bool log_queue_restart(struct log_queue *queue, const struct wal_head *base)
 {
+    if (queue->uncertain && queue->faulty && queue->copied.op_number > base->op_number) {
+        queue->wanted_op = base->op_number;
+        return false;
+    }
     queue->copied = *base;
     queue->wanted_op = base->op_number;
     queue->uncertain = false;
@@ -201,6 +206,7 @@ void log_queue_restart(struct log_queue *queue, const struct wal_head *base)
     queue->restarting = true;
     queue->reported = queue->generation; /* of the log that is over nothing is waited for */
     log_queue_copy(queue);
+    return true;
 }
 
 bool log_queue_is_complete(const struct log_queue *queue)

@@ -54,6 +54,7 @@ struct log_queue {
     uint64_t wanted_op;     /* the log ends here; all of it is to be on the disk */
     struct wal_head copied; /* the log's end as the disk has it once all halves are written */
     bool uncertain;         /* what the disk has is not what the core began with: replace it */
+    bool faulty;            /* uncertain because the disk has lost entries up to `copied` */
 
     /* A replacement that is being copied. */
     bool replacing;
@@ -75,8 +76,10 @@ void log_queue_destroy(struct log_queue *queue);
 void log_queue_write(struct log_queue *queue, const struct log_write *write);
 
 /* Producer: a checkpoint of `base` takes the log's place. Entries that are queued are written
- * before it; the next write begins behind it. */
-void log_queue_restart(struct log_queue *queue, const struct wal_head *base);
+ * before it; the next write begins behind it. Returns false if nothing is written: entries that the
+ * disk has lost reach beyond the checkpoint, and that they were here must not be forgotten (D5);
+ * what is written next replaces them all. */
+bool log_queue_restart(struct log_queue *queue, const struct wal_head *base);
 
 /* Producer: copies more. */
 void log_queue_copy(struct log_queue *queue);

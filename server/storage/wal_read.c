@@ -94,14 +94,21 @@ static void hold_from(struct reader *r, const struct wal_head *head)
     }
 }
 
+static struct wal_head log_begin(const struct reader *r)
+{
+    return (struct wal_head){0, entry_chain_start(r->options->owner.cluster_id)};
+}
+
 static void hold_up_to(struct reader *r, uint64_t op_number)
 {
     if (op_number >= r->held_op) {
         return;
     }
     if (r->log != NULL && op_number < r->log->protected_op) {
-        /* Given up already, to make room: the log is held again from the base on. */
-        hold_from(r, &(struct wal_head){.op_number = op_number});
+        /* Given up already: to make room, or for a checkpoint that took its place. What is held
+         * begins anew at the base, if the log comes there. */
+        const struct wal_head none = log_begin(r);
+        hold_from(r, &none);
         return;
     }
     r->held_op = op_number;
@@ -719,15 +726,16 @@ static void judge_end(struct reader *r)
 /* K3: what is held begins at or before the base and reaches it, or begins anew there. */
 static void judge_base(struct reader *r)
 {
-    const struct wal_head *base = &r->options->base;
-    if (base->op_number == 0 || (r->base_op <= base->op_number && held_matches(r, base))) {
+    const struct wal_head *named = &r->options->base;
+    const struct wal_head base = named->op_number > 0 ? *named : log_begin(r);
+    if (r->base_op <= base.op_number && held_matches(r, &base)) {
         return;
     }
-    if (r->base_op > base->op_number) {
+    if (r->base_op > base.op_number) {
         break_log(r); /* it begins behind a later checkpoint, which is not there any more */
     }
-    hold_from(r, base);
-    if (!r->broken && r->faulty && !r->differs && r->wal->head.op_number > base->op_number) {
+    hold_from(r, &base);
+    if (!r->broken && r->faulty && !r->differs && r->wal->head.op_number > base.op_number) {
         return; /* entries are lost on both sides of it */
     }
     if (!r->broken) {
@@ -735,7 +743,7 @@ static void judge_base(struct reader *r)
         r->faulty = false;
     }
     r->wal->over = true;
-    r->wal->head = *base;
+    r->wal->head = base;
     r->wal->group.active = false;
 }
 

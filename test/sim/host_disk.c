@@ -162,8 +162,9 @@ void host_log_write(struct sim_host *host, const struct log_write *write)
 
 void host_log_restart(struct sim_host *host, const struct wal_head *base)
 {
-    log_queue_restart(&host->queue, base);
-    arm_write(host);
+    if (log_queue_restart(&host->queue, base)) {
+        arm_write(host);
+    }
 }
 
 /* ---- the writer ---- */

@@ -221,6 +221,18 @@ static int load(struct sim_host *host)
     return 0;
 }
 
+/* The file of the checkpoint cannot be written or read, as the server then ends: log and state file
+ * are what they were, and another start goes on from there. */
+static void end_for_want_of_checkpoint(struct sim_host *host)
+{
+    if (host->platter->power_off) {
+        host_end_of_storage(host);
+        return;
+    }
+    trace_node(host->sim, host->index, "has no use for the checkpoint that it pulled, and ends");
+    sim_host_crash(host, SIM_END_KILLED);
+}
+
 void host_on_install(struct sim_host *host)
 {
     int status = 0;
@@ -245,8 +257,12 @@ void host_on_install(struct sim_host *host)
             break; /* what was handed over before comes first */
         }
         if (load(host) != 0) {
-            host_end_of_storage(host);
+            end_for_want_of_checkpoint(host);
         }
+        return;
+    }
+    if (status != 0 && host->installing == SIM_INSTALLING_NAME) {
+        end_for_want_of_checkpoint(host);
         return;
     }
     if (status != 0) {

@@ -44,6 +44,22 @@ static void expect_from_base(void)
     ck_assert_uint_ge(f.found.commit_known, f.base.op_number);
 }
 
+static const uint8_t *queue_entry(void *context, uint64_t op_number, size_t *size)
+{
+    const struct fixture *fixture = context;
+    return op_number > fixture->log.op_number ? NULL : vr_log_entry(&fixture->log, op_number, size);
+}
+
+static struct checksum queue_chain(void *context, uint64_t op_number)
+{
+    return vr_log_checksum(&((const struct fixture *)context)->log, op_number);
+}
+
+static uint64_t queue_commit(void *context)
+{
+    return ((const struct fixture *)context)->log.protected_op;
+}
+
 static void append_segments(uint64_t count)
 {
     const uint64_t number = f.wal.segment.number + count;
@@ -235,6 +251,13 @@ START_TEST(an_older_checkpoint_does_not_do_for_a_restarted_log)
     ck_assert_int_eq(wal_restart(&f.wal, &f.base, &f.error), 0);
     append_some(&f, 4);
     end_process(&f);
+    f.base = (struct wal_head){.op_number = 0}; /* none is left at all */
+    ck_assert_int_eq(read_log(&f), 0);
+    ck_assert_int_eq(f.found.condition, WAL_BROKEN);
+    ck_assert_uint_eq(f.found.held_op, 0);
+    ck_assert_uint_eq(f.read.op_number, 0);
+    ck_assert(vr_log_matches(&f.read, 0, entry_chain_start(CLUSTER)));
+    wal_close(&f.wal);
     f.base = older;
     ck_assert_int_eq(read_log(&f), 0);
     ck_assert_int_eq(f.found.condition, WAL_BROKEN);
@@ -338,6 +361,41 @@ START_TEST(entries_lost_on_both_sides_are_missed_behind_it_only)
 }
 END_TEST
 
+/* D5: a checkpoint takes the place of a log whose end is lost beyond it: that the entries behind
+ * the checkpoint were here is still claimed, until what replaces them is whole. */
+START_TEST(lost_entries_beyond_a_checkpoint_are_still_claimed)
+{
+    struct wal_record record;
+    struct log_queue queue;
+    size_t size;
+    const struct log_store_client client = {
+        .context = &f, .entry = queue_entry, .chain = queue_chain, .commit = queue_commit};
+    fixture_init(&f, 13);
+    start_log(&f);
+    append_some(&f, 20);
+    end_process(&f);
+    for (uint64_t op = 12; op <= 19; op++) {
+        const size_t at = offset_of(&f, SEGMENT_1, 1, op, &record);
+        memset(segment_bytes(&f, SEGMENT_1, &size) + at, 0xee, WAL_RECORD_HEADER_SIZE);
+    }
+    start_log(&f);
+    ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+    ck_assert_uint_eq(f.found.held_op, 11);
+    name_checkpoint(15);
+    ck_assert_int_eq(log_queue_init(&queue, &client, LOG_QUEUE_SIZE_MIN, &f.found), 0);
+    ck_assert(!log_queue_restart(&queue, &f.base));
+    ck_assert_ptr_null(log_queue_take(&queue));
+    log_queue_destroy(&queue);
+    end_process(&f);
+    start_log(&f);
+    ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+    ck_assert_uint_eq(f.found.held_op, 15);
+    ck_assert_uint_eq(f.found.head.op_number, 20);
+    ck_assert(vr_log_matches(&f.read, 15, f.base.checksum));
+    fixture_free(&f);
+}
+END_TEST
+
 /* --- memory --- */
 
 START_TEST(what_lies_before_the_checkpoint_makes_room)
@@ -361,22 +419,6 @@ START_TEST(what_lies_before_the_checkpoint_makes_room)
 END_TEST
 
 /* --- everything at once --- */
-
-static const uint8_t *queue_entry(void *context, uint64_t op_number, size_t *size)
-{
-    const struct fixture *fixture = context;
-    return op_number > fixture->log.op_number ? NULL : vr_log_entry(&fixture->log, op_number, size);
-}
-
-static struct checksum queue_chain(void *context, uint64_t op_number)
-{
-    return vr_log_checksum(&((const struct fixture *)context)->log, op_number);
-}
-
-static uint64_t queue_commit(void *context)
-{
-    return ((const struct fixture *)context)->log.protected_op;
-}
 
 struct life {
     struct log_queue queue;
@@ -452,7 +494,7 @@ static void install_checkpoint(struct life *life)
     install(f.log.op_number + prng_between(&f.prng, 1, 50));
     life->checkpoints[0] = f.base.op_number;
     life->checkpoints[1] = f.base.op_number;
-    log_queue_restart(&life->queue, &f.base);
+    ck_assert(log_queue_restart(&life->queue, &f.base));
     life->generation++;
     life->written_op = f.base.op_number;
     life->synced_op = f.base.op_number;
@@ -539,6 +581,7 @@ int main(void)
     tcase_add_test(tests, every_flipped_byte_before_the_checkpoint_is_harmless);
     tcase_add_test(tests, a_segment_that_begins_before_the_checkpoint_heals_what_came_before);
     tcase_add_test(tests, entries_lost_on_both_sides_are_missed_behind_it_only);
+    tcase_add_test(tests, lost_entries_beyond_a_checkpoint_are_still_claimed);
     tcase_add_test(tests, what_lies_before_the_checkpoint_makes_room);
     tcase_add_loop_test(tests, a_life_with_checkpoints_loses_nothing, 0, 400);
     suite_add_tcase(suite, tests);
