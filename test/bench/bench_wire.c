@@ -202,13 +202,14 @@ int main(int argc, char **argv)
         .type = MESSAGE_REPLY,
         .reply = {view, 1000000, client_id, 1234, 56789, REPLY_OK, 16, operation},
     };
+    const struct checkpoint_mark mark = {900000, {1, UINT64_C(0x0123456789abcdef)}};
     const struct message prepare_ok = {
         .type = MESSAGE_PREPARE_OK,
-        .prepare_ok = {view, 1000000, {UINT64_C(0x0123456789abcdef), 1}, 31337},
+        .prepare_ok = {view, 1000000, {UINT64_C(0x0123456789abcdef), 1}, 31337, mark},
     };
     const struct message commit = {
         .type = MESSAGE_COMMIT,
-        .commit = {view, 999990, {UINT64_C(0x0123456789abcdef), 1}, 1000000, 31337},
+        .commit = {view, 999990, {UINT64_C(0x0123456789abcdef), 1}, 1000000, 31337, mark},
     };
     printf("%-24s %5s %9s %9s %10s %10s\n", "message", "batch", "datagram", "bytes", "encode ns",
            "decode ns");
