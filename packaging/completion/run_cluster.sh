@@ -15,6 +15,8 @@ _run_cluster() {
             sed -n 's/.*run_cluster\.sh  *\([a-z]*\)\( [^|]*| *\([a-z]*\)\)*.*/\1 \3/p')"
     elif [[ ${COMP_WORDS[1]} == start ]]; then
         words='-n -p -d --durability --'
+    elif [[ ${COMP_WORDS[1]} == restart ]]; then
+        words='-d --rebuild --risk-data'
     else
         words='-d'
     fi

@@ -170,8 +170,8 @@ static void say_conditions(const struct health *health, const struct vr_snapshot
         complain(health, ERROR_LOG_FULL,
                  "the log in memory is full (%" PRIu64
                  " MiB): requests are refused as busy from now on, reads too, but for those that "
-                 "still fit. A log in memory only grows: raise --log-memory-max, or destroy the "
-                 "group and begin anew",
+                 "still fit. The next checkpoint makes room; if none is taken, look for VR1218 "
+                 "above, else raise --log-memory-max on every replica",
                  health->log_memory_max / (1024 * 1024));
     } else if (!now->log_full && said->log_full) {
         say(health, "the log has room again");
