@@ -59,6 +59,16 @@ class Checkpoints(ClusterTest):
 
 
 class Taken(Checkpoints):
+    def copies(self, c):
+        """({op: {bytes}},) of the checkpoints that all have; None if one of them left meanwhile, as the
+        last that was under way ended."""
+        try:
+            files = [self.files(c, i) for i in range(c.count)]
+            return ({op: {one[op].read_bytes() for one in files}
+                     for op in set.intersection(*map(set, files))},)
+        except FileNotFoundError:
+            return None
+
     def test_old_ones_and_the_log_before_them_go(self):
         c = self.cluster("async")
         with c.flood(*LARGE):
@@ -73,9 +83,8 @@ class Taken(Checkpoints):
             self.assertLessEqual(len(files), 4, files)
             self.assertTrue(all(op % INTERVAL == 0 for op in files), files)
         # K1: the same op, the same bytes.
-        common = set.intersection(*(set(self.files(c, i)) for i in range(c.count)))
-        for op in common:
-            self.assertEqual(len({self.files(c, i)[op].read_bytes() for i in range(c.count)}), 1)
+        for copies in wait_until(lambda: self.copies(c), "checkpoints to compare")[0].values():
+            self.assertEqual(len(copies), 1)
         self.assertIn("last checkpoint", c.value("status"))
         # A log that begins behind a checkpoint is whole.
         c.kill(2)
