@@ -22,7 +22,18 @@ static void say_torn(const struct server_log *log)
     }
 }
 
-static void say_damage(const struct server_log *log, bool alone)
+/* D5: all that is lost was being written, but its header was there already. */
+static void say_unfinished(const struct server_log *log, bool alone)
+{
+    const struct wal_found *f = &log->found;
+    log_problem(ERROR_LOG_TORN,
+                "ops %" PRIu64 " to %" PRIu64 " were being written when this replica ended; %s",
+                f->held_op + 1, f->head.op_number,
+                alone ? "they were never acknowledged and are cut"
+                      : "they were not acknowledged by it, and it asks the others for them");
+}
+
+static void say_damage(const struct server_log *log)
 {
     const struct wal_found *f = &log->found;
     if (f->damaged_count > 0) {
@@ -32,12 +43,11 @@ static void say_damage(const struct server_log *log, bool alone)
                     f->damaged_count, f->damaged_segment, f->damaged_offset, log->wal.directory);
     }
     if (f->condition == WAL_FAULTY && log->counts) {
-        log_problem(ERROR_LOG_DAMAGED, "ops %" PRIu64 " to %" PRIu64 " are lost here; %s",
-                    f->held_op + 1, f->head.op_number,
-                    alone ? "they were being written when the machine stopped, so they were never "
-                            "acknowledged, and are cut"
-                          : "this replica knows that it had them, and fetches them from the "
-                            "others");
+        log_problem(ERROR_LOG_DAMAGED,
+                    "ops %" PRIu64 " to %" PRIu64
+                    " are lost here; this replica knows that it had them, and fetches them from "
+                    "the others",
+                    f->held_op + 1, f->head.op_number);
     }
 }
 
@@ -76,15 +86,6 @@ static void say_detached(const struct server_log *log)
 }
 
 /* --- opening --- */
-
-/* What a group of one has on its disk is committed. So it has lost something unless all that is
- * damaged may have been under way when the machine stopped: that was never durable. */
-static bool has_lost(const struct wal_found *found, const struct wal_head *base, bool may_be_torn)
-{
-    return found->condition == WAL_BROKEN || found->base_op > base->op_number ||
-           (found->condition == WAL_FAULTY &&
-            (!may_be_torn || found->lost_durable || found->held_op < found->commit_known));
-}
 
 /* It has nobody to fetch from, and must not go on without what it promised. */
 static enum vr_server_exit refuse_loss(const struct server_log *log, struct vr_server_error *error)
@@ -152,7 +153,7 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
         return server_error_storage(error, status, &why);
     }
     if (alone && trusted && state->incarnation > 0 &&
-        has_lost(&log->found, &log->base, durable_state_may_be_torn(state, boot_id))) {
+        durable_state_lost_log(state, &log->found, log->base.op_number, boot_id)) {
         wal_close(&log->wal);
         return refuse_loss(log, error);
     }
@@ -161,7 +162,11 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
                   (log->found.segment_count > 0 || state->incarnation == 0);
     say_torn(log);
     say_detached(log);
-    say_damage(log, alone);
+    if (log->counts && durable_state_was_writing(state, &log->found, boot_id)) {
+        say_unfinished(log, alone);
+    } else {
+        say_damage(log);
+    }
     say_why_not(log, state, trusted, alone);
     return VR_SERVER_OK;
 }

@@ -76,10 +76,19 @@ bool durable_state_trusts_log(const struct durable_state *state,
     }
 }
 
-bool durable_state_may_be_torn(const struct durable_state *state,
+bool durable_state_was_writing(const struct durable_state *state, const struct wal_found *found,
                                const uint8_t boot_id[BOOT_ID_SIZE])
 {
-    return !state->clean_shutdown && !is_same_boot(state, boot_id);
+    return found->condition == WAL_FAULTY && !found->lost_durable &&
+           found->held_op >= found->commit_known && !state->clean_shutdown &&
+           (found->tail_unfinished || !is_same_boot(state, boot_id));
+}
+
+bool durable_state_lost_log(const struct durable_state *state, const struct wal_found *found,
+                            uint64_t base_op, const uint8_t boot_id[BOOT_ID_SIZE])
+{
+    return found->condition == WAL_BROKEN || found->base_op > base_op ||
+           (found->condition == WAL_FAULTY && !durable_state_was_writing(state, found, boot_id));
 }
 
 void durable_state_expect(const struct durable_state *state, struct wal_options *options)

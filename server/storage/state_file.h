@@ -89,10 +89,15 @@ const char *durable_state_reject(const struct durable_state *state);
 bool durable_state_trusts_log(const struct durable_state *state,
                               const uint8_t boot_id[BOOT_ID_SIZE]);
 
-/* True if the machine may have stopped in the midst of a write since the state was stored, so that
- * damage to what was not durable need not be the disk's fault. */
-bool durable_state_may_be_torn(const struct durable_state *state,
+/* True if what a FAULTY log lacks was being written, as far as can be told, when the process or the
+ * machine stopped: it was never reported durable. Then the disk need not be at fault. */
+bool durable_state_was_writing(const struct durable_state *state, const struct wal_found *found,
                                const uint8_t boot_id[BOOT_ID_SIZE]);
+
+/* True if a log that is trusted, read to start from a checkpoint of op `base_op`, lacks what a group
+ * of one has promised: all that it had on its disk is committed. */
+bool durable_state_lost_log(const struct durable_state *state, const struct wal_found *found,
+                            uint64_t base_op, const uint8_t boot_id[BOOT_ID_SIZE]);
 
 /* What the state knows of the log's end goes into the options to read it with. */
 void durable_state_expect(const struct durable_state *state, struct wal_options *options);

@@ -70,6 +70,8 @@ struct wal_found {
     uint64_t damaged_offset;  /* within that segment */
     bool lost_durable;        /* FAULTY: some of what is lost was durable once; else all of it may
                                  have been under way when the machine stopped */
+    bool tail_unfinished;     /* FAULTY: only the last record is damaged, and in the way in which the
+                                 end of its process leaves it that came amid the write */
     uint64_t torn_bytes;      /* cut at the end; 0: nothing was */
     uint64_t torn_segment;    /* where */
     uint64_t torn_offset;
@@ -92,7 +94,7 @@ struct wal_options {
     struct wal_head base;   /* of the checkpoint to start from, durable and named (K3): its op, and
                                the log's checksum there; op 0: none */
     uint64_t segment_size;
-    uint64_t sector_size; /* what the disk writes in one piece, or a multiple of it */
+    uint64_t sector_size; /* what disk and kernel write in one piece, or a multiple of it */
     bool
         refuse_truncated; /* a file shorter than it was made is refused; else it counts as damage */
 

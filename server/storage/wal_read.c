@@ -43,6 +43,7 @@ struct reader {
     uint64_t lost;      /* the first record that is damaged, since the log was whole; 0: none */
     uint64_t synced;    /* records up to here were durable, by the word of some header */
     uint64_t truncated; /* the first segment that is shorter than it was made; 0: none is */
+    uint64_t hurt_last; /* offset of the segment's last record, if its body is damaged; else 0 */
 
     uint64_t *numbers; /* of the segments, rising */
     size_t count;
@@ -195,6 +196,7 @@ static int finish_group(struct reader *r)
     if (group->cut_to < r->options->base.op_number) {
         r->differs = group->differs;
     }
+    r->broken = false; /* by its checksums the log is known again, whoever holds its entries */
     if (!group->attachable) {
         hold_up_to(r, group->cut_to);
         r->faulty = true;
@@ -205,7 +207,6 @@ static int finish_group(struct reader *r)
     } else {
         hold_up_to(r, group->cut_to);
     }
-    r->broken = false;
     r->faulty = group->faulty;
     if (group->faulty) {
         return 0;
@@ -280,10 +281,12 @@ static int group_entry(struct reader *r, const struct wal_record *record, bool b
     if (record->op_number < group->through_op) {
         return 0;
     }
-    if (!checksum_equal(group->head.checksum, group->through_checksum)) {
+    const bool ends = checksum_equal(group->head.checksum, group->through_checksum);
+    const int status = finish_group(r);
+    if (!ends) {
         break_log(r);
     }
-    return finish_group(r);
+    return status;
 }
 
 static int plain_entry(struct reader *r, const struct wal_record *record, bool body_whole)
@@ -468,6 +471,7 @@ static int read_records(struct reader *r, uint64_t end)
     uint64_t offset = WAL_SEGMENT_HEADER_SIZE;
     int status = 0;
     wal->image_end = WAL_SEGMENT_HEADER_SIZE;
+    r->hurt_last = 0;
     while (status == 0 && offset < end) {
         struct wal_record record;
         uint64_t found = offset;
@@ -486,10 +490,25 @@ static int read_records(struct reader *r, uint64_t end)
         }
         visit(r, found, verdict, &record);
         status = on_record(r, &record, verdict == WAL_VALID);
+        r->hurt_last = verdict == WAL_VALID ? 0 : found;
         offset = found + wal_record_size(record.body_size);
         wal->image_end = offset;
     }
     return status;
+}
+
+/* A process that is killed amid a write leaves whole pages of it, then what the segment was made of.
+ */
+static bool is_cut_short(const struct reader *r, uint64_t end)
+{
+    const struct wal *wal = r->wal;
+    const uint64_t body = r->hurt_last + WAL_RECORD_HEADER_SIZE;
+    if (r->hurt_last == 0) {
+        return false;
+    }
+    const uint64_t written = last_nonzero(wal->image, body, end);
+    const uint64_t over = written % wal->sector_size;
+    return (over == 0 ? written : written + wal->sector_size - over) < wal->image_end;
 }
 
 /* Behind the last record of the last segment: what a crash left of records that were being written,
@@ -507,6 +526,7 @@ static void judge_tail(struct reader *r, uint64_t end)
         r->found->torn_segment = wal->segment.number;
         r->found->torn_offset = wal->image_end;
     }
+    r->found->tail_unfinished = r->found->damaged_count == 1 && is_cut_short(r, end);
 }
 
 /* --- segments --- */

@@ -115,7 +115,8 @@ class StartedFrom(Checkpoints):
         c.wait_equal()
         for i in range(c.count):
             self.assertIn("starts from the checkpoint", c.log(i))
-            self.assertNotIn("VR12", c.log(i))
+            # VR1213 may be there: a write was cut short by the kill.
+            self.assertNotRegex(c.log(i), "VR12(0|2|1[0-24-9])")
 
     def test_async(self):
         self.restart("async")

@@ -290,18 +290,6 @@ bool host_log_reaches_base(const struct sim_host *host)
     return host->log_open && reaches_base(host);
 }
 
-/* As server/runtime/server_log.c has it, for a group of one. */
-static bool has_lost(const struct sim_host *host)
-{
-    const struct wal_found *found = &host->found;
-    uint8_t id[BOOT_ID_SIZE];
-    boot_id(host, id);
-    return found->condition == WAL_BROKEN || !reaches_base(host) ||
-           (found->condition == WAL_FAULTY &&
-            (!durable_state_may_be_torn(&host->disk, id) || found->lost_durable ||
-             found->held_op < found->commit_known));
-}
-
 static void init_log(const struct sim_host *host, struct vr_log *log, void *memory)
 {
     const struct sim_options *o = &host->sim->options;
@@ -322,7 +310,7 @@ static bool reaches_named(const struct sim_host *host)
            host->found.head.op_number >= host->disk.checkpoint.op;
 }
 
-static int read_log(struct sim_host *host, bool trusted)
+static int read_log(struct sim_host *host, bool trusted, const uint8_t boot[BOOT_ID_SIZE])
 {
     const struct sim *sim = host->sim;
     const uint64_t faults = host->platter->faults;
@@ -346,7 +334,7 @@ static int read_log(struct sim_host *host, bool trusted)
     if (status != 0) {
         judge_refusal(host, status, error.text, faults);
     } else if (sim->options.replica_count == 1 && trusted && host->disk.incarnation > 0 &&
-               has_lost(host)) {
+               durable_state_lost_log(&host->disk, &host->found, host->base.op_number, boot)) {
         sim_fail(host->sim, "a group of one refuses to start from its log");
     }
     return status;
@@ -443,7 +431,7 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
     struct durable_state state = host->disk;
     if (host_on_disk(host)) {
         const bool trusted = durable_state_trusts_log(&state, id);
-        if (read_log(host, trusted) != 0) {
+        if (read_log(host, trusted, id) != 0) {
             return false;
         }
         counts = trusted && host->found.condition != WAL_BROKEN && reaches_base(host) &&

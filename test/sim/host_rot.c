@@ -208,7 +208,7 @@ static bool lose_segment(struct sim_host *host, struct prng *prng)
     const uint64_t segment = pick_segment(prng, &places);
     size_t size;
     segment_path(segment, path);
-    if (sim_disk_bytes(host->platter, path, &size) == NULL) {
+    if (sim_disk_bytes(host->platter, path, &size) == NULL || size == 0) {
         return false;
     }
     const uint64_t kind = prng_below(prng, 3);

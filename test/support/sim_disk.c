@@ -373,6 +373,18 @@ static int64_t sim_read(void *state, int file, uint64_t offset, void *bytes, siz
     return (int64_t)got;
 }
 
+/* A kernel copies page by page, and between two of them sees that the process is to die. */
+static size_t written_until_killed(struct sim_disk *disk, uint64_t offset, size_t size)
+{
+    const uint64_t first = offset / SIM_DISK_SECTOR_SIZE + 1;
+    const uint64_t last = (offset + size) / SIM_DISK_SECTOR_SIZE;
+    if (first > last || prng_chance(&disk->prng, 1, 2)) {
+        return size;
+    }
+    const uint64_t end = prng_between(&disk->prng, first, last) * SIM_DISK_SECTOR_SIZE;
+    return (size_t)(end - offset);
+}
+
 static int sim_write(void *state, int file, uint64_t offset, const void *bytes, size_t size)
 {
     struct sim_disk *disk = state;
@@ -381,10 +393,13 @@ static int sim_write(void *state, int file, uint64_t offset, const void *bytes, 
     if (!has_room(disk, node, offset + size)) {
         return -ENOSPC;
     }
-    /* Even a write that fails has done some of its work: all of it pending, for a cut to choose. */
+    /* Even a write that fails has done some of its work: all of it pending, for a cut to choose;
+     * or its beginning, as of a process that is killed amid its copying. */
     (void)call_begin(disk, &status);
-    if (status == 0 || disk->calls == disk->power_cut_at || disk->calls == disk->fail_at) {
+    if (status == 0 || disk->calls == disk->fail_at) {
         node_write(node, offset, bytes, size);
+    } else if (disk->calls == disk->power_cut_at) {
+        node_write(node, offset, bytes, written_until_killed(disk, offset, size));
     }
     return status;
 }

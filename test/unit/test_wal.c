@@ -217,6 +217,47 @@ START_TEST(a_bad_body_at_the_end_is_an_entry_this_replica_had)
 }
 END_TEST
 
+/* A process killed amid a write leaves whole pages of it and then nothing; no rot looks like that. */
+START_TEST(a_write_that_was_cut_short_is_told_from_damage)
+{
+    struct wal_record record;
+    size_t size;
+    for (uint32_t kind = 0; kind < 3; kind++) {
+        const size_t sector = wal_test_options().sector_size;
+        size_t at;
+        size_t cut;
+        size_t end;
+        fixture_init(&f, 6);
+        start_log(&f);
+        do { /* until the last one lies in several sectors */
+            append_some(&f, 1);
+            at = offset_of(&f, SEGMENT_1, 1, f.log.op_number, &record);
+            cut = (at + WAL_RECORD_HEADER_SIZE + sector - 1) / sector * sector;
+            end = at + wal_record_size(record.body_size);
+        } while (cut >= end);
+        uint8_t *bytes = segment_bytes(&f, SEGMENT_1, &size);
+        switch (kind) {
+        case 0:
+            memset(bytes + cut, 0, end - cut);
+            break;
+        case 1: /* more than one write leaves */
+            memset(bytes + cut, 0, end - cut);
+            bytes[end - 1] = 1;
+            break;
+        default:
+            bytes[cut] ^= 1;
+            break;
+        }
+        end_process(&f);
+        start_log(&f);
+        ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+        ck_assert_uint_eq(f.found.head.op_number, f.log.op_number);
+        ck_assert_int_eq(f.found.tail_unfinished, kind == 0);
+        fixture_free(&f);
+    }
+}
+END_TEST
+
 /* What a sync came after was no torn write. */
 START_TEST(damage_before_a_sync_is_told_from_a_torn_batch)
 {
@@ -1061,6 +1102,7 @@ int main(void)
     tcase_add_test(tests, the_bytes_of_a_log_stay_what_they_are);
     tcase_add_test(tests, a_torn_tail_is_cut_and_said);
     tcase_add_test(tests, a_bad_body_at_the_end_is_an_entry_this_replica_had);
+    tcase_add_test(tests, a_write_that_was_cut_short_is_told_from_damage);
     tcase_add_test(tests, damage_before_a_whole_record_is_no_torn_tail);
     tcase_add_test(tests, a_missing_segment_is_damage);
     tcase_add_test(tests, a_damaged_cut_leaves_no_known_log);

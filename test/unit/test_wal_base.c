@@ -334,6 +334,34 @@ START_TEST(a_segment_that_begins_before_the_checkpoint_heals_what_came_before)
 }
 END_TEST
 
+/* What one checkpoint was enough to read is not lost to the next: by a replacement's checksums the
+ * log is known again, even where what it builds upon is not held. */
+START_TEST(a_later_checkpoint_reads_what_an_earlier_one_could)
+{
+    struct wal_record record;
+    size_t size;
+    fixture_init(&f, 12);
+    start_log(&f);
+    append_some(&f, 4);
+    ck_assert_int_eq(replace_suffix(&f, 2, 4), 0);
+    name_checkpoint(5);
+    ck_assert_int_eq(replace_suffix(&f, 5, 3), 0);
+    end_process(&f);
+    const size_t at = offset_of(&f, SEGMENT_1, 1, 5, &record);
+    ck_assert_int_eq(record.type, WAL_REPLACE);
+    segment_bytes(&f, SEGMENT_1, &size)[at + 40] ^= 1;
+    start_log(&f);
+    expect_from_base();
+    append_some(&f, 3);
+    name_checkpoint(f.log.op_number - 1);
+    append_some(&f, 2);
+    end_process(&f);
+    start_log(&f);
+    expect_from_base();
+    fixture_free(&f);
+}
+END_TEST
+
 START_TEST(entries_lost_on_both_sides_are_missed_behind_it_only)
 {
     struct wal_record record;
@@ -580,6 +608,7 @@ int main(void)
     tcase_add_test(tests, an_older_checkpoint_does_not_do_for_a_restarted_log);
     tcase_add_test(tests, every_flipped_byte_before_the_checkpoint_is_harmless);
     tcase_add_test(tests, a_segment_that_begins_before_the_checkpoint_heals_what_came_before);
+    tcase_add_test(tests, a_later_checkpoint_reads_what_an_earlier_one_could);
     tcase_add_test(tests, entries_lost_on_both_sides_are_missed_behind_it_only);
     tcase_add_test(tests, lost_entries_beyond_a_checkpoint_are_still_claimed);
     tcase_add_test(tests, what_lies_before_the_checkpoint_makes_room);
