@@ -94,8 +94,8 @@ bool durable_state_trusts_log(const struct durable_state *state,
 bool durable_state_was_writing(const struct durable_state *state, const struct wal_found *found,
                                const uint8_t boot_id[BOOT_ID_SIZE]);
 
-/* True if a log that is trusted, read to start from a checkpoint of op `base_op`, lacks what a group
- * of one has promised: all that it had on its disk is committed. */
+/* True if a log that is trusted, read to start from a checkpoint of op `base_op`, lacks what a
+ * group of one has promised: all that it had on its disk is committed. */
 bool durable_state_lost_log(const struct durable_state *state, const struct wal_found *found,
                             uint64_t base_op, const uint8_t boot_id[BOOT_ID_SIZE]);
 

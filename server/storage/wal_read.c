@@ -497,7 +497,8 @@ static int read_records(struct reader *r, uint64_t end)
     return status;
 }
 
-/* A process that is killed amid a write leaves whole pages of it, then what the segment was made of.
+/* A process that is killed amid a write leaves whole pages of it, then what the segment was made
+ * of.
  */
 static bool is_cut_short(const struct reader *r, uint64_t end)
 {

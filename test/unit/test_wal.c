@@ -217,7 +217,8 @@ START_TEST(a_bad_body_at_the_end_is_an_entry_this_replica_had)
 }
 END_TEST
 
-/* A process killed amid a write leaves whole pages of it and then nothing; no rot looks like that. */
+/* A process killed amid a write leaves whole pages of it and then nothing; no rot looks like that.
+ */
 START_TEST(a_write_that_was_cut_short_is_told_from_damage)
 {
     struct wal_record record;
