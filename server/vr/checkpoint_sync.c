@@ -226,6 +226,18 @@ static void try_install(struct replica *r)
         sync_drop(r); /* overtaken: what is known to be committed is never gone back behind */
         return;
     }
+    if (vr_log_matches(&r->log, t->id.op_number, t->id.log)) {
+        /* Prepares that were late have brought the log past it meanwhile, and were acked. */
+        const uint64_t op_number = t->id.op_number;
+        transfer_pause(r);
+        sync_start_at(r, op_number);
+        return;
+    }
+    if (r->status == STATUS_NORMAL && r->log.op_number >= t->id.op_number) {
+        drop(r, DROP_CHECKSUM); /* logs of one view are prefixes of each other: N7 tells who errs */
+        sync_drop(r);
+        return;
+    }
     if (r->durable.view_number < t->view_number) {
         if (r->wanted.view_number < t->view_number) {
             INVARIANT(r->status == STATUS_RECOVERING); /* else V3 has raised it already */
@@ -429,6 +441,8 @@ void on_checkpoint_installed(struct replica *r, const struct vr_event *event)
     INVARIANT(checkpoint_id_equal(id, &r->transfer.id));
     INVARIANT(id->op_number > r->commit_number);
     INVARIANT(r->executed_op == r->handed_op);
+    INVARIANT(r->status != STATUS_NORMAL ||
+              r->log.op_number < id->op_number); /* nothing acked goes */
     const bool wanted = r->sync.active && r->sync.pulling;
     memset(&r->transfer, 0, sizeof r->transfer);
     replace_log(r, id, event->installed.timestamp);

@@ -250,6 +250,64 @@ START_TEST(a_digest_that_differs_ends_the_service)
 }
 END_TEST
 
+static void write_held(uint32_t primary, int count)
+{
+    for (int i = 0; i < count; i++) {
+        core_request(&f, primary, "an entry of a certain size, so that blocks fill up soon enough");
+        core_settle(&f);
+    }
+}
+
+/* G4: while a backup pulls a checkpoint, Prepares that were late bring its log past it, and are
+ * acked. What it has acked is not given up for the checkpoint, whatever it knows to be committed.
+ */
+START_TEST(what_is_acked_while_a_checkpoint_is_pulled_stays)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t slow = (primary + 1) % 3;
+    const uint32_t fast = (primary + 2) % 3;
+    const uint64_t view = core_view(&f, primary);
+    core_hold(&f, MESSAGE_PREPARE, (int)primary, (int)slow);
+    core_hold(&f, MESSAGE_COMMIT, (int)primary, (int)slow);
+    write_held(primary, 400);
+    core_run(&f, 45);
+    (void)core_checkpoint(&f, primary, 1);
+    (void)core_checkpoint(&f, fast, 1);
+    core_discard(&f, MESSAGE_COMMIT, (int)primary, (int)slow);
+    core_run(&f, 21); /* a Commit of 400 waits for the slow one */
+    core_hold(&f, MESSAGE_PREPARE, (int)primary, (int)fast);
+    write_held(primary, 310);
+    while (core_see(&f, fast)->op_number < 700 &&
+           core_deliver(&f, MESSAGE_PREPARE, (int)primary, (int)fast)) {
+        core_settle(&f);
+    }
+    core_run(&f, 6);
+    ck_assert_uint_eq(core_checkpoint(&f, primary, 1).op_number, 700);
+    (void)core_checkpoint(&f, fast, 1);
+    core_hold(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, (int)slow);
+    ck_assert(core_deliver(&f, MESSAGE_COMMIT, (int)primary, (int)slow));
+    while (core_queued(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, (int)slow) == 0) {
+        core_run(&f, 1);
+    }
+    core_deliver(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, (int)slow); /* the list */
+    core_settle(&f);
+    while (core_deliver(&f, MESSAGE_PREPARE, (int)primary, (int)slow)) {
+    }
+    core_settle(&f);
+    const uint64_t committed = core_see(&f, primary)->commit_number;
+    ck_assert_uint_eq(committed, 710);
+    ck_assert_uint_lt(core_see(&f, slow)->commit_number, 700);
+    while (core_deliver(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, (int)slow)) {
+        core_settle(&f);
+    }
+    core_crash(&f, primary);
+    core_discard(&f, CORE_ANY, (int)primary, CORE_ANY);
+    core_no_rules(&f);
+    const uint32_t next = core_run_until_primary_above(&f, view, 5000);
+    ck_assert_uint_ge(core_see(&f, next)->op_number, committed);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("checkpoints");
@@ -262,6 +320,7 @@ int main(void)
     tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
     tcase_add_test(tcase, the_log_is_frozen_while_installing);
     tcase_add_test(tcase, damaged_chunks_install_nothing);
+    tcase_add_test(tcase, what_is_acked_while_a_checkpoint_is_pulled_stays);
     tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
     tcase_add_test(tcase, a_primary_to_be_that_needs_a_checkpoint_is_passed_over);
     tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
