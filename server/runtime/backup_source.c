@@ -143,6 +143,7 @@ static void lose(struct backup_source *source, const struct storage_error *why)
         set_phase(source, BACKUP_PHASE_IDLE);
     }
     mutex_unlock(&source->mutex);
+    source->unused(source->context);
 }
 
 static bool open_reader(struct backup_source *source, const struct checkpoint_id *id)
@@ -218,6 +219,7 @@ void backup_source_tick(struct backup_source *source, uint64_t now_ns)
     mutex_lock(&source->mutex);
     if (source->phase == BACKUP_PHASE_WANTED && older_than(source, now_ns, BACKUP_WANTED_MS)) {
         set_phase(source, BACKUP_PHASE_IDLE);
+        unused = true; /* it was wanted in place of one that nobody asks for any more */
     } else if (source->phase == BACKUP_PHASE_READY && older_than(source, now_ns, BACKUP_KEPT_MS)) {
         set_phase(source, BACKUP_PHASE_IDLE);
         unused = true;
@@ -246,6 +248,13 @@ void backup_source_begun(struct backup_source *source)
 {
     mutex_lock(&source->mutex);
     set_phase(source, BACKUP_PHASE_CUTTING);
+    mutex_unlock(&source->mutex);
+}
+
+void backup_source_refused(struct backup_source *source)
+{
+    mutex_lock(&source->mutex);
+    set_phase(source, BACKUP_PHASE_WANTED);
     mutex_unlock(&source->mutex);
 }
 

@@ -99,7 +99,9 @@ void backup_source_tick(struct backup_source *source, uint64_t now_ns);
 /* Whether one is to be cut at this op. */
 bool backup_source_wants(struct backup_source *source, uint64_t op_number);
 
+/* It is being cut from now on; or cannot be yet, after all: it is wanted as before. */
 void backup_source_begun(struct backup_source *source);
+void backup_source_refused(struct backup_source *source);
 
 /* --- whoever writes it --- */
 

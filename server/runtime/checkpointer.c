@@ -494,8 +494,10 @@ static int open_receiver(struct checkpointer *c, const struct checkpoint_id *id,
         return 0;
     }
     close_receiver(c);
-    log_info(LOG_STORAGE, "receiving the checkpoint of op %" PRIu64 ", %" PRIu64 " bytes",
-             id->op_number, id->size);
+    if (!c->receive_failed) {
+        log_info(LOG_STORAGE, "receiving the checkpoint of op %" PRIu64 ", %" PRIu64 " bytes",
+                 id->op_number, id->size);
+    }
     const int status =
         checkpoint_receiver_begin(&c->receiver, c->ops, c->directory, c->cluster_id, id, error);
     c->receiving = status == 0;
@@ -510,8 +512,11 @@ static int flush_receiving(struct checkpointer *c, uint32_t size, struct storage
     }
     c->receive_unsynced = 0;
     const int status = c->ops->sync(c->ops->disk, c->receiver.file);
-    return status == 0 ? 0
-                       : storage_error_system(error, status, "sync a checkpoint in", c->directory);
+    if (status != 0) {
+        close_receiver(c); /* PS-3: what it holds is written again before it counts */
+        return storage_error_system(error, status, "sync a checkpoint in", c->directory);
+    }
+    return 0;
 }
 
 /* *missing: the first piece or chunk at or above this one that is not there. */
@@ -538,7 +543,9 @@ static int keep_piece(struct checkpointer *c, const struct checkpointer_stage *s
     }
     status = checkpoint_receiver_chunk(&c->receiver, stage->index, bytes, stage->size, error);
     status = status == 0 ? flush_receiving(c, stage->size, error) : status;
-    *missing = checkpoint_receiver_missing(&c->receiver, stage->index);
+    if (status == 0) {
+        *missing = checkpoint_receiver_missing(&c->receiver, stage->index);
+    }
     return status;
 }
 
@@ -552,7 +559,11 @@ static void note_received(struct checkpointer *c, int status, const struct stora
     if (status == -EBADMSG) {
         return;
     }
-    close_receiver(c);
+    /* On a full disk all that is there stays as it is, and only what has no room is asked for
+     * again; to begin anew would write it all once more, each time. */
+    if (status != -ENOSPC && status != -EDQUOT) {
+        close_receiver(c);
+    }
     if (!c->receive_failed) {
         c->receive_failed = true;
         log_problem(ERROR_CHECKPOINT_UNWRITABLE,
@@ -712,6 +723,17 @@ static void remove_older(struct checkpointer *c, uint64_t below_op, const uint64
     }
 }
 
+/* Who takes checkpoints of its own needs none that it pulled before, or an earlier run did. */
+static void forget_pull(struct checkpointer *c, uint64_t below_op)
+{
+    if (c->receiving && c->receiver.id.op_number >= below_op) {
+        return;
+    }
+    close_receiver(c);
+    struct storage_error unused;
+    (void)checkpoint_receiver_forget(c->ops, c->directory, &unused);
+}
+
 /* Called with the mutex, which it lets go of meanwhile. */
 static void drop_some(struct checkpointer *c)
 {
@@ -721,6 +743,7 @@ static void drop_some(struct checkpointer *c)
     memcpy(but, c->drop_but, sizeof but);
     mutex_unlock(&c->mutex);
     remove_older(c, below_op, but, but_count);
+    forget_pull(c, below_op);
     measure(c);
     mutex_lock(&c->mutex);
     c->dropped_below = below_op;

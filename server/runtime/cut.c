@@ -65,10 +65,14 @@ void cut_note_loaded(struct cut *cut, const struct checkpoint_id *id)
 
 void cut_begin_backup(struct cut *cut)
 {
-    cut->refused = cut->backup != NULL && backup_source_wants(cut->backup, cut->last_op);
-    if (cut->refused && begin(cut, true)) {
-        cut->refused = false;
-        backup_source_begun(cut->backup);
+    cut->refused = false;
+    if (cut->backup == NULL || !backup_source_wants(cut->backup, cut->last_op)) {
+        return;
+    }
+    backup_source_begun(cut->backup); /* before anybody can say what became of it */
+    cut->refused = !begin(cut, true);
+    if (cut->refused) {
+        backup_source_refused(cut->backup);
     }
 }
 

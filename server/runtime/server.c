@@ -253,10 +253,12 @@ static enum vr_server_exit judge_rebuild(struct vr_server *server, struct vr_ser
                                 "replica to fetch anything from");
     }
     struct storage_error why;
-    durable_state_rebuild(state);
-    int status = state_file_store(&server->state_file, state, &why);
+    /* The log goes first: a start after a crash in between finds the mark, or a log that ends
+     * before the segment that the state names. */
+    int status = wal_remove(&server->file_ops, server->options.data_directory, &why);
     if (status == 0) {
-        status = wal_remove(&server->file_ops, server->options.data_directory, &why);
+        durable_state_rebuild(state);
+        status = state_file_store(&server->state_file, state, &why);
     }
     if (status != 0) {
         return server_error_storage(error, status, &why);

@@ -184,6 +184,20 @@ int checkpoint_receiver_begin_backup(struct checkpoint_receiver *receiver,
     return status;
 }
 
+int checkpoint_receiver_forget(const struct file_ops *ops, const char *directory,
+                               struct storage_error *error)
+{
+    char path[STORAGE_PATH_MAX];
+    int status = storage_path(path, directory, pull_name, error);
+    if (status != 0) {
+        return status;
+    }
+    status = ops->remove(ops->disk, path);
+    return status == 0 || status == -ENOENT
+               ? 0
+               : storage_error_system(error, status, "remove what is left of a transfer,", path);
+}
+
 /* --- the list --- */
 
 bool checkpoint_receiver_has_list(const struct checkpoint_receiver *receiver)
@@ -209,7 +223,9 @@ int checkpoint_receiver_list(struct checkpoint_receiver *receiver, uint64_t offs
         receiver->list_used = 0;
         return storage_error_set(error, -EBADMSG, "a wrong list of checksums was sent");
     }
-    return write_list(receiver, error);
+    const int status = write_list(receiver, error);
+    receiver->list_used = status == 0 ? receiver->list_used : 0;
+    return status;
 }
 
 /* --- chunks --- */

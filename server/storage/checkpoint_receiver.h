@@ -64,6 +64,10 @@ uint64_t checkpoint_receiver_missing(const struct checkpoint_receiver *receiver,
 /* All chunks are there (asserted): returns 0 once the checkpoint is durable under its name. */
 int checkpoint_receiver_finish(struct checkpoint_receiver *receiver, struct storage_error *error);
 
+/* Removes what an earlier transfer left, if there is anything. */
+int checkpoint_receiver_forget(const struct file_ops *ops, const char *directory,
+                               struct storage_error *error);
+
 /* Lets go. What was received stays in `checkpoint.pull` for another begin. */
 void checkpoint_receiver_close(struct checkpoint_receiver *receiver);
 

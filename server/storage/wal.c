@@ -332,10 +332,14 @@ int wal_remove(const struct file_ops *ops, const char *directory, struct storage
 {
     struct removal removal = {ops, directory, error};
     error->text[0] = '\0';
-    const int status = ops->list(ops->disk, directory, remove_if_segment, &removal);
-    return status != 0 && error->text[0] == '\0'
-               ? storage_error_system(error, status, "read the directory", directory)
-               : status;
+    int status = ops->list(ops->disk, directory, remove_if_segment, &removal);
+    if (status != 0) {
+        return error->text[0] == '\0'
+                   ? storage_error_system(error, status, "read the directory", directory)
+                   : status;
+    }
+    status = ops->sync_directory(ops->disk, directory);
+    return status == 0 ? 0 : storage_error_system(error, status, "sync the directory", directory);
 }
 
 static int remove_oldest(struct wal *wal, struct storage_error *error)

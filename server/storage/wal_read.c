@@ -207,8 +207,9 @@ static int finish_group(struct reader *r)
     } else {
         hold_up_to(r, group->cut_to);
     }
-    r->faulty = group->faulty;
-    if (group->faulty) {
+    /* What it builds upon may have had to make room. */
+    r->faulty = group->faulty || r->held_op < group->cut_to;
+    if (r->faulty) {
         return 0;
     }
     miss_nothing(r);

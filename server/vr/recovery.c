@@ -72,7 +72,8 @@ bool judge_envelope(struct replica *r, const struct message *m, uint32_t peer)
     }
     /* One that pulls, or lets others pull, does not take part yet (D9). */
     if (m->type != MESSAGE_RECOVERY && m->type != MESSAGE_CATCHUP_REQUEST &&
-        m->type != MESSAGE_CATCHUP_RESPONSE) {
+        m->type != MESSAGE_CATCHUP_RESPONSE && m->type != MESSAGE_CHECKPOINT_REQUEST &&
+        m->type != MESSAGE_CHECKPOINT_OFFER && m->type != MESSAGE_CHECKPOINT_CHUNK) {
         p->recovery_heard_ns = 0;
     }
     return true;

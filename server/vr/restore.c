@@ -60,7 +60,7 @@ static enum restore_outcome judge_restore(const struct replica *r, const struct 
     if (restoring(r) && same) {
         return RESTORE_STARTED;
     }
-    if (r->install.phase != INSTALL_NONE) {
+    if (r->install.phase != INSTALL_NONE || r->transfer.installing) {
         return restoring(r) ? RESTORE_OTHER : RESTORE_RECOVERS;
     }
     if (is_outdated(r, wanted)) {
