@@ -74,16 +74,23 @@ static const struct argp_option init_option_table[] = {
      "--cluster-id its id is drawn, and what to run for the other replicas is printed",
      0},
     {NULL, 0, NULL, 0, "Cluster parameters, the same for each replica:", PARAMETERS},
-    {"sessions-max", KEY_SESSIONS_MAX, "N", 0, "Sessions of clients kept at a time", PARAMETERS},
-    {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0, "Largest operation", PARAMETERS},
+    {"sessions-max", KEY_SESSIONS_MAX, "N", 0, "Sessions of clients kept at a time (16384)",
+     PARAMETERS},
+    {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0,
+     "Largest operation (1053696, the most there is)", PARAMETERS},
     {"reply-stored-max", KEY_REPLY_STORED_MAX, "BYTES", 0,
-     "Largest result kept for repeated requests", PARAMETERS},
+     "Largest result kept for repeated requests (1024, the most there is)", PARAMETERS},
     {"checkpoint-interval", KEY_CHECKPOINT_INTERVAL, "OPS", 0,
      "Operations from one checkpoint to the next (100000)", PARAMETERS},
     {"state-size-max", KEY_STATE_SIZE_MAX, "BYTES", 0,
      "What the state may grow to (4 GiB); writes that would go beyond it are refused", PARAMETERS},
     {0},
 };
+
+_Static_assert((int)SESSIONS_DEFAULT == 16384 && (int)OPERATION_SIZE_MAX == 1053696 &&
+                   (int)REPLY_STORED_MAX == 1024 && CHECKPOINT_INTERVAL_DEFAULT == 100000 &&
+                   STATE_SIZE_MAX_DEFAULT == UINT64_C(4) << 30,
+               "the defaults that --help names");
 
 /* "7f3a91c2..." with up to 16 digits, not 0. */
 static bool parse_cluster_id(const char *text, uint64_t *cluster_id)
@@ -251,7 +258,8 @@ static const struct argp inspect_argp = {
     .options = inspect_option_table,
     .parser = parse_inspect,
     .doc = "Shows what is in a replica's data directory, and changes nothing: its state file, the "
-           "log's segments and entries, the first damage found. Exit code 74 if there is any.",
+           "log's segments and entries, the checkpoint that a start would begin from, the first "
+           "damage found. Exit code 74 if there is any.",
 };
 
 static struct vr_server_options start_options(const struct settings *settings)

@@ -10,7 +10,8 @@
 static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_SETTING] = {"VR1001", LOG_RUNTIME, E, "an option is wrong"},
     [ERROR_SETTINGS_TOGETHER] = {"VR1002", LOG_RUNTIME, E, "options do not fit together"},
-    [ERROR_DURABILITY] = {"VR1003", LOG_RUNTIME, E, "this durability needs a log on disk"},
+    [ERROR_FILE_SYSTEM] = {"VR1003", LOG_RUNTIME, E,
+                           "the file system lacks what a data directory needs"},
     [ERROR_CONFIGURATION] = {"VR1004", LOG_RUNTIME, E, "such a cluster cannot be"},
     [ERROR_ADDRESS] = {"VR1005", LOG_RUNTIME, E, "an address is malformed"},
     [ERROR_ADDRESS_UNKNOWN] = {"VR1006", LOG_RUNTIME, E, "a name cannot be resolved"},

@@ -12,7 +12,7 @@ enum error_id {
     /* VR10..: what a person wrote cannot be */
     ERROR_SETTING,
     ERROR_SETTINGS_TOGETHER,
-    ERROR_DURABILITY,
+    ERROR_FILE_SYSTEM,
     ERROR_CONFIGURATION,
     ERROR_ADDRESS,
     ERROR_ADDRESS_UNKNOWN,

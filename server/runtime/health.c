@@ -113,7 +113,7 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
         "%" PRIu32 " of %" PRIu32
         " replicas have lost their memory: too few remember for the group to know what it had. "
         "vr-client unsafe-restore shows what is left, and makes the group serve that; in mode "
-        "memory, where nothing may be, destroy the group and initialise a new one",
+        "memory, where nothing may be, initialise a new group, from a backup if any",
         recovering_count(now, health->self), now->member_count);
 }
 
@@ -364,7 +364,8 @@ static const char *refusal_text(enum refused_reason reason)
         return "it has another data directory than the replica the group knows: a lost data "
                "directory is not made again with init, for it may have promised what it has "
                "forgotten; "
-               "put the old directory back, or destroy the group and initialise a new one";
+               "put the old directory back, or make a new group of this one's backup: vr-client "
+               "backup, then vr-server init --from-backup";
     case REFUSED_PEERS_PORT:
         return "it was taken for a client";
     }
