@@ -348,6 +348,11 @@ static int start_logger(const struct settings *settings)
                         fileno(stderr));
 }
 
+static void log_warning(const char *text)
+{
+    log_problem(ERROR_VARIABLE_UNKNOWN, "%s", text);
+}
+
 static int serve(const struct settings *settings)
 {
     const struct vr_server_options options = start_options(settings);
@@ -357,6 +362,7 @@ static int serve(const struct settings *settings)
     if (kv == NULL || start_logger(settings) != 0) {
         return fail_memory();
     }
+    settings_each_warning(settings, log_warning);
     const struct app app = kv_app(kv);
     const enum vr_server_exit result = vr_server_run(&options, &app, &error);
     logger_stop();
@@ -374,10 +380,27 @@ static int run_inspect(int argc, char **argv)
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
 }
 
+static bool will_serve(const struct settings *settings)
+{
+    return settings->problem_count == 0 && !settings_given(settings, SETTING_PRINT_CONFIG) &&
+           !settings_given(settings, SETTING_CHECK) &&
+           settings_text(settings, SETTING_DATA_DIR) != NULL;
+}
+
+static void print_warnings(const struct settings *settings)
+{
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_VARIABLE_UNKNOWN)->id);
+    (void)settings_warn(settings, stderr, "vr-server: ", suffix);
+}
+
 /* What was asked for, once flags, environment and file have been read. */
 static int act(const struct settings *settings)
 {
     char suffix[ERROR_ID_MAX + 4];
+    if (!will_serve(settings)) {
+        print_warnings(settings); /* else it is for the log */
+    }
     (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
     if (settings_complain(settings, stderr, "vr-server: ", suffix)) {
         return VR_SERVER_CONFIGURATION;

@@ -20,6 +20,7 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_REPLICA_EXISTS] = {"VR1009", LOG_RUNTIME, E, "the group knows this replica already"},
     [ERROR_OTHER_CLUSTER] = {"VR1010", LOG_RUNTIME, E, "another cluster uses that address"},
     [ERROR_REBUILD_ALONE] = {"VR1011", LOG_RUNTIME, E, "there is nobody to rebuild from"},
+    [ERROR_VARIABLE_UNKNOWN] = {"VR1012", LOG_RUNTIME, W, "a variable is no option"},
 
     [ERROR_MEMORY] = {"VR1101", LOG_RUNTIME, E, "there is no memory left"},
     [ERROR_THREADS] = {"VR1102", LOG_RUNTIME, E, "threads cannot be started"},

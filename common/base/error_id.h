@@ -21,6 +21,7 @@ enum error_id {
     ERROR_REPLICA_EXISTS,
     ERROR_OTHER_CLUSTER,
     ERROR_REBUILD_ALONE,
+    ERROR_VARIABLE_UNKNOWN,
     /* VR11..: the process */
     ERROR_MEMORY,
     ERROR_THREADS,
