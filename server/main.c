@@ -21,6 +21,7 @@
 #include "common/os/logger.h"
 #include "common/os/process.h"
 #include "common/os/random.h"
+#include "common/settings/near_miss.h"
 #include "common/settings/settings.h"
 #include "server/app/kv.h"
 #include "server/runtime/inspect.h"
@@ -327,6 +328,9 @@ static int run_init(int argc, char **argv)
 {
     struct init_arguments arguments = {.options = {.parameters = cluster_parameters_default()}};
     struct vr_server_error error;
+    if (near_miss_refuse(init_option_table, argc, argv)) {
+        return VR_SERVER_USAGE;
+    }
     (void)argp_parse(&init_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
     if (arguments.options.backup != NULL) {
         return init_from_backup(&arguments);
@@ -374,6 +378,9 @@ static int run_inspect(int argc, char **argv)
 {
     struct inspect_arguments arguments = {NULL, false};
     struct vr_server_error error;
+    if (near_miss_refuse(inspect_option_table, argc, argv)) {
+        return VR_SERVER_USAGE;
+    }
     (void)argp_parse(&inspect_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
     const enum vr_server_exit result =
         vr_server_inspect(arguments.data_directory, arguments.json, stdout, &error);
@@ -443,6 +450,20 @@ static const char usage[] =
     "       vr-server --version | --help\n"
     "`vr-server init --help`, `vr-server start --help` and so on list the options.\n";
 
+static void refuse_command(const char *command)
+{
+    static const char *const commands[] = {"init", "start", "inspect", "--version", "--help", NULL};
+    const char *meant = setting_did_you_mean(command, commands);
+    if (command[0] == '\0') {
+        fprintf(stderr, "vr-server: a command is missing\n%s", usage);
+    } else if (meant != NULL) {
+        fprintf(stderr, "vr-server: \"%s\" is no command; did you mean %s?\n%s", command, meant,
+                usage);
+    } else {
+        fprintf(stderr, "vr-server: \"%s\" is no command\n%s", command, usage);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
@@ -476,7 +497,6 @@ int main(int argc, char **argv)
         argv[1] = name;
         return run_inspect(argc - 1, argv + 1);
     }
-    fprintf(stderr, "vr-server: %s%s%s\n%s", command[0] == '\0' ? "a command is missing" : "\"",
-            command, command[0] == '\0' ? "" : "\" is no command", usage);
+    refuse_command(command);
     return VR_SERVER_USAGE;
 }

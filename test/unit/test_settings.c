@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/lib/cluster_list.h"
+#include "common/settings/near_miss.h"
 #include "common/settings/settings.h"
 #include "server/runtime/server.h"
 
@@ -551,6 +552,50 @@ START_TEST(near_misses_are_found)
 }
 END_TEST
 
+/* A value that looks like an option is none, nor what begins one, nor what comes behind the first
+ * argument. */
+START_TEST(misspelt_options_are_refused)
+{
+    static const struct argp_option options[] = {
+        {"clients", 256, "N", 0, "", 0},
+        {"quiet", 'q', NULL, 0, "", 0},
+        {"size", 's', "N", 0, "", 0},
+        {NULL, 0, NULL, 0, "A group:", 1},
+        {"force", 257, "yes|no", OPTION_ARG_OPTIONAL, "", 1},
+        {0},
+    };
+    static const struct {
+        char *arguments[4];
+        bool refused;
+    } cases[] = {
+        {{"--cleints", "3"}, true},
+        {{"--cleints=3"}, true},
+        {{"-q", "--forec"}, true},
+        {{"--force", "--cleints"}, true}, /* its value would be behind a = */
+        {{"-s", "1", "--cleints"}, true},
+        {{"--hepl"}, true},
+        {{"--clients", "--cleints"}, false},
+        {{"-s", "--cleints"}, false},
+        {{"--cl"}, false},
+        {{"--elsewhere"}, false},
+        {{"word", "--cleints"}, false},
+        {{"--", "--cleints"}, false},
+        {{"-"}, false},
+        {{""}, false},
+        {{NULL}, false},
+    };
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *argv[6] = {"program"};
+        int argc = 1;
+        for (; argc < 5 && cases[i].arguments[argc - 1] != NULL; argc++) {
+            argv[argc] = cases[i].arguments[argc - 1];
+        }
+        ck_assert_msg(near_miss_refuse(options, argc, argv) == cases[i].refused, "case %zu", i);
+    }
+}
+END_TEST
+
 static Suite *settings_suite(void)
 {
     Suite *suite = suite_create("settings");
@@ -572,6 +617,7 @@ static Suite *settings_suite(void)
     tcase_add_test(all, files_are_read_as_people_write_them);
     tcase_add_test(all, complaints_are_printable_and_whole);
     tcase_add_test(all, near_misses_are_found);
+    tcase_add_test(all, misspelt_options_are_refused);
     suite_add_tcase(suite, all);
     TCase *flags = tcase_create("flags");
     tcase_add_loop_exit_test(flags, wrong_flags_end_the_program_with_2, 2, 0,
