@@ -205,7 +205,6 @@ END_TEST
 /* A first start: nobody was heard before, and there is no primary to suspect. */
 START_TEST(a_view_that_begins_late_is_not_heard_again)
 {
-    char note[HEALTH_NOTE_MAX];
     snapshot.acting_primary = false;
     snapshot.status = STATUS_VIEW_CHANGE;
     expect_told("<6>protocol", "view change to view 1, its primary would be replica 1\n");
