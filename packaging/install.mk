@@ -58,15 +58,18 @@ stage: packaging/vrclient.pc.in packaging/vr.pc.in packaging/vr-server@.service.
 # --- installing -----------------------------------------------------------------------------------
 
 LINK_NAMES := libvrclient.so.$(SOVERSION) libvrclient.so
-COMPLETIONS := $(notdir $(wildcard packaging/completion/*))
-DOCUMENTS = README.md CHANGELOG.md $(wildcard docs/vr.conf.example)
+# Of what is installed: run_cluster.sh belongs to a clone, and stays there.
+COMPLETIONS := $(filter $(notdir $(PROGRAMS)),$(notdir $(wildcard packaging/completion/*)))
+DOCUMENTS := README.md CHANGELOG.md docs/vr.conf.example
+# As they lie here, so that their links, and those of README.md, lead somewhere.
+PAGES := $(wildcard docs/*.md docs/*.png) docs/vr.conf.example
 EXAMPLES := $(wildcard examples/*)
 
 .PHONY: install uninstall
 install: all man stage
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(PKGCONFIGDIR)' \
 	    '$(DESTDIR)$(INCLUDEDIR)/vr' '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(COMPLETIONDIR)' \
-	    '$(DESTDIR)$(DOCDIR)/examples' $(patsubst %,'$(DESTDIR)$(MANDIR)/man%',1 3 5 8)
+	    '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)/examples' $(patsubst %,'$(DESTDIR)$(MANDIR)/man%',1 3 5 8)
 	$(INSTALL) -m 755 $(PROGRAMS) '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 644 $(LIBVRCLIENT) $(LIBVR) '$(DESTDIR)$(LIBDIR)'
 	for name in $(LINK_NAMES); do ln -sf libvrclient.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/'$$name || exit 1; done
@@ -77,6 +80,7 @@ install: all man stage
 	for page in $(MANUALS); do \
 	    $(INSTALL) -m 644 $$page '$(DESTDIR)$(MANDIR)/man'$${page##*.} || exit 1; done
 	$(INSTALL) -m 644 $(DOCUMENTS) '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 644 $(PAGES) '$(DESTDIR)$(DOCDIR)/docs'
 	$(INSTALL) -m 644 $(EXAMPLES) '$(DESTDIR)$(DOCDIR)/examples'
 
 # Takes away what install put there (give it the same places), and directories that are ours alone.

@@ -21,6 +21,7 @@
 #include "common/os/logger.h"
 #include "common/os/process.h"
 #include "common/os/random.h"
+#include "common/settings/near_miss.h"
 #include "common/settings/settings.h"
 #include "server/app/kv.h"
 #include "server/runtime/inspect.h"
@@ -74,16 +75,23 @@ static const struct argp_option init_option_table[] = {
      "--cluster-id its id is drawn, and what to run for the other replicas is printed",
      0},
     {NULL, 0, NULL, 0, "Cluster parameters, the same for each replica:", PARAMETERS},
-    {"sessions-max", KEY_SESSIONS_MAX, "N", 0, "Sessions of clients kept at a time", PARAMETERS},
-    {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0, "Largest operation", PARAMETERS},
+    {"sessions-max", KEY_SESSIONS_MAX, "N", 0, "Sessions of clients kept at a time (16384)",
+     PARAMETERS},
+    {"operation-size-max", KEY_OPERATION_SIZE_MAX, "BYTES", 0,
+     "Largest operation (1053696, the most there is)", PARAMETERS},
     {"reply-stored-max", KEY_REPLY_STORED_MAX, "BYTES", 0,
-     "Largest result kept for repeated requests", PARAMETERS},
+     "Largest result kept for repeated requests (1024, the most there is)", PARAMETERS},
     {"checkpoint-interval", KEY_CHECKPOINT_INTERVAL, "OPS", 0,
      "Operations from one checkpoint to the next (100000)", PARAMETERS},
     {"state-size-max", KEY_STATE_SIZE_MAX, "BYTES", 0,
      "What the state may grow to (4 GiB); writes that would go beyond it are refused", PARAMETERS},
     {0},
 };
+
+_Static_assert((int)SESSIONS_DEFAULT == 16384 && (int)OPERATION_SIZE_MAX == 1053696 &&
+                   (int)REPLY_STORED_MAX == 1024 && CHECKPOINT_INTERVAL_DEFAULT == 100000 &&
+                   STATE_SIZE_MAX_DEFAULT == UINT64_C(4) << 30,
+               "the defaults that --help names");
 
 /* "7f3a91c2..." with up to 16 digits, not 0. */
 static bool parse_cluster_id(const char *text, uint64_t *cluster_id)
@@ -251,7 +259,8 @@ static const struct argp inspect_argp = {
     .options = inspect_option_table,
     .parser = parse_inspect,
     .doc = "Shows what is in a replica's data directory, and changes nothing: its state file, the "
-           "log's segments and entries, the first damage found. Exit code 74 if there is any.",
+           "log's segments and entries, the checkpoint that a start would begin from, the first "
+           "damage found. Exit code 74 if there is any.",
 };
 
 static struct vr_server_options start_options(const struct settings *settings)
@@ -319,6 +328,9 @@ static int run_init(int argc, char **argv)
 {
     struct init_arguments arguments = {.options = {.parameters = cluster_parameters_default()}};
     struct vr_server_error error;
+    if (near_miss_refuse(init_option_table, argc, argv)) {
+        return VR_SERVER_USAGE;
+    }
     (void)argp_parse(&init_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
     if (arguments.options.backup != NULL) {
         return init_from_backup(&arguments);
@@ -340,6 +352,11 @@ static int start_logger(const struct settings *settings)
                         fileno(stderr));
 }
 
+static void log_warning(const char *text)
+{
+    log_problem(ERROR_VARIABLE_UNKNOWN, "%s", text);
+}
+
 static int serve(const struct settings *settings)
 {
     const struct vr_server_options options = start_options(settings);
@@ -349,6 +366,7 @@ static int serve(const struct settings *settings)
     if (kv == NULL || start_logger(settings) != 0) {
         return fail_memory();
     }
+    settings_each_warning(settings, log_warning);
     const struct app app = kv_app(kv);
     const enum vr_server_exit result = vr_server_run(&options, &app, &error);
     logger_stop();
@@ -360,16 +378,36 @@ static int run_inspect(int argc, char **argv)
 {
     struct inspect_arguments arguments = {NULL, false};
     struct vr_server_error error;
+    if (near_miss_refuse(inspect_option_table, argc, argv)) {
+        return VR_SERVER_USAGE;
+    }
     (void)argp_parse(&inspect_argp, argc, argv, 0, NULL, &arguments); /* exits when it fails */
     const enum vr_server_exit result =
         vr_server_inspect(arguments.data_directory, arguments.json, stdout, &error);
     return result == VR_SERVER_OK ? 0 : fail(result, &error);
 }
 
+static bool will_serve(const struct settings *settings)
+{
+    return settings->problem_count == 0 && !settings_given(settings, SETTING_PRINT_CONFIG) &&
+           !settings_given(settings, SETTING_CHECK) &&
+           settings_text(settings, SETTING_DATA_DIR) != NULL;
+}
+
+static void print_warnings(const struct settings *settings)
+{
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_VARIABLE_UNKNOWN)->id);
+    (void)settings_warn(settings, stderr, "vr-server: ", suffix);
+}
+
 /* What was asked for, once flags, environment and file have been read. */
 static int act(const struct settings *settings)
 {
     char suffix[ERROR_ID_MAX + 4];
+    if (!will_serve(settings)) {
+        print_warnings(settings); /* else it is for the log */
+    }
     (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
     if (settings_complain(settings, stderr, "vr-server: ", suffix)) {
         return VR_SERVER_CONFIGURATION;
@@ -412,6 +450,20 @@ static const char usage[] =
     "       vr-server --version | --help\n"
     "`vr-server init --help`, `vr-server start --help` and so on list the options.\n";
 
+static void refuse_command(const char *command)
+{
+    static const char *const commands[] = {"init", "start", "inspect", "--version", "--help", NULL};
+    const char *meant = setting_did_you_mean(command, commands);
+    if (command[0] == '\0') {
+        fprintf(stderr, "vr-server: a command is missing\n%s", usage);
+    } else if (meant != NULL) {
+        fprintf(stderr, "vr-server: \"%s\" is no command; did you mean %s?\n%s", command, meant,
+                usage);
+    } else {
+        fprintf(stderr, "vr-server: \"%s\" is no command\n%s", command, usage);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
@@ -445,7 +497,6 @@ int main(int argc, char **argv)
         argv[1] = name;
         return run_inspect(argc - 1, argv + 1);
     }
-    fprintf(stderr, "vr-server: %s%s%s\n%s", command[0] == '\0' ? "a command is missing" : "\"",
-            command, command[0] == '\0' ? "" : "\" is no command", usage);
+    refuse_command(command);
     return VR_SERVER_USAGE;
 }

@@ -22,6 +22,7 @@
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
+#include "client/cli/suggest.h"
 #include "client/cli/survey.h"
 #include "client/cli/terminal.h"
 #include "client/lib/cluster_list.h"
@@ -337,6 +338,16 @@ static int wrong(const struct shell *shell, const struct word *word, const char 
                         "[--replica I] [--force] FILE");
 }
 
+static int wrong_option(const struct shell *shell, const struct word *word)
+{
+    char what[64] = "there is no such option";
+    const char *meant = suggest_nearest((const char *)word->bytes, backup_options);
+    if (meant != NULL) {
+        (void)snprintf(what, sizeof what, "there is no such option; did you mean %s", meant);
+    }
+    return wrong(shell, word, what);
+}
+
 /* Returns 0 or an exit code, having said why. */
 static int parse(const struct shell *shell, const struct words *words,
                  struct backup_command *command)
@@ -356,7 +367,7 @@ static int parse(const struct shell *shell, const struct words *words,
             }
             command->one = true;
         } else if (!word->quoted && strncmp(text, "--", 2) == 0) {
-            return wrong(shell, word, "there is no such option");
+            return wrong_option(shell, word);
         } else if (command->path != NULL) {
             return wrong(shell, word, "only one file can be written");
         } else if (word->size == 0 || strlen(text) != word->size || text[word->size - 1] == '/') {

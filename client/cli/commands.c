@@ -488,6 +488,27 @@ static const struct word *find_option(const struct words *words)
     return NULL;
 }
 
+/* Those of the program itself may have been meant, on its command line. */
+static int refuse_option(const struct shell *shell, const struct command *command,
+                         const struct word *option)
+{
+    static const char *const names[] = {"--help",  "--cluster",    "--timeout", "--json",
+                                        "--quiet", "--keep-going", "--config",  NULL};
+    static const char *const names_inside[] = {"--help", NULL};
+    static const char *const names_of_cas[] = {"--absent", "--help", NULL};
+    const bool from_arguments = shell->source == SOURCE_ARGUMENTS;
+    const char *meant =
+        suggest_nearest((const char *)option->bytes, command->run == run_cas ? names_of_cas
+                                                     : from_arguments        ? names
+                                                                             : names_inside);
+    meant = meant != NULL && !word_is(option, meant) ? meant : NULL;
+    return report_usage(shell, option->begin, option->end,
+                        "%s: no option %s%s%s%s; put -- before it where it is a key or a value",
+                        command->name, (const char *)option->bytes,
+                        from_arguments ? " (vr-client's go before the command)" : "",
+                        meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "");
+}
+
 /* Options of a command that parses none: --help explains it, another one is no key by accident.
  * Returns true if that is all there is to do, with an exit code. */
 static bool judge_option(const struct shell *shell, const struct command *command,
@@ -505,11 +526,7 @@ static bool judge_option(const struct shell *shell, const struct command *comman
     if (!needs_session(command) || (command->run == run_cas && word_is(option, "--absent"))) {
         return false;
     }
-    *code = report_usage(shell, option->begin, option->end,
-                         "%s: no option %s%s; put -- before it where it is a key or a value",
-                         command->name, (const char *)option->bytes,
-                         shell->source == SOURCE_ARGUMENTS ? " (vr-client's go before the command)"
-                                                           : "");
+    *code = refuse_option(shell, command, option);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "client/cli/flood_options.h"
 #include "client/cli/log_level.h"
 #include "client/cli/memory.h"
+#include "client/cli/restore.h"
 #include "client/cli/status.h"
 #include "client/cli/trace_options.h"
 #include "client/cli/words.h"
@@ -35,8 +36,7 @@ static const struct grammar {
     {.command = "timing", .takes_command = true, .words = (const char *const[]){"on", "off", NULL}},
     {.command = "status", .words = status_options},
     {.command = "log-level", .words = log_level_options},
-    {.command = "unsafe-restore",
-     .words = (const char *const[]){"--without", "--yes", "--json", NULL}},
+    {.command = "unsafe-restore", .words = restore_option_names},
     {.command = "backup", .words = backup_options},
     {.command = "flood", .options = flood_option_table},
     {.command = "trace", .options = trace_option_table},

@@ -12,6 +12,7 @@
 #include "common/base/limits.h"
 #include "common/os/clock.h"
 #include "common/os/random.h"
+#include "common/settings/near_miss.h"
 
 enum option_key {
     OPTION_CLIENTS = 256,
@@ -146,7 +147,8 @@ int flood_options_parse(size_t count, char **arguments, struct flood_options *op
     static char name[] = "vr-client flood";
     arguments[0] = name;
     /* It may run in the REPL, which must not end with it. */
-    if (argp_parse(&argp, (int)count, arguments, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, options) != 0) {
+    if (near_miss_refuse(flood_option_table, (int)count, arguments) ||
+        argp_parse(&argp, (int)count, arguments, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, options) != 0) {
         return EXIT_USAGE;
     }
     if (options->count > 0 && options->duration_ns > 0) {

@@ -12,6 +12,7 @@
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
 #include "client/cli/status.h"
+#include "client/cli/suggest.h"
 #include "client/cli/survey.h"
 #include "client/lib/channel.h"
 #include "client/lib/cluster_list.h"
@@ -290,6 +291,15 @@ static int wrong_levels(const struct shell *shell, const char *levels)
                         levels, names);
 }
 
+static int wrong_option(const struct shell *shell, const char *text)
+{
+    const char *meant = suggest_nearest(text, log_level_options);
+    return report_error(shell, EXIT_USAGE, "usage",
+                        "log-level: \"%s\" is no option%s%s; there are --replica I and --json; "
+                        "example: log-level --replica 2 debug",
+                        text, meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "");
+}
+
 /* Returns 0 or an exit code, having said why. */
 static int parse(const struct shell *shell, const struct words *words,
                  struct level_options *options)
@@ -309,6 +319,8 @@ static int parse(const struct shell *shell, const struct words *words,
                                     "log-level --replica 2 debug");
             }
             options->one = true;
+        } else if (strncmp(text, "--", 2) == 0) {
+            return wrong_option(shell, text);
         } else if (options->levels[0] != '\0') {
             return report_error(shell, EXIT_USAGE, "usage",
                                 "log-level: too many arguments; several levels are written with "

@@ -126,12 +126,22 @@ static int read_settings(int argc, char **argv, struct settings *settings)
     return usage_capture_end(&capture, right ? 0 : EXIT_USAGE);
 }
 
+static void warn(const struct settings *settings)
+{
+    char suffix[ERROR_ID_MAX + 4];
+    (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_VARIABLE_UNKNOWN)->id);
+    (void)settings_warn(settings, stderr, "vr-client: ", suffix);
+}
+
 /* What is wrong in the environment and the file. */
 static int judge_settings(struct settings *settings)
 {
     char suffix[ERROR_ID_MAX + 4];
     (void)snprintf(suffix, sizeof suffix, " [%s]", error_entry(ERROR_SETTING)->id);
     check_cluster(settings);
+    if (settings_number(settings, SETTING_QUIET) == 0) {
+        warn(settings);
+    }
     struct usage_capture capture;
     usage_capture_begin(&capture, settings_number(settings, SETTING_JSON) != 0);
     const bool wrong = settings_complain(settings, stderr, "vr-client: ", suffix);

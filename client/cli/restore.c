@@ -14,6 +14,7 @@
 #include "client/cli/report.h"
 #include "client/cli/restore_show.h"
 #include "client/cli/status.h"
+#include "client/cli/suggest.h"
 #include "client/lib/cluster_list.h"
 #include "common/os/clock.h"
 
@@ -40,6 +41,8 @@ struct restore_command {
 };
 
 /* ---- options ---- */
+
+const char *const restore_option_names[] = {"--json", "--without", "--yes", NULL};
 
 static bool parse_cluster_id(const char *text, uint64_t *id)
 {
@@ -79,10 +82,12 @@ static int parse_one(const struct shell *shell, const struct words *words, size_
                                   "unsafe-restore: --yes needs the cluster's id, 16 hexadecimal "
                                   "digits, so that it cannot meet another group");
     }
+    const char *meant = suggest_nearest((const char *)word->bytes, restore_option_names);
     return report_error(shell, EXIT_USAGE, "usage",
-                        "unsafe-restore: \"%s\" is no option; there are --without I, --yes "
+                        "unsafe-restore: \"%s\" is no option%s%s; there are --without I, --yes "
                         "CLUSTER_ID and --json",
-                        word->bytes);
+                        word->bytes, meant != NULL ? "; did you mean " : "",
+                        meant != NULL ? meant : "");
 }
 
 /* Returns 0 or an exit code, having said why. */

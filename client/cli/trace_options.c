@@ -10,6 +10,7 @@
 
 #include "client/cli/exit_code.h"
 #include "client/cli/options.h"
+#include "common/settings/near_miss.h"
 
 enum option_key {
     OPTION_OP = 256,
@@ -222,7 +223,8 @@ int trace_options_parse(size_t count, char **arguments, struct trace_options *op
     static char name[] = "vr-client trace";
     arguments[0] = name;
     /* It may run in the REPL, which must not end with it. */
-    if (argp_parse(&argp, (int)count, arguments, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, options) != 0) {
+    if (near_miss_refuse(trace_option_table, (int)count, arguments) ||
+        argp_parse(&argp, (int)count, arguments, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, options) != 0) {
         return EXIT_USAGE;
     }
     return options->help ? 0 : check(options);

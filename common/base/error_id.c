@@ -10,7 +10,8 @@
 static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_SETTING] = {"VR1001", LOG_RUNTIME, E, "an option is wrong"},
     [ERROR_SETTINGS_TOGETHER] = {"VR1002", LOG_RUNTIME, E, "options do not fit together"},
-    [ERROR_DURABILITY] = {"VR1003", LOG_RUNTIME, E, "this durability needs a log on disk"},
+    [ERROR_FILE_SYSTEM] = {"VR1003", LOG_RUNTIME, E,
+                           "the file system lacks what a data directory needs"},
     [ERROR_CONFIGURATION] = {"VR1004", LOG_RUNTIME, E, "such a cluster cannot be"},
     [ERROR_ADDRESS] = {"VR1005", LOG_RUNTIME, E, "an address is malformed"},
     [ERROR_ADDRESS_UNKNOWN] = {"VR1006", LOG_RUNTIME, E, "a name cannot be resolved"},
@@ -19,6 +20,7 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_REPLICA_EXISTS] = {"VR1009", LOG_RUNTIME, E, "the group knows this replica already"},
     [ERROR_OTHER_CLUSTER] = {"VR1010", LOG_RUNTIME, E, "another cluster uses that address"},
     [ERROR_REBUILD_ALONE] = {"VR1011", LOG_RUNTIME, E, "there is nobody to rebuild from"},
+    [ERROR_VARIABLE_UNKNOWN] = {"VR1012", LOG_RUNTIME, W, "a variable is no option"},
 
     [ERROR_MEMORY] = {"VR1101", LOG_RUNTIME, E, "there is no memory left"},
     [ERROR_THREADS] = {"VR1102", LOG_RUNTIME, E, "threads cannot be started"},

@@ -12,7 +12,7 @@ enum error_id {
     /* VR10..: what a person wrote cannot be */
     ERROR_SETTING,
     ERROR_SETTINGS_TOGETHER,
-    ERROR_DURABILITY,
+    ERROR_FILE_SYSTEM,
     ERROR_CONFIGURATION,
     ERROR_ADDRESS,
     ERROR_ADDRESS_UNKNOWN,
@@ -21,6 +21,7 @@ enum error_id {
     ERROR_REPLICA_EXISTS,
     ERROR_OTHER_CLUSTER,
     ERROR_REBUILD_ALONE,
+    ERROR_VARIABLE_UNKNOWN,
     /* VR11..: the process */
     ERROR_MEMORY,
     ERROR_THREADS,

@@ -5,42 +5,81 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/settings/settings_parts.h"
 
-/* Problems. */
+/* Problems and warnings. */
+
+static char *make_text(const char *format, va_list arguments)
+{
+    char *text = malloc(SETTINGS_PROBLEM_MAX);
+    if (text != NULL) {
+        (void)vsnprintf(text, SETTINGS_PROBLEM_MAX, format, arguments);
+    }
+    for (char *at = text; at != NULL && *at != '\0'; at++) {
+        *at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at; /* for a terminal */
+    }
+    return text;
+}
 
 void settings_problem(struct settings *settings, const char *format, ...)
 {
     if (settings->problem_count < SETTINGS_PROBLEMS_MAX) {
-        char *text = malloc(SETTINGS_PROBLEM_MAX);
         va_list arguments;
         va_start(arguments, format);
-        if (text != NULL) {
-            (void)vsnprintf(text, SETTINGS_PROBLEM_MAX, format, arguments);
-        }
+        settings->problems[settings->problem_count] = make_text(format, arguments);
         va_end(arguments);
-        for (char *at = text; at != NULL && *at != '\0'; at++) {
-            *at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at; /* for a terminal */
-        }
-        settings->problems[settings->problem_count] = text;
     }
     settings->problem_count++;
+}
+
+__attribute__((format(printf, 2, 3))) static void warn(struct settings *settings,
+                                                       const char *format, ...)
+{
+    if (settings->warning_count < SETTINGS_WARNINGS_MAX) {
+        va_list arguments;
+        va_start(arguments, format);
+        settings->warnings[settings->warning_count] = make_text(format, arguments);
+        va_end(arguments);
+    }
+    settings->warning_count++;
+}
+
+static bool print_all(char *const *texts, size_t kept_max, size_t count, FILE *out,
+                      const char *prefix, const char *suffix)
+{
+    for (size_t i = 0; i < count && i < kept_max; i++) {
+        (void)fprintf(out, "%s%s%s\n", prefix,
+                      texts[i] != NULL ? texts[i] : "there is no memory left", suffix);
+    }
+    if (count > kept_max) {
+        (void)fprintf(out, "%sand %zu more like these%s\n", prefix, count - kept_max, suffix);
+    }
+    return count > 0;
 }
 
 bool settings_complain(const struct settings *settings, FILE *out, const char *prefix,
                        const char *suffix)
 {
-    for (size_t i = 0; i < settings->problem_count && i < SETTINGS_PROBLEMS_MAX; i++) {
-        const char *text = settings->problems[i];
-        (void)fprintf(out, "%s%s%s\n", prefix, text != NULL ? text : "there is no memory left",
-                      suffix);
+    return print_all(settings->problems, SETTINGS_PROBLEMS_MAX, settings->problem_count, out,
+                     prefix, suffix);
+}
+
+bool settings_warn(const struct settings *settings, FILE *out, const char *prefix,
+                   const char *suffix)
+{
+    return print_all(settings->warnings, SETTINGS_WARNINGS_MAX, settings->warning_count, out,
+                     prefix, suffix);
+}
+
+void settings_each_warning(const struct settings *settings, void (*say)(const char *text))
+{
+    for (size_t i = 0; i < settings->warning_count && i < SETTINGS_WARNINGS_MAX; i++) {
+        if (settings->warnings[i] != NULL) {
+            say(settings->warnings[i]);
+        }
     }
-    if (settings->problem_count > SETTINGS_PROBLEMS_MAX) {
-        (void)fprintf(out, "%sand %zu more like these%s\n", prefix,
-                      settings->problem_count - SETTINGS_PROBLEMS_MAX, suffix);
-    }
-    return settings->problem_count > 0;
 }
 
 void settings_add_problem(struct settings *settings, enum setting_id id, const char *why)
@@ -83,8 +122,54 @@ void settings_take(struct settings *settings, enum setting_id id, struct setting
     }
 }
 
+static const char variable_prefix[] = "VR_";
+enum { VARIABLE_PREFIX_SIZE = sizeof variable_prefix - 1, VARIABLE_NAME_MAX = 64 };
+
+/* What else there is of that name: run_cluster.sh's. */
+static bool is_of_the_script(const char *name)
+{
+    return strcmp(name, "VR_BIN") == 0 || strncmp(name, "VR_DEMO_", 8) == 0;
+}
+
+/* A variable that is no option of either program, for both may share an environment. */
+static void judge_variable(struct settings *settings, const char *name)
+{
+    const char *names[SETTING_COUNT + 1]; /* without what all of them begin with */
+    size_t count = 0;
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const char *variable = setting_table[i].variable;
+        if (variable != NULL && strcmp(variable, name) == 0) {
+            return;
+        }
+        if (variable != NULL) {
+            names[count++] = variable + VARIABLE_PREFIX_SIZE;
+        }
+    }
+    names[count] = NULL;
+    if (is_of_the_script(name)) {
+        return;
+    }
+    const char *meant = setting_did_you_mean(name + VARIABLE_PREFIX_SIZE, names);
+    warn(settings, "environment: %s is no option, and is ignored%s%s%s", name,
+         meant != NULL ? ". Did you mean VR_" : "", meant != NULL ? meant : "",
+         meant != NULL ? "?" : "");
+}
+
+static void judge_variables(struct settings *settings)
+{
+    for (char *const *at = environ; at != NULL && *at != NULL; at++) {
+        char name[VARIABLE_NAME_MAX];
+        const size_t size = strcspn(*at, "=");
+        if (strncmp(*at, variable_prefix, VARIABLE_PREFIX_SIZE) == 0) {
+            (void)snprintf(name, sizeof name, "%.*s", (int)size, *at); /* cut if it is longer */
+            judge_variable(settings, name);
+        }
+    }
+}
+
 void settings_read_environment(struct settings *settings)
 {
+    judge_variables(settings);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &setting_table[i];
         const char *text = setting->variable != NULL && setting_is_of(settings, setting)
@@ -121,6 +206,10 @@ void settings_free(struct settings *settings)
     for (size_t i = 0; i < SETTINGS_PROBLEMS_MAX; i++) {
         free(settings->problems[i]);
         settings->problems[i] = NULL;
+    }
+    for (size_t i = 0; i < SETTINGS_WARNINGS_MAX; i++) {
+        free(settings->warnings[i]);
+        settings->warnings[i] = NULL;
     }
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         free(settings->owned[i]);

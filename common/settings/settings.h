@@ -3,12 +3,13 @@
  *
  *     settings_read()      flags are judged at once, as argp does: a wrong one ends the program
  *     settings_complain()  what is wrong in the environment and the file, all of it
+ *     settings_warn()      what may be meant otherwise: variables VR_... that are no option
  *
  * A file is INI: sections of setting_sections, `key = value`, comments after ; or # at the start of
  * a line, and after a blank and ; behind a value. Sections and keys that are not known, keys given
  * twice and values that are not allowed are problems, each with its file and line, also where a
- * flag overrides it: a file that is wrong is wrong. Variables VR_... that are no option are
- * nobody's business here.
+ * flag overrides it: a file that is wrong is wrong. A variable VR_... that is no option, of either
+ * program, may be somebody else's: a warning.
  *
  * Threads:   one, before others start.
  * Ownership: values point into argv, the environment, or memory of *settings: settings_free(). */
@@ -21,6 +22,7 @@
 
 enum {
     SETTINGS_PROBLEMS_MAX = 16,                   /* told in one go */
+    SETTINGS_WARNINGS_MAX = 4,                    /* so, too */
     SETTINGS_PROBLEM_MAX = 2 * SETTING_VALUE_MAX, /* bytes of each: the file has a name, too */
     SETTINGS_FILE_MAX = 1024 * 1024,              /* bytes: what is larger is no such file */
     SETTINGS_LINE_MAX = SETTING_VALUE_MAX + 256,
@@ -48,6 +50,8 @@ struct settings {
     size_t rest_count;
     size_t problem_count; /* may exceed SETTINGS_PROBLEMS_MAX: the others are not kept */
     char *problems[SETTINGS_PROBLEMS_MAX];
+    size_t warning_count; /* the same of warnings */
+    char *warnings[SETTINGS_WARNINGS_MAX];
     char *owned[SETTING_COUNT]; /* texts from the file */
 };
 
@@ -76,6 +80,13 @@ void settings_free(struct settings *settings);
 /* One line a problem, each with `prefix` before and `suffix` behind it. False if there was none. */
 bool settings_complain(const struct settings *settings, FILE *out, const char *prefix,
                        const char *suffix);
+
+/* The same of warnings. */
+bool settings_warn(const struct settings *settings, FILE *out, const char *prefix,
+                   const char *suffix);
+
+/* Calls `say` for each of them, for whoever has no stream. */
+void settings_each_warning(const struct settings *settings, void (*say)(const char *text));
 
 /* Adds a problem of a value that only its user could see, with its origin. */
 void settings_add_problem(struct settings *settings, enum setting_id id, const char *why);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/settings/near_miss.h"
 #include "common/settings/settings_parts.h"
 
 enum { KEY_FIRST = 256 }; /* of options without a letter */
@@ -73,86 +74,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-/* A near miss. argp itself would only say that it does not know the flag. */
-
-static const struct setting *flag_called(enum setting_program program, const char *name)
-{
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        if (setting_table[i].program == program && strcmp(setting_table[i].name, name) == 0) {
-            return &setting_table[i];
-        }
-    }
-    return NULL;
-}
-
-static bool begins_some_flag(const char *const *names, const char *name)
-{
-    for (size_t i = 0; names[i] != NULL; i++) {
-        if (strncmp(names[i], name, strlen(name)) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-enum { FLAG_NAME_MAX = 64 };
-
-/* "--name" or "--name=value"; false for anything else, and for what is too long for any name. */
-static bool read_flag_name(const char *argument, char name[FLAG_NAME_MAX])
-{
-    const size_t size = strncmp(argument, "--", 2) == 0 ? strcspn(argument + 2, "=") : 0;
-    if (size == 0 || size >= FLAG_NAME_MAX) {
-        return false;
-    }
-    memcpy(name, argument + 2, size);
-    name[size] = '\0';
-    return true;
-}
-
-/* Whether the argument behind this one is its value, as in "--timeout 100" and "-t 100". */
-static bool takes_the_next(enum setting_program program, const char *argument)
-{
-    char name[FLAG_NAME_MAX];
-    if (read_flag_name(argument, name)) {
-        const struct setting *setting = flag_called(program, name);
-        return setting != NULL && setting->argument != NULL && strchr(argument, '=') == NULL;
-    }
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const struct setting *setting = &setting_table[i];
-        if (setting->program == program && setting->letter == argument[1] && argument[1] != '\0' &&
-            argument[2] == '\0') {
-            return setting->argument != NULL;
-        }
-    }
-    return false;
-}
-
-/* True if there was one, which it says. */
-static bool refuse_near_miss(const struct settings_about *about, int argc, char **argv)
-{
-    const char *names[SETTING_COUNT + 4] = {"help", "usage", "version"};
-    char name[FLAG_NAME_MAX];
-    size_t count = 3;
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        if (setting_table[i].program == about->program) {
-            names[count++] = setting_table[i].name;
-        }
-    }
-    names[count] = NULL;
-    /* Up to the client's command; the server has none, and argp says so. */
-    for (int i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") != 0; i++) {
-        const bool flag = read_flag_name(argv[i], name) && !begins_some_flag(names, name);
-        const char *meant = flag ? setting_did_you_mean(name, names) : NULL;
-        if (meant != NULL) {
-            (void)fprintf(stderr, "%s: there is no option --%s; did you mean --%s?\n", argv[0],
-                          name, meant);
-            return true;
-        }
-        i += takes_the_next(about->program, argv[i]) ? 1 : 0;
-    }
-    return false;
-}
-
 /* False if a flag is wrong, and the program goes on. */
 static bool read_flags(struct settings *settings, const struct settings_about *about, int argc,
                        char **argv)
@@ -168,7 +89,8 @@ static bool read_flags(struct settings *settings, const struct settings_about *a
     const unsigned ends = about->goes_on ? ARGP_NO_EXIT | ARGP_NO_HELP : 0u;
     (void)make_argp_options(about->program, argp_options);
     argp_err_exit_status = about->usage_exit;
-    const bool right = !refuse_near_miss(about, argc, argv) &&
+    /* The client's flags end where its command begins; the server has none, and argp says so. */
+    const bool right = !near_miss_refuse(argp_options, argc, argv) &&
                        argp_parse(&argp, argc, argv, order | ends, NULL, settings) == 0;
     if (!right && !about->goes_on) {
         exit(about->usage_exit);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Completion of run_cluster.sh for bash; its verbs are asked of the script's own help.
+# Completion of run_cluster.sh for bash; its verbs are asked of the script's own help. It is not
+# installed, as the script is not: `source packaging/completion/run_cluster.sh` in a clone.
 # shellcheck shell=bash
 
 _run_cluster() {

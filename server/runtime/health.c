@@ -113,7 +113,7 @@ static void say_group_lost(const struct health *health, const struct vr_snapshot
         "%" PRIu32 " of %" PRIu32
         " replicas have lost their memory: too few remember for the group to know what it had. "
         "vr-client unsafe-restore shows what is left, and makes the group serve that; in mode "
-        "memory, where nothing may be, destroy the group and initialise a new one",
+        "memory, where nothing may be, initialise a new group, from a backup if any",
         recovering_count(now, health->self), now->member_count);
 }
 
@@ -148,24 +148,36 @@ static void say_transfer(struct health *health, const struct vr_snapshot *now, u
         now->transfer_op);
 }
 
-static void say_conditions(const struct health *health, const struct vr_snapshot *now)
+/* V1: from when this replica votes for the next view to when it no longer does. A view that begins
+ * after all, or a later one, is said by itself: say_status(). */
+static void say_suspicion(const struct health *health, const struct vr_snapshot *now)
 {
     const struct health_said *said = &health->said;
-    if (now->suspecting && !said->suspecting && now->acting_primary) {
-        complain(health, ERROR_NO_QUORUM,
-                 "hears from no quorum: serves nothing in view %" PRIu64 " and votes for the next. "
-                 "See which replicas run and can be reached: vr-client status",
-                 view_within_epoch(now->view_number));
-    } else if (now->suspecting && !said->suspecting) {
-        say(health, "suspects the primary of view %" PRIu64 " and votes for the next",
-            view_within_epoch(now->view_number));
+    const uint64_t view = view_within_epoch(now->view_number);
+    if (now->suspecting && !said->suspecting) {
+        if (now->acting_primary) {
+            complain(health, ERROR_NO_QUORUM,
+                     "hears from no quorum: serves nothing in view %" PRIu64
+                     " and votes for the next. See which replicas run and can be reached: "
+                     "vr-client status",
+                     view);
+        } else if (now->status == STATUS_VIEW_CHANGE) {
+            say(health, "view %" PRIu64 " has not begun in time: votes for the next", view);
+        } else {
+            say(health, "suspects the primary of view %" PRIu64 " and votes for the next", view);
+        }
     } else if (!now->suspecting && said->suspecting && now->view_number == said->view_number &&
-               now->status == STATUS_NORMAL) {
+               now->status == STATUS_NORMAL && said->status == STATUS_NORMAL) {
         say(health,
             now->acting_primary ? "hears from a quorum in view %" PRIu64 " again"
                                 : "suspects the primary of view %" PRIu64 " no more",
-            view_within_epoch(now->view_number));
+            view);
     }
+}
+
+static void say_conditions(const struct health *health, const struct vr_snapshot *now)
+{
+    const struct health_said *said = &health->said;
     if (now->log_full && !said->log_full) {
         complain(health, ERROR_LOG_FULL,
                  "the log in memory is full (%" PRIu64
@@ -279,6 +291,7 @@ void health_tell(struct health *health, const struct vr_snapshot *now, uint64_t 
     say_stall(health, now_ns);
     say_sync(health, now, now_ns);
     say_transfer(health, now, now_ns);
+    say_suspicion(health, now);
     say_conditions(health, now);
     say_silent(health, now, now_ns);
     say_accepted(health, now);
@@ -351,7 +364,8 @@ static const char *refusal_text(enum refused_reason reason)
         return "it has another data directory than the replica the group knows: a lost data "
                "directory is not made again with init, for it may have promised what it has "
                "forgotten; "
-               "put the old directory back, or destroy the group and initialise a new one";
+               "put the old directory back, or make a new group of this one's backup: vr-client "
+               "backup, then vr-server init --from-backup";
     case REFUSED_PEERS_PORT:
         return "it was taken for a client";
     }
@@ -472,9 +486,10 @@ const char *health_note(const struct health *health, const struct health_publish
     } else if (now->status == STATUS_RECOVERING) {
         (void)snprintf(note, HEALTH_NOTE_MAX, "waiting for a primary to get the log from");
     } else if (now->suspecting) {
-        (void)snprintf(note, HEALTH_NOTE_MAX,
+        (void)snprintf(note, HEALTH_NOTE_MAX, "%s",
                        now->acting_primary ? "hears from no quorum: serves nothing until it does"
-                                           : "suspects the primary");
+                       : now->status == STATUS_VIEW_CHANGE ? "its view has not begun in time"
+                                                           : "suspects the primary");
     }
     return note;
 }

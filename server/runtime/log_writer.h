@@ -2,9 +2,10 @@
 /* log_writer.h - the threads between the core's log and its disk (D1, D2, S4), so that nothing
  * under the core lock ever waits for one.
  *
- *     sync    one thread: writes what came up, fdatasyncs it, reports it. What comes up meanwhile
- * is the next write: one fdatasync serves them all. async   the same thread writes and reports;
- * another one fdatasyncs behind it, 50 ms or 4 MiB after what it has not synced yet began.
+ * In mode sync one thread writes what came up, fdatasyncs it, and reports it. What comes up
+ * meanwhile is the next write: one fdatasync serves them all. In mode async the same thread writes
+ * and reports; another one fdatasyncs behind it, 50 ms or 4 MiB after what it has not synced yet
+ * began.
  *
  * A segment that was begun is made known to the state file, and nothing in it is reported before it
  * is: a segment that is missing later on is missed.

@@ -805,7 +805,7 @@ static void say_banner(const struct vr_server *server)
         configuration->member_count == 1) {
         log_problem(ERROR_ONLY_COPY_GONE,
                     "the only copy of this group's log was in memory, and is gone with the process "
-                    "that held it: destroy the group and initialise it anew");
+                    "that held it: initialise a new group, from a backup if there is one");
     }
 }
 

@@ -26,8 +26,8 @@ static enum error_id storage_id(int status)
         return ERROR_DIRECTORY_EXISTS;
     case -EWOULDBLOCK: /* in use by another process */
         return ERROR_DIRECTORY_IN_USE;
-    case -ENOTSUP: /* a mode that this version has not */
-        return ERROR_DURABILITY;
+    case -ENOTSUP: /* by the file system */
+        return ERROR_FILE_SYSTEM;
     case -EPROTO: /* a newer format */
         return ERROR_STATE_NEWER;
     case -EINVAL:

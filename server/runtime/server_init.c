@@ -159,8 +159,8 @@ static enum vr_server_exit judge(const struct probing *probing, const struct pro
             error, VR_SERVER_CONFIGURATION, ERROR_REPLICA_EXISTS,
             "replica %" PRIu32 " exists already: %s of this cluster knows it by another data "
             "directory. A new one would have forgotten what the old one promised, and committed "
-            "data could be lost. Put the old directory back, or destroy the group and initialise "
-            "all of it anew",
+            "data could be lost. Put the old directory back; if it is gone, vr-client backup and "
+            "vr-server init --from-backup make a new group of what this one has",
             probing->configuration->members[probing->self].replica_id, address);
     }
     return VR_SERVER_OK;

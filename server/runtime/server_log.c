@@ -109,8 +109,9 @@ static enum vr_server_exit refuse_loss(const struct server_log *log, struct vr_s
         error, VR_SERVER_IO, ERROR_LOG_LOST,
         "the log in %s is damaged, and no other replica has a copy: %s. Nothing was changed: put "
         "a copy of the damaged files back (%" PRIu64 " places, the first in segment %" PRIu64
-        " at byte %" PRIu64 "; see vr-server inspect), or give the data up and init a new group "
-        "in another directory",
+        " at byte %" PRIu64 "; see vr-server inspect), or make a new group in another directory "
+        "from the last backup or the newest checkpoint here that is whole: vr-server init "
+        "--from-backup FILE",
         log->wal.directory, what, f->damaged_count, f->damaged_segment, f->damaged_offset);
 }
 

@@ -171,8 +171,8 @@ enum vr_output_kind {
     VR_OUT_DROP_LOG,         /* K2: storage may drop what lies at or below an op; loss is allowed */
     VR_OUT_SERVE_CHECKPOINT, /* G4: read, and send CheckpointChunks; loss is allowed */
     VR_OUT_STAGE_CHUNK,      /* G4: verify and keep, then VR_EVENT_CHUNK_STAGED. A checkpoint with
-                                another      root is a new transfer: what was staged of the last one may
-                                go */
+                                another root is a new transfer: what was staged of the last one
+                                may go */
     VR_OUT_INSTALL_CHECKPOINT, /* G4: all of it is staged. In one atomic, durable step the
                                   checkpoint is named in the state file and takes the whole log's
                                   place; what was handed to the executor before is executed, and

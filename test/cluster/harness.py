@@ -99,9 +99,8 @@ def wait_until(condition, what, seconds=PATIENCE_SECONDS):
 
 
 def environment():
-    env = dict(os.environ, VR_BIN=str(BIN))
-    env.pop("VR_CLUSTER", None)
-    return env
+    """Without variables of the tests' own, and without options that somebody has set."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("VR_")} | {"VR_BIN": str(BIN)}
 
 
 class Group:

@@ -16,6 +16,34 @@ def run(*words, stdout=subprocess.PIPE, errors=None, **variables):
                           text=True, errors=errors, env=environment() | variables, timeout=PATIENCE_SECONDS)
 
 
+class Misspelt(unittest.TestCase):
+    """Each command that has options says which one was meant."""
+
+    def check(self, meant, *words):
+        done = run(*words)
+        self.assertEqual((done.returncode, done.stdout), (EXIT_USAGE, ""), words)
+        self.assertRegex(done.stderr, rf'did you mean "?{meant}\b', words)
+
+    def test_client(self):
+        for meant, *words in (("--watch", "status", "--wach"), ("--op", "trace", "--opp", "3"),
+                              ("--type", "trace", "--last", "3", "--tpye=Prepare"),
+                              ("--verify", "flood", "--count", "9", "--verfiy"),
+                              ("--replica", "log-level", "--repilca", "1"),
+                              ("--force", "backup", "--forced", "file"),
+                              ("--without", "unsafe-restore", "--witout", "1"),
+                              ("--absent", "cas", "k", "--abesnt", "v"),
+                              ("--json", "get", "--jsno", "k"), ("--quiet", "--qiuet", "get", "k")):
+            self.check(meant, CLIENT, *words)
+
+    def test_server(self):
+        for meant, *words in (("--data-dir", "init", "--data-dri", "d"),
+                              ("--state-size-max", "init", "--replica", "0", "--state-szie-max=1"),
+                              ("--from-backup", "init", "--form-backup", "f"),
+                              ("--json", "inspect", "--jsno"), ("--rebuild", "start", "--rebiuld"),
+                              ("inspect", "inpsect"), ("start", "strat")):
+            self.check(meant, SERVER, *words)
+
+
 class JsonErrors(unittest.TestCase):
     """Under --json every error is one object on stdout, and nothing else is said."""
 
@@ -35,6 +63,11 @@ class JsonErrors(unittest.TestCase):
         self.check("--json", "--bogus", "get", "k", says="--bogus")
         self.check("--json", "--timeuot", "1", "get", "k", says="did you mean --timeout?")
         self.check("--json", "--cluster", says="requires an argument")
+
+    def test_options_of_commands(self):
+        self.check("--json", "trace", "--mermiad", says="did you mean --mermaid?")
+        self.check("flood", "--cleints", "3", "--json", says="did you mean --clients?")
+        self.check("backup", "--json", "--forec", "x", says="did you mean --force")
 
     def test_environment(self):
         self.check("--json", "get", "k", code=EXIT_CONFIGURATION, error="configuration",

@@ -20,9 +20,8 @@ KEY = re.compile(r"([a-z-]+) = (.*?) +; (.*)")
 
 
 def run(program, *arguments, **variables):
-    env = {k: v for k, v in environment().items() if k == "VR_BIN" or not k.startswith("VR_")}
     return subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, env=env | variables, timeout=PATIENCE_SECONDS)
+                          text=True, env=environment() | variables, timeout=PATIENCE_SECONDS)
 
 
 def start(*arguments, **variables):
@@ -157,6 +156,21 @@ class Configuration(unittest.TestCase):
             self.assertIn(f"{path}:2: heartbeet-ms", done.stderr)
             self.assertIn("Did you mean heartbeat-ms?", done.stderr)
 
+    def test_unknown_variables(self):
+        """Warned of once, and of no consequence."""
+        said = ("environment: VR_HEARTBEET_MS is no option, and is ignored. Did you mean "
+                "VR_HEARTBEAT_MS? [VR1012]")
+        for more in (["--check"], ["--print-config"]):
+            done = start("--data-dir", self.data, *more, VR_HEARTBEET_MS="1")
+            self.assertEqual((done.returncode, done.stderr), (EXIT_OK, f"vr-server: {said}\n"))
+        done = run(CLIENT, "--print-config", VR_HEARTBEET_MS="1")
+        self.assertEqual((done.returncode, done.stderr), (EXIT_OK, f"vr-client: {said}\n"))
+        done = run(CLIENT, "-q", "--print-config", VR_HEARTBEET_MS="1")
+        self.assertEqual((done.returncode, done.stderr), (EXIT_OK, ""))
+        done = run(CLIENT, "--json", "nonsense", VR_HEARTBEET_MS="1")
+        self.assertEqual(done.returncode, EXIT_USAGE)
+        self.assertFalse(json.loads(done.stdout)["ok"])
+
     def test_client(self):
         path = self.file(f"[client]\ncluster = 127.0.0.1:{self.port}\ntimeout = 300\n")
         settings = printed(run(CLIENT, "--config", path, "--print-config"))
@@ -177,6 +191,27 @@ class Configuration(unittest.TestCase):
 
 
 class ConfiguredServer(ClusterTest):
+    def test_unknown_variables_are_in_the_log(self):
+        with tempfile.TemporaryDirectory(prefix="vr-test-") as directory:
+            data = os.path.join(directory, "data")
+            port = free_first_port(1)
+            self.assertEqual(run(SERVER, "init", "--data-dir", data, "--replica", "0", "--cluster",
+                                 f"127.0.0.1:{port}", "--cluster-id", "1").returncode, EXIT_OK)
+            server = subprocess.Popen(
+                [SERVER, "start", "--data-dir", data, "--log-format", "json"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env=environment() | {"VR_HEARTBEET_MS": "1"})
+            try:
+                self.assertEqual(server.stdout.readline(), "ready\n")
+            finally:
+                server.terminate()
+                log = [json.loads(line) for line in server.communicate()[1].splitlines()]
+            self.assertEqual(server.returncode, EXIT_OK)
+            warnings = [line for line in log if line["id"] == "VR1012"]
+            self.assertEqual(len(warnings), 1)
+            self.assertEqual(warnings[0]["level"], "warning")
+            self.assertIn("VR_HEARTBEET_MS", warnings[0]["message"])
+
     def test_server_runs_with_its_file(self):
         """A running replica's banner says what the file said, and --check leaves it alone."""
         with tempfile.TemporaryDirectory(prefix="vr-test-") as directory:

@@ -83,11 +83,25 @@ class Places(TreeTest):
             f"{share}/man/man5/vr.conf.5", f"{share}/man/man8/vr-server.8",
             *(f"opt/vr/include/vr/{name}" for name in HEADERS),
             *(f"{share}/bash-completion/completions/{name}"
-              for name in ("vr-client", "vr-server", "run_cluster.sh")),
+              for name in ("vr-client", "vr-server")),  # run_cluster.sh stays in the clone
         }
         documents = {f for f in files if f.startswith(f"{share}/doc/viewstamp/")}
         self.assertEqual(set(files) - documents, expected)
         self.assertIn(f"{share}/doc/viewstamp/examples/hello.cc", documents)
+        for page in (ROOT / "docs").glob("*.*"):
+            self.assertIn(f"{share}/doc/viewstamp/docs/{page.name}", documents)
+
+    def test_pages_lead_to_each_other(self):
+        """Links between pages that are installed; those to sources lead out of them."""
+        directory = pathlib.Path(self.path("opt/vr/share/doc/viewstamp"))
+        links = 0
+        for page in (directory / "README.md", *(directory / "docs").glob("*.md")):
+            for target in re.findall(r"\]\(([^)#:]+\.(?:md|png|example))(?:#[^)]*)?\)",
+                                     page.read_text()):
+                if target != "CONTRIBUTING.md":
+                    self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
+                    links += 1
+        self.assertGreater(links, 30)
 
     def test_texts_name_the_places_and_not_where_they_were_laid_down(self):
         for name in ("opt/vr/lib/some-triplet/pkgconfig/vrclient.pc",

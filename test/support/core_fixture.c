@@ -398,7 +398,7 @@ static void start(struct core_fixture *f, uint32_t index, struct vr_options *opt
     node->started_before = true;
     node->state_waits = false;
     node->log_waits = false;
-    node->execute_to = 0;
+    node->execute_to = options->checkpoint.op_number; /* what the executor was loaded with */
     flush(f, index);
 }
 

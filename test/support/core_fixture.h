@@ -110,7 +110,8 @@ struct core_fixture {
 void core_init(struct core_fixture *f, uint32_t count);
 void core_free(struct core_fixture *f);
 
-/* A first start, or after core_crash() one that recovers. */
+/* A first start, or after core_crash() one that recovers. f->defaults.checkpoint is what its state
+ * was loaded from: at a first start a backup's (K3). */
 void core_start(struct core_fixture *f, uint32_t node);
 
 /* After core_crash(): a start that finds the first `held_op` entries of its log (D5); if that had

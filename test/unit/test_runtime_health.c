@@ -202,6 +202,24 @@ START_TEST(states_are_said_when_entered_and_left)
 }
 END_TEST
 
+/* A first start: nobody was heard before, and there is no primary to suspect. */
+START_TEST(a_view_that_begins_late_is_not_heard_again)
+{
+    snapshot.acting_primary = false;
+    snapshot.status = STATUS_VIEW_CHANGE;
+    expect_told("<6>protocol", "view change to view 1, its primary would be replica 1\n");
+    snapshot.suspecting = true;
+    expect_told("<6>protocol", "view 1 has not begun in time: votes for the next\n");
+    published.snapshot = snapshot;
+    ck_assert_str_eq(health_note(&health, &published, note), "its view has not begun in time");
+    snapshot.suspecting = false;
+    snapshot.status = STATUS_NORMAL;
+    snapshot.acting_primary = true;
+    expect_told("<6>protocol", "primary of view 1\n");
+    ck_assert_str_eq(told(), "");
+}
+END_TEST
+
 START_TEST(silence_is_said_when_it_begins_and_ends)
 {
     for (uint32_t i = 0; i < snapshot.member_count; i++) {
@@ -291,6 +309,7 @@ static Suite *health_suite(void)
     tcase_set_timeout(lines, 60);
     tcase_add_checked_fixture(lines, begin_log, end_log);
     tcase_add_test(lines, states_are_said_when_entered_and_left);
+    tcase_add_test(lines, a_view_that_begins_late_is_not_heard_again);
     tcase_add_test(lines, silence_is_said_when_it_begins_and_ends);
     tcase_add_test(lines, refusals_are_said_when_they_begin_and_end);
     tcase_add_test(lines, divergence_is_an_error);

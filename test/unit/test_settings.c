@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/lib/cluster_list.h"
+#include "common/settings/near_miss.h"
 #include "common/settings/settings.h"
 #include "server/runtime/server.h"
 
@@ -22,9 +23,13 @@ static const struct settings_about client_about = {
 
 static void forget_environment(void)
 {
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        if (setting_table[i].variable != NULL) {
-            unsetenv(setting_table[i].variable);
+    for (size_t i = 0; environ[i] != NULL;) {
+        char name[256];
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(environ[i], "="), environ[i]);
+        if (strncmp(name, "VR_", 3) == 0) {
+            unsetenv(name); /* another one takes its place */
+        } else {
+            i++;
         }
     }
 }
@@ -262,15 +267,62 @@ START_TEST(programs_share_a_file)
 }
 END_TEST
 
-/* Tests and scripts have variables of their own that begin the same way. */
-START_TEST(other_variables_are_nobodys_business)
+static const char *warned(void)
+{
+    static char text[TEXT_MAX];
+    FILE *out = fmemopen(text, sizeof text, "w");
+    ck_assert_ptr_nonnull(out);
+    text[0] = '\0';
+    (void)settings_warn(&settings, out, "<", ">");
+    (void)fclose(out);
+    return text;
+}
+
+/* The script's variables, and those of the other program, begin the same way. */
+START_TEST(variables_of_others_are_no_mistakes)
 {
     setenv("VR_BIN", "/nowhere", 1);
-    setenv("VR_HEARTBEAT", "x", 1);
+    setenv("VR_DEMO_KILL", "true", 1);
     setenv("VR_TIMEOUT", "x", 1); /* the client's */
+    setenv("VRX", "x", 1);
     read_server((const char *[]){"vr-server", NULL});
     ck_assert_msg(settings.problem_count == 0, "%s", written(false));
+    ck_assert_str_eq(warned(), "");
     settings_free(&settings);
+}
+END_TEST
+
+/* A warning, for it may be somebody else's: its value is never shown. */
+START_TEST(unknown_variables_are_warned_of)
+{
+    setenv("VR_HEARTBEET_MS", "secret", 1);
+    read_server((const char *[]){"vr-server", "--heartbeat-ms", "10", NULL});
+    ck_assert_uint_eq(settings.problem_count, 0);
+    ck_assert_str_eq(warned(),
+                     "<environment: VR_HEARTBEET_MS is no option, and is ignored. Did you "
+                     "mean VR_HEARTBEAT_MS?>\n");
+    settings_free(&settings);
+    unsetenv("VR_HEARTBEET_MS");
+
+    setenv("VR_SERVICE_PORT", "secret", 1);
+    read_server((const char *[]){"vr-server", NULL});
+    ck_assert_str_eq(warned(), "<environment: VR_SERVICE_PORT is no option, and is ignored>\n");
+    settings_free(&settings);
+
+    char name[400];
+    for (int i = 0; i < 6; i++) {
+        (void)snprintf(name, sizeof name, "VR_%c\x1b%0200d", 'A' + i, 0);
+        setenv(name, "secret", 1);
+    }
+    setenv("VR_", "secret", 1);
+    read_server((const char *[]){"vr-server", NULL});
+    const char *text = warned();
+    ck_assert_uint_eq(settings.warning_count, 8);
+    ck_assert_ptr_nonnull(strstr(text, "<and 4 more like these>\n"));
+    ck_assert_ptr_null(strchr(text, '\x1b'));
+    ck_assert_ptr_null(strstr(text, "secret"));
+    settings_free(&settings);
+    forget_environment();
 }
 END_TEST
 
@@ -500,6 +552,50 @@ START_TEST(near_misses_are_found)
 }
 END_TEST
 
+/* A value that looks like an option is none, nor what begins one, nor what comes behind the first
+ * argument. */
+START_TEST(misspelt_options_are_refused)
+{
+    static const struct argp_option options[] = {
+        {"clients", 256, "N", 0, "", 0},
+        {"quiet", 'q', NULL, 0, "", 0},
+        {"size", 's', "N", 0, "", 0},
+        {NULL, 0, NULL, 0, "A group:", 1},
+        {"force", 257, "yes|no", OPTION_ARG_OPTIONAL, "", 1},
+        {0},
+    };
+    static const struct {
+        char *arguments[4];
+        bool refused;
+    } cases[] = {
+        {{"--cleints", "3"}, true},
+        {{"--cleints=3"}, true},
+        {{"-q", "--forec"}, true},
+        {{"--force", "--cleints"}, true}, /* its value would be behind a = */
+        {{"-s", "1", "--cleints"}, true},
+        {{"--hepl"}, true},
+        {{"--clients", "--cleints"}, false},
+        {{"-s", "--cleints"}, false},
+        {{"--cl"}, false},
+        {{"--elsewhere"}, false},
+        {{"word", "--cleints"}, false},
+        {{"--", "--cleints"}, false},
+        {{"-"}, false},
+        {{""}, false},
+        {{NULL}, false},
+    };
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *argv[6] = {"program"};
+        int argc = 1;
+        for (; argc < 5 && cases[i].arguments[argc - 1] != NULL; argc++) {
+            argv[argc] = cases[i].arguments[argc - 1];
+        }
+        ck_assert_msg(near_miss_refuse(options, argc, argv) == cases[i].refused, "case %zu", i);
+    }
+}
+END_TEST
+
 static Suite *settings_suite(void)
 {
     Suite *suite = suite_create("settings");
@@ -511,7 +607,8 @@ static Suite *settings_suite(void)
     tcase_add_test(all, flag_before_environment_before_file_before_default);
     tcase_add_test(all, switch_of_a_file_can_be_switched_off);
     tcase_add_test(all, programs_share_a_file);
-    tcase_add_test(all, other_variables_are_nobodys_business);
+    tcase_add_test(all, variables_of_others_are_no_mistakes);
+    tcase_add_test(all, unknown_variables_are_warned_of);
     tcase_add_test(all, printed_settings_are_a_file);
     tcase_add_test(all, bad_values_are_said_with_place_and_example);
     tcase_add_test(all, unknown_names_are_said_with_what_was_meant);
@@ -520,6 +617,7 @@ static Suite *settings_suite(void)
     tcase_add_test(all, files_are_read_as_people_write_them);
     tcase_add_test(all, complaints_are_printable_and_whole);
     tcase_add_test(all, near_misses_are_found);
+    tcase_add_test(all, misspelt_options_are_refused);
     suite_add_tcase(suite, all);
     TCase *flags = tcase_create("flags");
     tcase_add_loop_exit_test(flags, wrong_flags_end_the_program_with_2, 2, 0,
