@@ -21,13 +21,16 @@
 #include "server/storage/storage_error.h"
 #include "server/storage/storage_path.h"
 
+enum { CHECKPOINT_DAMAGE_MAX = 128 };
+
 struct checkpoint_reader {
     const struct file_ops *ops; /* outlives the reader */
     int file;
     uint64_t cluster_id;
-    struct checkpoint_id id;
+    struct checkpoint_id id; /* op number 0 until the header was read, and is whole */
     uint8_t *list;
-    const char *cure; /* of damage */
+    const char *cure;                   /* of damage, */
+    char damage[CHECKPOINT_DAMAGE_MAX]; /* which is, where an error was -EBADMSG, what and where */
     char path[STORAGE_PATH_MAX];
 };
 
