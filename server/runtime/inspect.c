@@ -168,6 +168,20 @@ static void print_state(const struct inspection *in, FILE *out)
     }
 }
 
+static void print_holes(const struct wal_found *f, FILE *out)
+{
+    if (f->hole_count > 0) {
+        fprintf(out, "unreadable       %" PRIu64 " bytes of the log in %" PRIu64 " places\n",
+                f->unreadable_bytes, f->hole_count);
+    }
+    for (uint64_t i = 0; i < f->hole_count && i < WAL_HOLES_SAID; i++) {
+        char name[WAL_NAME_SIZE];
+        wal_segment_name(f->holes[i].segment, name);
+        fprintf(out, "  %s  bytes %" PRIu64 " to %" PRIu64 "\n", name, f->holes[i].offset,
+                f->holes[i].offset + f->holes[i].size - 1);
+    }
+}
+
 static void print_log(const struct inspection *in, FILE *out)
 {
     const struct wal_found *f = &in->found;
@@ -192,6 +206,7 @@ static void print_log(const struct inspection *in, FILE *out)
                 " were being written when it ended\n",
                 f->torn_bytes, name, f->torn_offset);
     }
+    print_holes(f, out);
     char damage[64];
     damage_text(in, damage, sizeof damage);
     fprintf(out, "log damage       %s\n", damage[0] == '\0' ? "none" : damage);
@@ -250,12 +265,13 @@ static json_t *log_json(const struct inspection *in)
     const struct wal_found *f = &in->found;
     char damage[64];
     damage_text(in, damage, sizeof damage);
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "condition",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:o, s:o}", "condition",
                      condition_name(f), "bytes", (json_int_t)f->disk_bytes, "checkpoint_op",
                      (json_int_t)in->checkpoints.base.op_number, "base_op", (json_int_t)f->base_op,
                      "held_op", (json_int_t)f->held_op, "head_op", (json_int_t)f->head.op_number,
                      "commit", (json_int_t)f->commit_known, "torn_bytes", (json_int_t)f->torn_bytes,
-                     "unfinished_replacement", (int)f->unfinished_replacement, "first_damage",
+                     "unfinished_replacement", (int)f->unfinished_replacement, "unreadable_bytes",
+                     (json_int_t)f->unreadable_bytes, "first_damage",
                      damage[0] == '\0' ? json_null() : json_string(damage), "segments",
                      segments_json(in));
 }
@@ -328,7 +344,7 @@ static const char *what_remains(const struct inspection *in)
 static enum vr_server_exit judge_damage(const struct inspection *in, struct vr_server_error *error)
 {
     const struct inspected_checkpoints *checkpoints = &in->checkpoints;
-    if (in->found.damaged_count > 0) {
+    if (in->found.damaged_count > 0 || in->found.unreadable_bytes > 0) {
         return server_error_set(error, VR_SERVER_IO, ERROR_LOG_DAMAGED,
                                 "the log in %s is damaged: %s%s; look at this disk before trusting "
                                 "it again",

@@ -22,6 +22,26 @@ static void say_torn(const struct server_log *log)
     }
 }
 
+static void say_unreadable(const struct server_log *log)
+{
+    const struct wal_found *f = &log->found;
+    for (uint64_t i = 0; i < f->hole_count && i < WAL_HOLES_SAID; i++) {
+        char name[WAL_NAME_SIZE];
+        wal_segment_name(f->holes[i].segment, name);
+        log_problem(ERROR_LOG_UNREADABLE,
+                    "the disk cannot read bytes %" PRIu64 " to %" PRIu64
+                    " of %s/%s, though it was asked again: what was there counts as damaged",
+                    f->holes[i].offset, f->holes[i].offset + f->holes[i].size - 1,
+                    log->wal.directory, name);
+    }
+    if (f->hole_count > WAL_HOLES_SAID) {
+        log_problem(ERROR_LOG_UNREADABLE,
+                    "in all %" PRIu64 " bytes in %" PRIu64
+                    " places of the log in %s cannot be read",
+                    f->unreadable_bytes, f->hole_count, log->wal.directory);
+    }
+}
+
 static void say_damage(const struct server_log *log, bool alone)
 {
     const struct wal_found *f = &log->found;
@@ -83,7 +103,8 @@ static bool has_lost(const struct wal_found *found, const struct wal_head *base,
 {
     return found->condition == WAL_BROKEN || found->base_op > base->op_number ||
            (found->condition == WAL_FAULTY &&
-            (!may_be_torn || found->lost_durable || found->held_op < found->commit_known));
+            (!may_be_torn || found->lost_durable || found->unreadable_bytes > 0 ||
+             found->held_op < found->commit_known));
 }
 
 /* It has nobody to fetch from, and must not go on without what it promised. */
@@ -154,6 +175,7 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
     if (alone && trusted && state->incarnation > 0 &&
         has_lost(&log->found, &log->base, durable_state_may_be_torn(state, boot_id))) {
         wal_close(&log->wal);
+        say_unreadable(log);
         return refuse_loss(log, error);
     }
     log->counts = trusted && log->found.condition != WAL_BROKEN &&
@@ -161,6 +183,7 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
                   (log->found.segment_count > 0 || state->incarnation == 0);
     say_torn(log);
     say_detached(log);
+    say_unreadable(log);
     say_damage(log, alone);
     say_why_not(log, state, trusted, alone);
     return VR_SERVER_OK;

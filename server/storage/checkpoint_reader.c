@@ -10,6 +10,9 @@
 
 #include "common/base/bytes.h"
 #include "common/base/invariant.h"
+#include "server/storage/sector_read.h"
+
+enum { READ_STEP = 4096 }; /* in which it is read where the disk does not give all of it */
 
 static const char replica_cure[] = "the previous one, or another replica's, must take its place";
 static const char backup_cure[] = "use another copy of it, or another backup";
@@ -33,10 +36,16 @@ static int damaged(struct checkpoint_reader *reader, struct storage_error *error
 static int read_all(struct checkpoint_reader *reader, uint64_t offset, uint8_t *bytes, size_t size,
                     struct storage_error *error)
 {
-    const struct file_ops *ops = reader->ops;
-    const int64_t got = ops->read(ops->disk, reader->file, offset, bytes, size);
+    struct unreadable unreadable;
+    const int64_t got =
+        sector_read(reader->ops, reader->file, offset, bytes, size, READ_STEP, &unreadable);
     if (got < 0) {
         return storage_error_system(error, (int)got, "read", reader->path);
+    }
+    if (unreadable.count > 0) {
+        return damaged(reader, error,
+                       "the disk cannot read %" PRIu64 " bytes of it, the first at byte %" PRIu64,
+                       (uint64_t)unreadable.count * READ_STEP, unreadable.offsets[0]);
     }
     return (size_t)got == size ? 0
                                : damaged(reader, error, "it is too short: it ends at byte %" PRIu64,

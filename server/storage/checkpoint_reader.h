@@ -11,8 +11,9 @@
  *
  * Threads: one caller at a time for each reader. Memory: the list, 16 bytes a chunk.
  * Errors:  0 or a negative errno with a text. -ENOENT: there is no such checkpoint; -EBADMSG: it is
- *          damaged, the previous one or another replica's must do (K3); -EPROTO: of a newer format;
- *          -EINVAL: another cluster's. */
+ *          damaged, or the disk cannot read all of it, tried twice: the previous one or another
+ *          replica's must do (K3); -EIO: the disk may not answer at all; -EPROTO: of a newer
+ * format; -EINVAL: another cluster's. */
 #ifndef VR_STORAGE_CHECKPOINT_READER_H
 #define VR_STORAGE_CHECKPOINT_READER_H
 

@@ -299,7 +299,7 @@ static bool has_lost(const struct sim_host *host)
     return found->condition == WAL_BROKEN || !reaches_base(host) ||
            (found->condition == WAL_FAULTY &&
             (!durable_state_may_be_torn(&host->disk, id) || found->lost_durable ||
-             found->held_op < found->commit_known));
+             found->unreadable_bytes > 0 || found->held_op < found->commit_known));
 }
 
 static void init_log(const struct sim_host *host, struct vr_log *log, void *memory)
