@@ -258,9 +258,9 @@ static error_t parse_inspect(int key, char *text, struct argp_state *state)
 static const struct argp inspect_argp = {
     .options = inspect_option_table,
     .parser = parse_inspect,
-    .doc = "Shows what is in a replica's data directory, and changes nothing: its state file, the "
-           "log's segments and entries, the checkpoint that a start would begin from, the first "
-           "damage found. Exit code 74 if there is any.",
+    .doc = "Shows what is in a replica's data directory, and changes nothing: its state file, each "
+           "checkpoint, the log's segments and entries, what is damaged and where. Exit code 74 if "
+           "anything is.",
 };
 
 static struct vr_server_options start_options(const struct settings *settings)

@@ -52,6 +52,7 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_CHECKPOINT_STOPPED] = {"VR1220", LOG_STORAGE, E, "a checkpoint cannot be used"},
     [ERROR_BACKUP_UNREADABLE] = {"VR1221", LOG_STORAGE, E, "a backup cannot be read"},
     [ERROR_BACKUP_UNUSABLE] = {"VR1222", LOG_STORAGE, E, "a backup does not fit"},
+    [ERROR_LOG_UNREADABLE] = {"VR1223", LOG_STORAGE, W, "parts of the log cannot be read"},
 
     [ERROR_BIND] = {"VR1301", LOG_NETWORK, E, "an address cannot be bound"},
     [ERROR_FOREIGN_CLUSTER] = {"VR1302", LOG_NETWORK, W, "datagrams of another cluster arrive"},

@@ -7,12 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/runtime/inspect_checkpoints.h"
 #include "server/runtime/server_error.h"
-#include "server/storage/checkpoint_reader.h"
 #include "server/storage/state_file.h"
 #include "server/storage/wal.h"
-
-enum { INSPECT_CHECKPOINTS_MAX = 64 };
 
 /* What one segment holds. */
 struct segment_summary {
@@ -28,7 +26,7 @@ struct inspection {
     const char *directory;
     struct durable_state state;
     struct wal_found found;
-    uint64_t checkpoint_op; /* of the one that a start begins from; 0: none */
+    struct inspected_checkpoints checkpoints;
     struct segment_summary *segments;
     size_t count;
     bool no_memory;
@@ -97,26 +95,6 @@ static void note_record(void *context, uint64_t segment, uint64_t offset, enum w
     }
 }
 
-/* The checkpoint that a start would begin from: the log behind it is what counts. Chunks are not
- * looked into here. */
-static void find_base(struct inspection *in, const struct file_ops *ops, struct wal_head *base)
-{
-    uint64_t found[INSPECT_CHECKPOINTS_MAX];
-    uint32_t count = 0;
-    struct storage_error unused;
-    (void)checkpoint_list_ops(ops, in->directory, found, INSPECT_CHECKPOINTS_MAX, &count, &unused);
-    for (uint32_t i = 0; i < count && base->op_number == 0; i++) {
-        struct checkpoint_reader reader;
-        if (found[i] > in->state.checkpoint.op ||
-            checkpoint_reader_open(&reader, ops, in->directory, in->state.configuration.cluster_id,
-                                   found[i], &unused) != 0) {
-            continue;
-        }
-        *base = (struct wal_head){found[i], reader.id.log};
-        checkpoint_reader_close(&reader);
-    }
-}
-
 static int read_log(struct inspection *in, const struct file_ops *ops, struct storage_error *error)
 {
     struct wal wal;
@@ -129,8 +107,7 @@ static int read_log(struct inspection *in, const struct file_ops *ops, struct st
         .context = in,
     };
     durable_state_expect(&in->state, &options);
-    find_base(in, ops, &options.base);
-    in->checkpoint_op = options.base.op_number;
+    options.base = (struct wal_head){in->checkpoints.base.op_number, in->checkpoints.base.log};
     const int status = wal_read(&wal, ops, &options, NULL, NULL, &in->found, error);
     if (status == 0) {
         wal_close(&wal);
@@ -174,18 +151,34 @@ static void print_state(const struct inspection *in, FILE *out)
             " members\n"
             "view             %" PRIu64 ", last normal view %s\n"
             "starts           %" PRIu64 ", the last in mode %s, %s\n"
-            "log counts       %s\n",
+            "log counts       %s\n"
+            "diverged         %s\n",
             in->directory, s->replica_id, s->configuration.cluster_id, s->configuration.epoch,
             s->configuration.member_count, view_within_epoch(s->vr.view_number), lnv,
             s->incarnation, durability_name(s->durability),
             s->clean_shutdown ? "ended cleanly" : "not ended cleanly",
-            s->vr.log_valid ? "yes" : "no: this replica fetches it from the others when it starts");
+            s->vr.log_valid ? "yes" : "no: this replica fetches it from the others when it starts",
+            s->diverged ? "yes: from what the others have; it starts with --rebuild only" : "no");
     print_parameters(&s->configuration.parameters, out);
     if (s->clean_shutdown && s->log_end.segment != 0) {
         fprintf(out, "log ended        at op %" PRIu64 ", in segment %" PRIu64 "\n",
                 s->log_end.head.op_number, s->log_end.segment);
     } else if (s->log_segment != 0) {
         fprintf(out, "log reaches      to segment %" PRIu64 " at least\n", s->log_segment);
+    }
+}
+
+static void print_holes(const struct wal_found *f, FILE *out)
+{
+    if (f->hole_count > 0) {
+        fprintf(out, "unreadable       %" PRIu64 " bytes of the log in %" PRIu64 " places\n",
+                f->unreadable_bytes, f->hole_count);
+    }
+    for (uint64_t i = 0; i < f->hole_count && i < WAL_HOLES_SAID; i++) {
+        char name[WAL_NAME_SIZE];
+        wal_segment_name(f->holes[i].segment, name);
+        fprintf(out, "  %s  bytes %" PRIu64 " to %" PRIu64 "\n", name, f->holes[i].offset,
+                f->holes[i].offset + f->holes[i].size - 1);
     }
 }
 
@@ -201,10 +194,6 @@ static void print_log(const struct inspection *in, FILE *out)
         fprintf(out, "  %s  %" PRIu64 " records, ops %" PRIu64 " to %" PRIu64 "%s\n", name,
                 s->records, s->first_op, s->last_op, s->damaged > 0 ? ", damaged" : "");
     }
-    if (in->checkpoint_op > 0) {
-        fprintf(out, "checkpoint       of op %" PRIu64 ": a start begins from it\n",
-                in->checkpoint_op);
-    }
     fprintf(out,
             "entries          %" PRIu64 " to %" PRIu64 " are whole; the log ended at %" PRIu64 "\n"
             "committed        up to %" PRIu64 " at least\n",
@@ -217,9 +206,10 @@ static void print_log(const struct inspection *in, FILE *out)
                 " were being written when it ended\n",
                 f->torn_bytes, name, f->torn_offset);
     }
+    print_holes(f, out);
     char damage[64];
     damage_text(in, damage, sizeof damage);
-    fprintf(out, "damage           %s\n", damage[0] == '\0' ? "none" : damage);
+    fprintf(out, "log damage       %s\n", damage[0] == '\0' ? "none" : damage);
     fprintf(out, "judgement        %s\n", condition_words(f));
 }
 
@@ -239,16 +229,16 @@ static json_t *state_json(const struct inspection *in)
     (void)snprintf(cluster, sizeof cluster, "%" PRIx64, s->configuration.cluster_id);
     const bool ended = s->clean_shutdown && s->log_end.segment != 0;
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:b, s:b, s:I, s:o, s:o}", "cluster_id", cluster,
-        "replica_id", (json_int_t)s->replica_id, "epoch", (json_int_t)s->configuration.epoch,
-        "members", (json_int_t)s->configuration.member_count, "view",
-        (json_int_t)view_within_epoch(s->vr.view_number), "last_normal_view",
+        "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:b, s:b, s:b, s:I, s:o, s:o}", "cluster_id",
+        cluster, "replica_id", (json_int_t)s->replica_id, "epoch",
+        (json_int_t)s->configuration.epoch, "members", (json_int_t)s->configuration.member_count,
+        "view", (json_int_t)view_within_epoch(s->vr.view_number), "last_normal_view",
         s->vr.last_normal_view == VIEW_NONE
             ? json_null()
             : json_integer((json_int_t)view_within_epoch(s->vr.last_normal_view)),
         "starts", (json_int_t)s->incarnation, "durability", durability_name(s->durability),
-        "clean_shutdown", (int)s->clean_shutdown, "log_valid", (int)s->vr.log_valid, "log_segment",
-        (json_int_t)s->log_segment, "log_end",
+        "clean_shutdown", (int)s->clean_shutdown, "log_valid", (int)s->vr.log_valid, "diverged",
+        (int)s->diverged, "log_segment", (json_int_t)s->log_segment, "log_end",
         ended ? json_pack("{s:I, s:I}", "segment", (json_int_t)s->log_end.segment, "op",
                           (json_int_t)s->log_end.head.op_number)
               : json_null(),
@@ -275,20 +265,23 @@ static json_t *log_json(const struct inspection *in)
     const struct wal_found *f = &in->found;
     char damage[64];
     damage_text(in, damage, sizeof damage);
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "condition",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:o, s:o}", "condition",
                      condition_name(f), "bytes", (json_int_t)f->disk_bytes, "checkpoint_op",
-                     (json_int_t)in->checkpoint_op, "base_op", (json_int_t)f->base_op, "held_op",
-                     (json_int_t)f->held_op, "head_op", (json_int_t)f->head.op_number, "commit",
-                     (json_int_t)f->commit_known, "torn_bytes", (json_int_t)f->torn_bytes,
-                     "unfinished_replacement", (int)f->unfinished_replacement, "first_damage",
+                     (json_int_t)in->checkpoints.base.op_number, "base_op", (json_int_t)f->base_op,
+                     "held_op", (json_int_t)f->held_op, "head_op", (json_int_t)f->head.op_number,
+                     "commit", (json_int_t)f->commit_known, "torn_bytes", (json_int_t)f->torn_bytes,
+                     "unfinished_replacement", (int)f->unfinished_replacement, "unreadable_bytes",
+                     (json_int_t)f->unreadable_bytes, "first_damage",
                      damage[0] == '\0' ? json_null() : json_string(damage), "segments",
                      segments_json(in));
 }
 
 static bool print_json(const struct inspection *in, FILE *out)
 {
-    json_t *all = json_pack("{s:s, s:o, s:o}", "data_directory", in->directory, "state",
-                            state_json(in), "log", log_json(in));
+    json_t *all =
+        json_pack("{s:s, s:o, s:o, s:o, s:o}", "data_directory", in->directory, "state",
+                  state_json(in), "checkpoints", inspect_checkpoints_json(&in->checkpoints),
+                  "transfer", inspect_transfer_json(&in->checkpoints), "log", log_json(in));
     if (all == NULL) {
         return false;
     }
@@ -313,6 +306,60 @@ static const char *what_follows(const struct inspection *in)
                  "starts";
 }
 
+static int look(struct inspection *in, const struct file_ops *ops, struct storage_error *why)
+{
+    int status = state_file_peek(ops, in->directory, &in->state, why);
+    status = status == 0
+                 ? inspect_checkpoints(&in->checkpoints, ops, in->directory, &in->state, why)
+                 : status;
+    return status == 0 ? read_log(in, ops, why) : status;
+}
+
+static bool print(const struct inspection *in, bool json, FILE *out)
+{
+    if (json) {
+        return print_json(in, out);
+    }
+    print_state(in, out);
+    inspect_checkpoints_print(&in->checkpoints, out);
+    print_log(in, out);
+    return true;
+}
+
+/* What a start does without the checkpoints that are not whole. */
+static const char *what_remains(const struct inspection *in)
+{
+    if (in->state.checkpoint.op == 0 || in->checkpoints.base.op_number == in->state.checkpoint.op) {
+        return "no start needs it";
+    }
+    if (in->checkpoints.base.op_number != 0) {
+        return "a start goes back to the one before it";
+    }
+    return in->state.configuration.member_count == 1
+               ? "there is no other, and nobody else to fetch one from"
+               : "there is no other, so a start fetches one from the others";
+}
+
+/* Log and checkpoints: the log's is said first, for it may be what is lost. */
+static enum vr_server_exit judge_damage(const struct inspection *in, struct vr_server_error *error)
+{
+    const struct inspected_checkpoints *checkpoints = &in->checkpoints;
+    if (in->found.damaged_count > 0 || in->found.unreadable_bytes > 0) {
+        return server_error_set(error, VR_SERVER_IO, ERROR_LOG_DAMAGED,
+                                "the log in %s is damaged: %s%s; look at this disk before trusting "
+                                "it again",
+                                in->directory, what_follows(in),
+                                checkpoints->damaged_count > 0 ? "; so are checkpoints" : "");
+    }
+    if (checkpoints->damaged_count > 0) {
+        return server_error_set(error, VR_SERVER_IO, ERROR_CHECKPOINT_DAMAGED,
+                                "a checkpoint in %s is damaged, missing or unusable: %s; look at "
+                                "this disk before trusting it again",
+                                in->directory, what_remains(in));
+    }
+    return VR_SERVER_OK;
+}
+
 enum vr_server_exit vr_server_inspect(const char *data_directory, bool json, FILE *out,
                                       struct vr_server_error *error)
 {
@@ -320,28 +367,20 @@ enum vr_server_exit vr_server_inspect(const char *data_directory, bool json, FIL
     struct storage_error why;
     const struct file_ops ops = file_ops_posix();
     const int lock = ops.lock_directory(ops.disk, data_directory);
-    int status = lock == -EWOULDBLOCK
-                     ? storage_error_set(&why, lock,
-                                         "%s is in use: a vr-server runs from it, and its log "
-                                         "changes while it is read; stop that one first",
-                                         data_directory)
-                     : state_file_peek(&ops, data_directory, &in.state, &why);
-    status = status == 0 ? read_log(&in, &ops, &why) : status;
+    const int status = lock == -EWOULDBLOCK
+                           ? storage_error_set(&why, lock,
+                                               "%s is in use: a vr-server runs from it, and its "
+                                               "log changes while it is read; stop that one first",
+                                               data_directory)
+                           : look(&in, &ops, &why);
     enum vr_server_exit result = VR_SERVER_OK;
     if (status != 0) {
         result = server_error_storage(error, status, &why);
-    } else if (in.no_memory || (json && !print_json(&in, out))) {
+    } else if (in.no_memory || !print(&in, json, out)) {
         result =
             server_error_set(error, VR_SERVER_INTERNAL, ERROR_MEMORY, "there is no memory left");
-    } else if (!json) {
-        print_state(&in, out);
-        print_log(&in, out);
-    }
-    if (result == VR_SERVER_OK && in.found.damaged_count > 0) {
-        result = server_error_set(error, VR_SERVER_IO, ERROR_LOG_DAMAGED,
-                                  "the log in %s is damaged: %s; look at this disk before trusting "
-                                  "it again",
-                                  data_directory, what_follows(&in));
+    } else {
+        result = judge_damage(&in, error);
     }
     if (lock >= 0) {
         ops.close(ops.disk, lock);

@@ -8,9 +8,9 @@
 
 #include "server/runtime/server.h"
 
-/* Prints the state file, the log's segments, which entries there are and the first damage found; as
- * one JSON object on request. VR_SERVER_IO, with a text, if the log is damaged: what was found is
- * printed all the same. */
+/* Prints the state file, each checkpoint and what is wrong with it, the log's segments, which
+ * entries there are and the first damage found; as one JSON object on request. VR_SERVER_IO, with a
+ * text, if log or checkpoints are damaged: what was found is printed all the same. */
 enum vr_server_exit vr_server_inspect(const char *data_directory, bool json, FILE *out,
                                       struct vr_server_error *error);
 

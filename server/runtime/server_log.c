@@ -33,6 +33,26 @@ static void say_unfinished(const struct server_log *log, bool alone)
                       : "they were not acknowledged by it, and it asks the others for them");
 }
 
+static void say_unreadable(const struct server_log *log)
+{
+    const struct wal_found *f = &log->found;
+    for (uint64_t i = 0; i < f->hole_count && i < WAL_HOLES_SAID; i++) {
+        char name[WAL_NAME_SIZE];
+        wal_segment_name(f->holes[i].segment, name);
+        log_problem(ERROR_LOG_UNREADABLE,
+                    "the disk cannot read bytes %" PRIu64 " to %" PRIu64
+                    " of %s/%s, though it was asked again: what was there counts as damaged",
+                    f->holes[i].offset, f->holes[i].offset + f->holes[i].size - 1,
+                    log->wal.directory, name);
+    }
+    if (f->hole_count > WAL_HOLES_SAID) {
+        log_problem(ERROR_LOG_UNREADABLE,
+                    "in all %" PRIu64 " bytes in %" PRIu64
+                    " places of the log in %s cannot be read",
+                    f->unreadable_bytes, f->hole_count, log->wal.directory);
+    }
+}
+
 static void say_damage(const struct server_log *log)
 {
     const struct wal_found *f = &log->found;
@@ -156,6 +176,7 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
     if (alone && trusted && state->incarnation > 0 &&
         durable_state_lost_log(state, &log->found, log->base.op_number, boot_id)) {
         wal_close(&log->wal);
+        say_unreadable(log);
         return refuse_loss(log, error);
     }
     log->counts = trusted && log->found.condition != WAL_BROKEN &&
@@ -163,6 +184,7 @@ enum vr_server_exit server_log_open(struct server_log *log, const struct file_op
                   (log->found.segment_count > 0 || state->incarnation == 0);
     say_torn(log);
     say_detached(log);
+    say_unreadable(log);
     if (log->counts && durable_state_was_writing(state, &log->found, boot_id)) {
         say_unfinished(log, alone);
     } else {

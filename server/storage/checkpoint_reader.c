@@ -2,33 +2,54 @@
 #include "server/storage/checkpoint_reader.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/bytes.h"
 #include "common/base/invariant.h"
+#include "server/storage/sector_read.h"
+
+enum { READ_STEP = 4096 }; /* in which it is read where the disk does not give all of it */
 
 static const char replica_cure[] = "the previous one, or another replica's, must take its place";
 static const char backup_cure[] = "use another copy of it, or another backup";
 
-static int damaged(const struct checkpoint_reader *reader, const char *what,
-                   struct storage_error *error)
+static int damaged(struct checkpoint_reader *reader, struct storage_error *error,
+                   const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int damaged(struct checkpoint_reader *reader, struct storage_error *error,
+                   const char *format, ...)
 {
-    return storage_error_set(error, -EBADMSG, "%s is damaged (%s): %s", reader->path, what,
-                             reader->cure);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(reader->damage, sizeof reader->damage, format, arguments);
+    va_end(arguments);
+    return storage_error_set(error, -EBADMSG, "%s is damaged (%s): %s", reader->path,
+                             reader->damage, reader->cure);
 }
 
 /* --- opening --- */
 
-static int read_all(const struct checkpoint_reader *reader, uint64_t offset, uint8_t *bytes,
-                    size_t size, struct storage_error *error)
+static int read_all(struct checkpoint_reader *reader, uint64_t offset, uint8_t *bytes, size_t size,
+                    struct storage_error *error)
 {
-    const struct file_ops *ops = reader->ops;
-    const int64_t got = ops->read(ops->disk, reader->file, offset, bytes, size);
+    struct unreadable unreadable;
+    const int64_t got =
+        sector_read(reader->ops, reader->file, offset, bytes, size, READ_STEP, &unreadable);
     if (got < 0) {
         return storage_error_system(error, (int)got, "read", reader->path);
     }
-    return (size_t)got == size ? 0 : damaged(reader, "it is too short", error);
+    if (unreadable.count > 0) {
+        return damaged(reader, error,
+                       "the disk cannot read %" PRIu64 " bytes of it, the first at byte %" PRIu64,
+                       (uint64_t)unreadable.count * READ_STEP, unreadable.offsets[0]);
+    }
+    return (size_t)got == size ? 0
+                               : damaged(reader, error, "it is too short: it ends at byte %" PRIu64,
+                                         offset + (uint64_t)got);
 }
 
 /* `cluster_id` 0: of any. */
@@ -45,7 +66,8 @@ static int read_header(struct checkpoint_reader *reader, uint64_t cluster_id,
     case CHECKPOINT_VALID:
         break;
     case CHECKPOINT_DAMAGED:
-        return damaged(reader, "its header", error);
+        reader->id = (struct checkpoint_id){0};
+        return damaged(reader, error, "its header");
     case CHECKPOINT_FOREIGN:
         return storage_error_set(error, -EINVAL,
                                  "%s belongs to another cluster: put the right files back",
@@ -68,7 +90,8 @@ static int read_list(struct checkpoint_reader *reader, struct storage_error *err
         return storage_error_system(error, (int)file_size, "read the size of", reader->path);
     }
     if ((uint64_t)file_size != checkpoint_file_size(size)) {
-        return damaged(reader, "it has not the size that its header says", error);
+        return damaged(reader, error, "it is %" PRId64 " bytes long, and %" PRIu64 " by its header",
+                       file_size, checkpoint_file_size(size));
     }
     const size_t list_size = (size_t)checkpoint_chunk_count(size) * CHECKPOINT_CHECKSUM_SIZE;
     reader->list = malloc(list_size == 0 ? 1 : list_size);
@@ -83,7 +106,8 @@ static int read_list(struct checkpoint_reader *reader, struct storage_error *err
     }
     return checksum_equal(checkpoint_root(&reader->id, reader->list), reader->id.root)
                ? 0
-               : damaged(reader, "its list of checksums", error);
+               : damaged(reader, error, "its list of checksums, from byte %" PRIu64,
+                         checkpoint_list_offset(size));
 }
 
 static int open_path(struct checkpoint_reader *reader, const char *directory, uint64_t op_number,
@@ -108,7 +132,8 @@ int checkpoint_reader_open(struct checkpoint_reader *reader, const struct file_o
     int status = open_path(reader, directory, op_number, error);
     status = status == 0 ? read_header(reader, cluster_id, error) : status;
     if (status == 0 && reader->id.op_number != op_number) {
-        status = damaged(reader, "it has another name", error);
+        status = damaged(reader, error, "it has another name: its header says op %" PRIu64,
+                         reader->id.op_number);
     }
     status = status == 0 ? read_list(reader, error) : status;
     if (status != 0) {
@@ -150,8 +175,8 @@ int checkpoint_reader_chunk(struct checkpoint_reader *reader, uint64_t index,
 {
     INVARIANT(index < checkpoint_chunk_count(reader->id.size));
     const uint32_t size = checkpoint_chunk_size(reader->id.size, index);
-    const int status = read_all(reader, CHECKPOINT_HEADER_SIZE + index * CHECKPOINT_CHUNK_SIZE,
-                                chunk, size, error);
+    const uint64_t offset = CHECKPOINT_HEADER_SIZE + index * CHECKPOINT_CHUNK_SIZE;
+    const int status = read_all(reader, offset, chunk, size, error);
     if (status != 0) {
         return status;
     }
@@ -159,7 +184,10 @@ int checkpoint_reader_chunk(struct checkpoint_reader *reader, uint64_t index,
     const struct checksum expected = {bytes_get_u64(listed), bytes_get_u64(listed + 8)};
     return checksum_equal(checkpoint_chunk_checksum(chunk, size), expected)
                ? (int)size
-               : damaged(reader, "a chunk of it", error);
+               : damaged(reader, error,
+                         "chunk %" PRIu64 " of %" PRIu64 ", bytes %" PRIu64 " to %" PRIu64,
+                         index + 1, checkpoint_chunk_count(reader->id.size), offset,
+                         offset + size - 1);
 }
 
 void checkpoint_reader_close(struct checkpoint_reader *reader)

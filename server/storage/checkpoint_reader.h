@@ -11,8 +11,9 @@
  *
  * Threads: one caller at a time for each reader. Memory: the list, 16 bytes a chunk.
  * Errors:  0 or a negative errno with a text. -ENOENT: there is no such checkpoint; -EBADMSG: it is
- *          damaged, the previous one or another replica's must do (K3); -EPROTO: of a newer format;
- *          -EINVAL: another cluster's. */
+ *          damaged, or the disk cannot read all of it, tried twice: the previous one or another
+ *          replica's must do (K3); -EIO: the disk may not answer at all; -EPROTO: of a newer
+ * format; -EINVAL: another cluster's. */
 #ifndef VR_STORAGE_CHECKPOINT_READER_H
 #define VR_STORAGE_CHECKPOINT_READER_H
 
@@ -21,13 +22,16 @@
 #include "server/storage/storage_error.h"
 #include "server/storage/storage_path.h"
 
+enum { CHECKPOINT_DAMAGE_MAX = 128 };
+
 struct checkpoint_reader {
     const struct file_ops *ops; /* outlives the reader */
     int file;
     uint64_t cluster_id;
-    struct checkpoint_id id;
+    struct checkpoint_id id; /* op number 0 until the header was read, and is whole */
     uint8_t *list;
-    const char *cure; /* of damage */
+    const char *cure;                   /* of damage, */
+    char damage[CHECKPOINT_DAMAGE_MAX]; /* which is, where an error was -EBADMSG, what and where */
     char path[STORAGE_PATH_MAX];
 };
 

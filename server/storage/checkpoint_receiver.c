@@ -248,6 +248,59 @@ uint64_t checkpoint_receiver_missing(const struct checkpoint_receiver *receiver,
     return index;
 }
 
+/* --- looking --- */
+
+/* What is there of the checkpoint that the header names. */
+static int peek_chunks(struct checkpoint_receiver *receiver, struct checkpoint_pull *pull,
+                       struct storage_error *error)
+{
+    const struct file_ops *ops = receiver->ops;
+    uint8_t *chunk = malloc(CHECKPOINT_CHUNK_SIZE);
+    receiver->list = malloc(list_size(receiver));
+    if (chunk == NULL || receiver->list == NULL) {
+        free(chunk);
+        return storage_error_set(error, -ENOMEM, "there is no memory left to read %s", pull_name);
+    }
+    pull->has_list = same_checkpoint(receiver);
+    for (uint64_t i = 0; pull->has_list && i < receiver->chunk_count; i++) {
+        const uint32_t size = checkpoint_chunk_size(receiver->id.size, i);
+        const uint64_t offset = CHECKPOINT_HEADER_SIZE + i * CHECKPOINT_CHUNK_SIZE;
+        const bool whole =
+            ops->read(ops->disk, receiver->file, offset, chunk, size) == (int64_t)size &&
+            chunk_matches(receiver, i, chunk, size);
+        pull->received_count += whole ? 1 : 0;
+    }
+    free(chunk);
+    return 0;
+}
+
+int checkpoint_receiver_peek(const struct file_ops *ops, const char *directory, uint64_t cluster_id,
+                             struct checkpoint_pull *pull, struct storage_error *error)
+{
+    struct checkpoint_receiver receiver = {.ops = ops, .cluster_id = cluster_id, .file = -1};
+    uint8_t header[CHECKPOINT_HEADER_SIZE];
+    *pull = (struct checkpoint_pull){.has_list = false};
+    int status = storage_path(receiver.pull_path, directory, pull_name, error);
+    if (status != 0) {
+        return status;
+    }
+    receiver.file = ops->open(ops->disk, receiver.pull_path, false);
+    if (receiver.file < 0) {
+        return receiver.file == -ENOENT
+                   ? -ENOENT
+                   : storage_error_system(error, receiver.file, "open", receiver.pull_path);
+    }
+    if (ops->read(ops->disk, receiver.file, 0, header, sizeof header) == (int64_t)sizeof header &&
+        checkpoint_header_decode(header, cluster_id, &receiver.id) == CHECKPOINT_VALID) {
+        receiver.chunk_count = checkpoint_chunk_count(receiver.id.size);
+        pull->id = receiver.id;
+        pull->chunk_count = receiver.chunk_count;
+        status = peek_chunks(&receiver, pull, error);
+    }
+    checkpoint_receiver_close(&receiver);
+    return status;
+}
+
 /* --- ending --- */
 
 int checkpoint_receiver_finish(struct checkpoint_receiver *receiver, struct storage_error *error)

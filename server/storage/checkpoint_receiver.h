@@ -68,6 +68,19 @@ int checkpoint_receiver_finish(struct checkpoint_receiver *receiver, struct stor
 int checkpoint_receiver_forget(const struct file_ops *ops, const char *directory,
                                struct storage_error *error);
 
+/* What lies in `checkpoint.pull`. */
+struct checkpoint_pull {
+    struct checkpoint_id id; /* op number 0: not even the header is there, or it is of another
+                                cluster */
+    bool has_list;           /* else a transfer begins anew */
+    uint64_t chunk_count;
+    uint64_t received_count; /* chunks that are there, and whole */
+};
+
+/* For people: reads all of it, and changes nothing. -ENOENT, without a text: there is none. */
+int checkpoint_receiver_peek(const struct file_ops *ops, const char *directory, uint64_t cluster_id,
+                             struct checkpoint_pull *pull, struct storage_error *error);
+
 /* Lets go. What was received stays in `checkpoint.pull` for another begin. */
 void checkpoint_receiver_close(struct checkpoint_receiver *receiver);
 

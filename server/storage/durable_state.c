@@ -79,7 +79,7 @@ bool durable_state_trusts_log(const struct durable_state *state,
 bool durable_state_was_writing(const struct durable_state *state, const struct wal_found *found,
                                const uint8_t boot_id[BOOT_ID_SIZE])
 {
-    return found->condition == WAL_FAULTY && !found->lost_durable &&
+    return found->condition == WAL_FAULTY && !found->lost_durable && found->unreadable_bytes == 0 &&
            found->held_op >= found->commit_known && !state->clean_shutdown &&
            (found->tail_unfinished || !is_same_boot(state, boot_id));
 }

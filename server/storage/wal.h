@@ -54,6 +54,15 @@ enum wal_condition {
     WAL_BROKEN, /* damaged, and what the log was cannot be told (D6) */
 };
 
+/* Bytes of a segment that cannot be read, though it was tried again: taken for zeros. */
+struct wal_hole {
+    uint64_t segment;
+    uint64_t offset;
+    uint64_t size;
+};
+
+enum { WAL_HOLES_SAID = 8 };
+
 /* What wal_read() found. */
 struct wal_found {
     enum wal_condition condition;
@@ -75,7 +84,11 @@ struct wal_found {
     uint64_t torn_bytes;   /* cut at the end; 0: nothing was */
     uint64_t torn_segment; /* where */
     uint64_t torn_offset;
-    bool unfinished_replacement; /* a switch of suffix was under way: it never happened */
+    uint64_t
+        unreadable_bytes; /* in all; not all of it need be damage: nothing may have been there */
+    uint64_t hole_count;
+    struct wal_hole holes[WAL_HOLES_SAID]; /* the first of them */
+    bool unfinished_replacement;           /* a switch of suffix was under way: it never happened */
     bool detached; /* INTACT, but it does not reach the base, or was another log there: it is over,
                       and held_op, head and the log behind it begin at the base */
 };

@@ -12,6 +12,9 @@
  * log; and every header, which says what was durable when it was written. A segment gets its name
  * when its header is durable, so a header that is damaged is never the work of a crash.
  *
+ * Sectors that cannot be read are damage, which the disk tells of itself: they are zeros, and
+ * whether the log went on in them is not known (judge_unread()).
+ *
  * A start from a checkpoint (K3) needs the log only behind its op, the base. Segments may be gone
  * whose entries are all at or below it; and wherever the log reaches the base with the base's
  * checksum, all before it is known, whatever its records look like. A log that ends before the
@@ -23,6 +26,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/invariant.h"
+#include "server/storage/sector_read.h"
 #include "server/storage/wal.h"
 
 struct reader {
@@ -44,6 +48,8 @@ struct reader {
     uint64_t synced;    /* records up to here were durable, by the word of some header */
     uint64_t truncated; /* the first segment that is shorter than it was made; 0: none is */
     uint64_t hurt_last; /* offset of the segment's last record, if its body is damaged; else 0 */
+
+    struct unreadable unreadable; /* of the segment */
 
     uint64_t *numbers; /* of the segments, rising */
     size_t count;
@@ -531,6 +537,33 @@ static void judge_tail(struct reader *r, uint64_t end)
     r->found->tail_unfinished = r->found->damaged_count == 1 && is_cut_short(r, end);
 }
 
+/* What a clean stop said of the log's end is what was found. */
+static bool ends_as_known(const struct reader *r)
+{
+    const struct wal *wal = r->wal;
+    const struct wal_end *end = &r->options->end;
+    return end->segment == wal->segment.number && end->head.op_number == wal->head.op_number &&
+           checksum_equal(end->head.checksum, wal->head.checksum);
+}
+
+/* Where the next record of the last segment would begin - behind the last one, or in the sector
+ * behind that - or further on in what is no record, a sector cannot be read: no torn tail, for what
+ * was there is not known. Behind sectors that can be read and are empty nothing was ever whole. */
+static void judge_unread(struct reader *r, uint64_t end)
+{
+    const struct wal *wal = r->wal;
+    if (r->unreadable.count == 0 || r->end_lost || ends_as_known(r)) {
+        return;
+    }
+    const uint64_t next = (wal->image_end + wal->sector_size - 1) / wal->sector_size;
+    const uint64_t torn_end = last_nonzero(wal->image, wal->image_end, end);
+    const uint64_t to = (next + 1) * wal->sector_size;
+    if (unreadable_within(&r->unreadable, wal->image_end, torn_end > to ? torn_end : to)) {
+        note_damage(r, wal->segment.number, wal->image_end);
+        r->end_lost = true;
+    }
+}
+
 /* --- segments --- */
 
 static int refuse(const struct reader *r, int status, const char *name, const char *why,
@@ -629,6 +662,45 @@ static int image_grow(struct reader *r, uint64_t size)
     return 0;
 }
 
+/* Sectors that lie side by side are one hole. */
+static void note_holes(struct reader *r, uint64_t segment)
+{
+    struct wal_found *found = r->found;
+    const struct unreadable *unreadable = &r->unreadable;
+    uint64_t end = UINT64_MAX;
+    for (uint32_t i = 0; i < unreadable->count; i++) {
+        const uint64_t size = unreadable->sector_size;
+        const bool goes_on = unreadable->offsets[i] == end;
+        end = unreadable->offsets[i] + size;
+        found->unreadable_bytes += size;
+        found->hole_count += goes_on ? 0 : 1;
+        if (found->hole_count > WAL_HOLES_SAID) {
+            continue;
+        }
+        struct wal_hole *hole = &found->holes[found->hole_count - 1];
+        *hole = goes_on ? (struct wal_hole){segment, hole->offset, hole->size + size}
+                        : (struct wal_hole){segment, unreadable->offsets[i], size};
+    }
+}
+
+static bool too_many_fail(const struct reader *r)
+{
+    return r->found->unreadable_bytes / r->wal->sector_size + r->unreadable.count >= UNREADABLE_MAX;
+}
+
+static int read_failed(const struct reader *r, int status, const char *path)
+{
+    return status == -EIO && too_many_fail(r)
+               ? storage_error_set(r->error, status,
+                                   "cannot read %s: %d sectors of the log and more fail, so that "
+                                   "it may be the disk which does not answer; nothing was changed. "
+                                   "Look at the kernel's log, mend what it names, start this "
+                                   "replica again; if it stays so, let the others give it what "
+                                   "it had: start it once with --durability memory, then as before",
+                                   path, UNREADABLE_MAX)
+               : storage_error_system(r->error, status, "read", path);
+}
+
 static int read_image(struct reader *r, const char *path)
 {
     const struct file_ops *ops = r->wal->ops;
@@ -639,8 +711,11 @@ static int read_image(struct reader *r, const char *path)
     const int64_t size = ops->size(ops->disk, file);
     int status = size < 0 ? (int)size : image_grow(r, (uint64_t)size);
     if (status == 0) {
-        const int64_t got = ops->read(ops->disk, file, 0, r->wal->image, r->wal->image_size);
-        status = got < 0 ? storage_error_system(r->error, (int)got, "read", path) : 0;
+        const int64_t got = sector_read(ops, file, 0, r->wal->image, r->wal->image_size,
+                                        r->wal->sector_size, &r->unreadable);
+        status = got < 0            ? read_failed(r, (int)got, path)
+                 : too_many_fail(r) ? read_failed(r, -EIO, path)
+                                    : 0;
         r->wal->image_size = got < 0 ? 0 : (size_t)got;
     } else if (size < 0) {
         (void)storage_error_system(r->error, status, "read the size of", path);
@@ -657,6 +732,7 @@ static int read_segment(struct reader *r, size_t index)
     wal_segment_name(r->numbers[index], name);
     int status = storage_path(path, r->wal->directory, name, r->error);
     status = status == 0 ? read_image(r, path) : status;
+    note_holes(r, r->numbers[index]);
     status = status == 0 ? judge_header(r, r->numbers[index], name) : status;
     if (status != 0) {
         return status;
@@ -676,6 +752,7 @@ static int read_segment(struct reader *r, size_t index)
     }
     if (last) {
         judge_tail(r, end);
+        judge_unread(r, end);
     }
     r->wal->disk_bytes += wal->image_size;
     return status;

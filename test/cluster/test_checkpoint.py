@@ -9,6 +9,7 @@ import unittest
 
 from harness import EXIT_OK, QUICK, SERVER, ClusterTest, environment, wait_until
 
+EXIT_IO = 74
 INTERVAL = 1000
 RETAIN = 500
 LOG_MEMORY = 32 * 1024 * 1024  # four blocks: the log in memory lets go of what it can early
@@ -33,6 +34,12 @@ class Checkpoints(ClusterTest):
 
     def segments(self, c, i):
         return sorted(p for p in self.data(c, i).glob("log.*") if p.suffix != ".spare")
+
+    def inspect(self, c, i):
+        """(exit code, what was found) of a replica that is stopped."""
+        done = subprocess.run([SERVER, "inspect", "--json", "--data-dir", str(self.data(c, i))],
+                              capture_output=True, env=environment())
+        return done.returncode, json.loads(done.stdout)
 
     def counter(self, c, i, name):
         replica = c.replica(i)
@@ -88,11 +95,12 @@ class Taken(Checkpoints):
         self.assertIn("last checkpoint", c.value("status"))
         # A log that begins behind a checkpoint is whole.
         c.kill(2)
-        done = subprocess.run([SERVER, "inspect", "--json", "--data-dir", str(self.data(c, 2))],
-                              capture_output=True, env=environment())
-        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
-        log = json.loads(done.stdout)["log"]
+        code, found = self.inspect(c, 2)
+        self.assertEqual(code, EXIT_OK, found)
+        log = found["log"]
         self.assertEqual(log["condition"], "intact")
+        self.assertEqual({one["op"]: one["verdict"] for one in found["checkpoints"]},
+                         {op: "whole" for op in self.files(c, 2)})
         self.assertIn(log["checkpoint_op"], self.files(c, 2))
         self.assertGreater(log["base_op"], 0)
 
@@ -136,6 +144,12 @@ class StartedFrom(Checkpoints):
         with open(files[newest], "r+b") as f:
             f.seek(4096 + 10)
             f.write(b"\xff" * 20)
+        code, found = self.inspect(c, 1)
+        self.assertEqual(code, EXIT_IO)
+        damaged = next(one for one in found["checkpoints"] if one["op"] == newest)
+        self.assertEqual(damaged["verdict"], "damaged")
+        self.assertIn("chunk 1 of ", damaged["damage"])
+        self.assertLess(found["log"]["checkpoint_op"], newest)
         self.start_all(c)
         c.wait_equal()
         self.assertEqual(c.value("get", "kept"), "this")

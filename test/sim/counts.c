@@ -65,11 +65,11 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"resumed", c->logs_resumed}, {"torn", c->logs_torn}, {"faulty", c->logs_faulty},
           {"broken", c->logs_broken}, {"repaired", c->logs_repaired},
           {"switches_unfinished", c->switches_unfinished}, {"rotted", c->rotted});
-    PRINT(out, "damage", {"sectors", c->sectors_rotted}, {"segments_lost", c->segments_lost},
-          {"segments_cut", c->segments_cut}, {"refused", c->logs_refused},
-          {"state_copies", c->state_rotted}, {"reads_failed", c->read_failures},
-          {"all_full", c->disks_full}, {"logs_full", c->logs_full},
-          {"mode_changes", c->mode_changes});
+    PRINT(out, "damage", {"sectors", c->sectors_rotted}, {"unreadable", c->sectors_worn},
+          {"segments_lost", c->segments_lost}, {"segments_cut", c->segments_cut},
+          {"refused", c->logs_refused}, {"state_copies", c->state_rotted},
+          {"reads_failed", c->read_failures}, {"all_full", c->disks_full},
+          {"logs_full", c->logs_full}, {"mode_changes", c->mode_changes});
     PRINT(out, "checkpts", {"taken", c->checkpoints}, {"offered", c->checkpoints_offered},
           {"installed", c->checkpoints_installed}, {"chunks_sent", c->chunks_sent},
           {"logs_compacted", c->logs_compacted}, {"segments_dropped", c->segments_dropped},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What befalls files that lie on a disk: bits and whole sectors of them change, they lose their
- * end, they are gone.
+/* What befalls files that lie on a disk: bits and whole sectors of them change, sectors cannot be
+ * read any more, they lose their end, they are gone.
  *
  * One thing is left alone, for nothing could tell it from a torn tail (D5): the header of the log's
  * last record, unless a clean stop or the header of its segment says that it was durable. */
@@ -162,6 +162,29 @@ static bool is_protected(const struct places *places, uint64_t segment, uint64_t
            sector + SIM_DISK_SECTOR_SIZE > header && sector < header + WAL_RECORD_HEADER_SIZE;
 }
 
+/* A sector that cannot be read, which is known to be one: so any will do, those in which the log's
+ * last record is and the next would be among them. */
+static void wear_sector(struct sim_host *host, struct prng *prng, const struct places *places,
+                        uint64_t segment)
+{
+    char path[PATH_SIZE];
+    size_t size;
+    segment_path(segment, path);
+    (void)sim_disk_bytes(host->platter, path, &size);
+    const uint64_t end = places->last.offset + WAL_RECORD_HEADER_SIZE + places->last.body_size +
+                         2 * SIM_DISK_SECTOR_SIZE;
+    const uint64_t used = segment == places->last.segment && end < size ? end : size;
+    const uint64_t from = segment == places->last.segment && prng_chance(prng, 1, 2)
+                              ? places->last.offset / SIM_DISK_SECTOR_SIZE * SIM_DISK_SECTOR_SIZE
+                              : 0;
+    const uint64_t sector = from + prng_below(prng, used - from);
+    sim_disk_wear(host->platter, path, sector, 1);
+    host->sim->counts.sectors_worn++;
+    trace_node(host->sim, host->index,
+               "a sector of its log cannot be read in segment %" PRIu64 " at %" PRIu64, segment,
+               sector / SIM_DISK_SECTOR_SIZE * SIM_DISK_SECTOR_SIZE);
+}
+
 /* Whole sectors, those of a segment's header among them. */
 static bool rot_sectors(struct sim_host *host, struct prng *prng)
 {
@@ -176,6 +199,11 @@ static bool rot_sectors(struct sim_host *host, struct prng *prng)
         size_t size;
         segment_path(segment, path);
         if (sim_disk_bytes(host->platter, path, &size) == NULL || size < SIM_DISK_SECTOR_SIZE) {
+            continue;
+        }
+        if (prng_chance(prng, 1, 3)) {
+            wear_sector(host, prng, &places, segment);
+            any = true;
             continue;
         }
         const uint64_t used =
@@ -235,8 +263,9 @@ static void rot_state(struct sim_host *host, struct prng *prng)
     trace_node(host->sim, host->index, "copy %" PRIu64 " of its state file rots", slot);
 }
 
-/* One of the checkpoints that a start may begin from, the newest most often: it is damaged, cut
- * short or gone. Then the one before it does, or another replica's (K3). */
+/* One of the checkpoints that a start may begin from, the newest most often: it is damaged,
+ * unreadable in a place, cut short or gone. Then the one before it does, or another replica's (K3).
+ */
 static bool rot_checkpoint(struct sim_host *host, struct prng *prng)
 {
     uint64_t ops[SIM_CHECKPOINTS_MAX];
@@ -250,7 +279,7 @@ static bool rot_checkpoint(struct sim_host *host, struct prng *prng)
         return false;
     }
     const uint64_t op_number = ops[prng_chance(prng, 2, 3) ? 0 : prng_below(prng, count)];
-    const uint64_t kind = prng_below(prng, 4);
+    const uint64_t kind = prng_below(prng, 5);
     checkpoint_file_name(op_number, name);
     (void)snprintf(path, sizeof path, "%s/%s", HOST_DIRECTORY, name);
     if (op_number > host->disk.checkpoint.op ||
@@ -265,6 +294,9 @@ static bool rot_checkpoint(struct sim_host *host, struct prng *prng)
     } else if (kind == 2) {
         spoil(host, prng, path, at / SIM_DISK_SECTOR_SIZE * SIM_DISK_SECTOR_SIZE,
               SIM_DISK_SECTOR_SIZE);
+    } else if (kind == 3) {
+        sim_disk_wear(host->platter, path, at, 1);
+        host->sim->counts.sectors_worn++;
     } else {
         sim_disk_rot(host->platter, path, at, 1);
     }

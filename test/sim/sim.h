@@ -74,6 +74,7 @@ struct sim_counts {
     uint64_t switches_unfinished;
     uint64_t rotted; /* replicas; of those, and beside them: */
     uint64_t sectors_rotted;
+    uint64_t sectors_worn; /* of logs and checkpoints; they cannot be read */
     uint64_t segments_lost;
     uint64_t segments_cut;
     uint64_t state_rotted;

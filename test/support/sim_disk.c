@@ -60,10 +60,32 @@ static void sector_settle(struct prng *prng, struct sim_disk_node *node, size_t 
     }
 }
 
+/* A sector that is written as a whole is another one on the disk. */
+static void node_heal(struct sim_disk_node *node, size_t offset, size_t size)
+{
+    const size_t first = (offset + SIM_DISK_SECTOR_SIZE - 1) / SIM_DISK_SECTOR_SIZE;
+    const size_t rest = offset + size == node->now.size ? SIM_DISK_SECTOR_SIZE - 1 : 0;
+    const size_t end = (offset + size + rest) / SIM_DISK_SECTOR_SIZE;
+    for (size_t at = first; at < end && at < node->worn.size; at++) {
+        node->worn.bytes[at] = 0;
+    }
+}
+
+static bool node_is_worn(const struct sim_disk_node *node, size_t offset, size_t size)
+{
+    bool worn = false;
+    for (size_t at = offset / SIM_DISK_SECTOR_SIZE;
+         at * SIM_DISK_SECTOR_SIZE < offset + size && at < node->worn.size; at++) {
+        worn = worn || node->worn.bytes[at] != 0;
+    }
+    return worn;
+}
+
 static void node_write(struct sim_disk_node *node, size_t offset, const void *bytes, size_t size)
 {
     static const uint8_t mark = 1;
     content_write(&node->now, offset, bytes, size);
+    node_heal(node, offset, size);
     for (size_t at = offset / SIM_DISK_SECTOR_SIZE; at * SIM_DISK_SECTOR_SIZE < offset + size;
          at++) {
         content_write(&node->pending, at, &mark, 1);
@@ -91,6 +113,7 @@ static void node_free(struct sim_disk_node *node)
     free(node->now.bytes);
     free(node->durable.bytes);
     free(node->pending.bytes);
+    free(node->worn.bytes);
     *node = (struct sim_disk_node){0};
 }
 
@@ -356,7 +379,8 @@ static int sim_open(void *state, const char *path, bool create)
 static int64_t sim_read(void *state, int file, uint64_t offset, void *bytes, size_t size)
 {
     struct sim_disk *disk = state;
-    const struct sim_disk_content *content = &handle_node(disk, file)->now;
+    const struct sim_disk_node *node = handle_node(disk, file);
+    const struct sim_disk_content *content = &node->now;
     if (disk->power_off) {
         return -EIO;
     }
@@ -369,6 +393,9 @@ static int64_t sim_read(void *state, int file, uint64_t offset, void *bytes, siz
     }
     const size_t left = content->size - offset;
     const size_t got = size < left ? size : left;
+    if (node_is_worn(node, offset, got)) {
+        return -EIO;
+    }
     memcpy(bytes, content->bytes + offset, got);
     return (int64_t)got;
 }
@@ -597,6 +624,19 @@ void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t
         bytes[i] ^= 0xff;
     }
     sim_disk_settle(disk, path);
+}
+
+void sim_disk_wear(struct sim_disk *disk, const char *path, size_t offset, size_t size)
+{
+    static const uint8_t mark = 1;
+    const struct sim_disk_name *name = name_find(disk->names, path);
+    INVARIANT(name != NULL);
+    struct sim_disk_node *node = &disk->nodes[name->node];
+    INVARIANT(offset + size <= node->now.size);
+    for (size_t at = offset / SIM_DISK_SECTOR_SIZE; at * SIM_DISK_SECTOR_SIZE < offset + size;
+         at++) {
+        content_write(&node->worn, at, &mark, 1);
+    }
 }
 
 void sim_disk_lose(struct sim_disk *disk, const char *path)

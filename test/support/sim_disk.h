@@ -12,8 +12,10 @@
  * and any of them can be made to fail once with an error of choice (`fail_at`, `fail_status`). A
  * sync that fails leaves what it should have written as Linux does: still seen by readers, taken
  * for clean, and not on the platter, so that syncing again succeeds and saves nothing (PITFALLS
- * PS-3). Calls of read() are counted apart, in `reads`, and can be made to fail once, too. `room`
- * bounds the bytes of all files together (ENOSPC). What was made to fail is counted in `faults`.
+ * PS-3). Calls of read() are counted apart, in `reads`, and can be made to fail once, too; sectors
+ * can be made unreadable for good, until they are written, which is no fault that is counted.
+ * `room` bounds the bytes of all files together (ENOSPC). What was made to fail is counted in
+ * `faults`.
  *
  * Threads: one caller at a time. Memory: grows with what is written. */
 #ifndef VR_TEST_SIM_DISK_H
@@ -46,6 +48,7 @@ struct sim_disk_node {
     struct sim_disk_content now;
     struct sim_disk_content durable;
     struct sim_disk_content pending; /* a byte a sector: written since the last sync */
+    struct sim_disk_content worn;    /* a byte a sector: it cannot be read */
 };
 
 struct sim_disk_name {
@@ -90,6 +93,10 @@ void sim_disk_process_killed(struct sim_disk *disk);
 
 /* Bit rot: inverts `size` bytes of a file, both contents. The file must be that long. */
 void sim_disk_rot(struct sim_disk *disk, const char *path, size_t offset, size_t size);
+
+/* The sectors that `size` bytes of a file lie in cannot be read any more, until all of one is
+ * written. The file must be that long. */
+void sim_disk_wear(struct sim_disk *disk, const char *path, size_t offset, size_t size);
 
 /* The file system has lost a file, or its end; both contents. The file must be there, and longer.
  */

@@ -3,6 +3,7 @@
  * checkpoint or is known to be damaged, whenever the machine stops (K1, K3, G4; PS-3, PS-6). */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,6 +165,44 @@ START_TEST(any_byte_that_rots_is_noticed)
         ck_assert_msg(read_checkpoint(f, 7, CONTENT_SIZE) == -EBADMSG, "byte %zu", at);
         sim_disk_rot(&f->disk, FILE_7, at, 1);
     }
+    ck_assert_int_eq(read_checkpoint(f, 7, CONTENT_SIZE), 0);
+    fixture_destroy(f);
+}
+END_TEST
+
+/* K3: the one before takes its place. An error that goes away is none. */
+START_TEST(any_sector_that_cannot_be_read_is_damage)
+{
+    struct fixture *f = fixture_create(3);
+    struct checkpoint_id id = unnamed(7);
+    ck_assert_int_eq(write_checkpoint(f, CONTENT_SIZE, &id), 0);
+    const uint64_t before = f->disk.reads;
+    ck_assert_int_eq(read_checkpoint(f, 7, CONTENT_SIZE), 0);
+    const uint64_t reads = f->disk.reads - before;
+    ck_assert_uint_eq(reads, CHUNKS + 2);
+    for (uint64_t i = 1; i <= reads; i++) {
+        f->disk.read_fail_at = f->disk.reads + i;
+        ck_assert_int_eq(read_checkpoint(f, 7, CONTENT_SIZE), 0);
+    }
+    const size_t size = checkpoint_file_size(CONTENT_SIZE);
+    uint8_t *whole = malloc(size);
+    size_t there;
+    ck_assert_ptr_nonnull(whole);
+    memcpy(whole, sim_disk_bytes(&f->disk, FILE_7, &there), size);
+    const int file = f->ops.open(&f->disk, FILE_7, false);
+    for (size_t at = 0; at < size; at += 7 * SIM_DISK_SECTOR_SIZE) {
+        char place[32];
+        sim_disk_wear(&f->disk, FILE_7, at, 1);
+        ck_assert_msg(read_checkpoint(f, 7, CONTENT_SIZE) == -EBADMSG, "byte %zu", at);
+        ck_assert_msg(strstr(f->error.text, "cannot read") != NULL, "%s", f->error.text);
+        (void)snprintf(place, sizeof place, "byte %zu", at / 4096 * 4096);
+        ck_assert_msg(at >= checkpoint_list_offset(CONTENT_SIZE) - 4096 ||
+                          strstr(f->error.text, place) != NULL,
+                      "%s", f->error.text);
+        ck_assert_int_eq(f->ops.write(&f->disk, file, 0, whole, size), 0); /* heals it */
+    }
+    free(whole);
+    f->ops.close(&f->disk, file);
     ck_assert_int_eq(read_checkpoint(f, 7, CONTENT_SIZE), 0);
     fixture_destroy(f);
 }
@@ -408,6 +447,7 @@ int main(void)
     tcase_add_test(written, what_was_written_is_read_whatever_its_size);
     tcase_add_test(written, the_root_names_content_and_place);
     tcase_add_test(written, any_byte_that_rots_is_noticed);
+    tcase_add_test(written, any_sector_that_cannot_be_read_is_damage);
     tcase_add_test(written, another_cluster_a_newer_format_and_another_name_are_told_apart);
     suite_add_tcase(suite, written);
     TCase *crashes = tcase_create("crashes");
