@@ -1,83 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint_sync.c - a checkpoint in place of a log that nobody has any more (G4).
  *
- * A log sync that asks for entries which its source has dropped is offered a checkpoint. It is
- * pulled in pieces: first the list of the chunks' checksums, then chunks, a few at a time, from
- * whoever offers the same root; storage verifies and keeps them. Only when all of it is there, and
- * a view_number at least as large as the source's is durable, is it installed: the whole log goes
- * in one step, for it diverged from what is committed, or ended, before the checkpoint's op. Then
- * the log sync goes on from there. */
+ * A log sync that asks for entries which its source has dropped is offered a checkpoint
+ * (checkpoint_serve.c). It is pulled in pieces: first the list of the chunks' checksums, then
+ * chunks, a few at a time, from whoever offers the same root; storage verifies and keeps them. Only
+ * when all of it is there, and a view_number at least as large as the source's is durable, is it
+ * installed: the whole log goes in one step, for it diverged from what is committed, or ended,
+ * before the checkpoint's op. Then the log sync goes on from there. */
 #include <string.h>
 
 #include "common/base/invariant.h"
 #include "server/vr/replica.h"
-
-/* ---- serving ---- */
-
-void send_checkpoint_offer(struct replica *r, uint32_t peer, uint64_t nonce)
-{
-    INVARIANT(r->checkpoint_count > 0);
-    const struct message m = {
-        .type = MESSAGE_CHECKPOINT_OFFER,
-        .checkpoint_offer =
-            {
-                .nonce = nonce,
-                .view_number = r->durable.view_number, /* S1 */
-                .id = r->checkpoints[0],
-            },
-    };
-    send_to_peer(r, peer, &m);
-    r->checkpoints_offered++;
-}
-
-/* So many chunks in a heartbeat interval: they must delay neither heartbeats nor clients. */
-static bool take_chunks(struct replica *r, uint32_t count)
-{
-    if (r->time.now_ns - r->chunks_window_ns >= r->options.heartbeat_ns) {
-        r->chunks_window_ns = r->time.now_ns;
-        r->chunks_in_window = 0;
-    }
-    if (r->chunks_in_window + count > r->options.chunks_per_heartbeat) {
-        drop(r, DROP_RATE);
-        return false;
-    }
-    r->chunks_in_window += count;
-    return true;
-}
-
-void on_checkpoint_request(struct replica *r, const struct message *m, uint32_t peer)
-{
-    const struct checkpoint_request *request = &m->checkpoint_request;
-    /* A recovering replica has nothing to say, but what it has of a checkpoint is committed all the
-     * same, and where a person has the group restored from it (D9) there may be no other. */
-    if (r->status != STATUS_RECOVERING) {
-        note_later_view(r, request->last_normal_view); /* V9 */
-    }
-    if (r->status != STATUS_RECOVERING && request->last_normal_view == r->view_number) {
-        note_transfer(r, peer, request->staged);
-    }
-    const struct checkpoint_id *id = checkpoint_with_root(r, request->root);
-    if (id == NULL) {
-        drop(r, DROP_UNKNOWN_OP);
-        if (r->checkpoint_count > 0) {
-            send_checkpoint_offer(r, peer, request->nonce);
-        }
-        return;
-    }
-    r->peers[peer].pulled_op = id->op_number;
-    r->peers[peer].pulled_ns = r->time.now_ns;
-    if (!take_chunks(r, request->count)) {
-        return;
-    }
-    r->chunks_served += request->count;
-    struct vr_output *output = output_add(r, VR_OUT_SERVE_CHECKPOINT);
-    output->serve_checkpoint.peer = peer;
-    output->serve_checkpoint.id = *id;
-    output->serve_checkpoint.nonce = request->nonce;
-    output->serve_checkpoint.list = request->list;
-    output->serve_checkpoint.first = request->first;
-    output->serve_checkpoint.count = request->count;
-}
 
 /* ---- pulling ---- */
 

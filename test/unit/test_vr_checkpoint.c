@@ -105,20 +105,26 @@ START_TEST(a_checkpoint_that_does_not_come_is_asked_for_again)
 }
 END_TEST
 
-/* One that was away while the others dropped what it lacks. */
-static uint32_t leave_behind(uint32_t primary)
+/* One that was away while the others dropped what it lacks; their checkpoints have so many chunks.
+ */
+static uint32_t leave_behind_by(uint32_t primary, uint64_t chunks)
 {
     const uint32_t laggard = (primary + 1) % 3;
     const uint32_t other = (primary + 2) % 3;
     core_isolate(&f, laggard);
     for (int i = 0; i < 2; i++) {
         write_some(primary, 300);
-        (void)core_checkpoint(&f, primary, 5);
-        (void)core_checkpoint(&f, other, 5);
+        (void)core_checkpoint(&f, primary, chunks);
+        (void)core_checkpoint(&f, other, chunks);
     }
     write_some(primary, 20);
     ck_assert_uint_gt(core_see(&f, primary)->base_op, 0);
     return laggard;
+}
+
+static uint32_t leave_behind(uint32_t primary)
+{
+    return leave_behind_by(primary, 5);
 }
 
 /* G4: offered, pulled, installed; then the log goes on from there. */
@@ -135,6 +141,86 @@ START_TEST(a_laggard_pulls_a_checkpoint)
     ck_assert_uint_eq(s->checkpoint_op, 600);
     write_some(primary, 5);
     ck_assert_uint_eq(core_see(&f, laggard)->commit_number, 625);
+}
+END_TEST
+
+static uint64_t chunks_served(void)
+{
+    uint64_t served = 0;
+    for (uint32_t node = 0; node < 3; node++) {
+        served += core_see(&f, node)->chunks_served;
+    }
+    return served;
+}
+
+/* G4: so many bytes a second, however far apart heartbeats are, and no more at once than a window.
+ */
+START_TEST(a_transfer_has_its_rate)
+{
+    static const uint64_t heartbeats_ms[] = {5, 20, 500};
+    const uint64_t chunks_per_second = 4 * 1024 * 1024 / CHECKPOINT_CHUNK_SIZE;
+    f.defaults.transfer_rate = 4 * 1024 * 1024;
+    f.defaults.heartbeat_ns = heartbeats_ms[_i] * 1000000;
+    f.defaults.resend_ns = f.defaults.heartbeat_ns;
+    f.defaults.view_change_ns = 6 * f.defaults.heartbeat_ns;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_behind_by(primary, 1000);
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_op == 0) {
+        core_run(&f, 1);
+    }
+    for (uint64_t second = 1; second <= 3; second++) {
+        core_run(&f, 1000);
+        ck_assert_uint_le(chunks_served(), second * chunks_per_second + 2 * CHUNK_WINDOW_MAX);
+        ck_assert_uint_ge(chunks_served(), second * chunks_per_second * 9 / 10);
+    }
+    core_run(&f, 14000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+}
+END_TEST
+
+static void ask_chunk(uint32_t from, uint32_t to, const struct checkpoint_id *id, uint64_t index)
+{
+    core_inject(&f, to, from,
+                (struct message){.type = MESSAGE_CHECKPOINT_REQUEST,
+                                 .checkpoint_request = {
+                                     .nonce = 77, .root = id->root, .first = index, .count = 1}});
+}
+
+/* What waits is not asked for twice, nobody has more than a window waiting, and what a sync asked
+ * for that is over is not sent. */
+START_TEST(what_is_asked_for_waits_once)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = (primary + 1) % 3;
+    write_some(primary, 50);
+    const struct checkpoint_id id = core_checkpoint(&f, primary, 100);
+    struct replica *r = f.nodes[primary].replica;
+    core_hold(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, CORE_ANY);
+    for (uint64_t i = 0; r->chunk_queue_count == 0; i++) {
+        ask_chunk(backup, primary, &id, i); /* what leaves at once */
+    }
+    const uint64_t at_once = r->chunks_served;
+    ck_assert_uint_ge(at_once, CHUNK_WINDOW_MAX);
+    ck_assert_uint_le(at_once, CHUNK_WINDOW_MAX + 1);
+    for (int n = 0; n < 3; n++) {
+        ask_chunk(backup, primary, &id, 40);
+    }
+    ck_assert_uint_eq(r->chunk_queue_count, 2);
+    for (uint64_t i = 50; i < 80; i++) {
+        ask_chunk(backup, primary, &id, i);
+    }
+    ck_assert_uint_eq(r->chunk_queue_count, CHUNK_WINDOW_MAX);
+    ck_assert_uint_le(vr_deadline(r), f.now_ns + f.defaults.heartbeat_ns);
+    core_inject(&f, primary, backup,
+                (struct message){
+                    .type = MESSAGE_CHECKPOINT_REQUEST,
+                    .checkpoint_request = {.nonce = 78, .root = id.root, .first = 1, .count = 1}});
+    ck_assert_uint_eq(r->chunk_queue_count, 1);
+    core_run(&f, 100);
+    ck_assert_uint_eq(r->chunk_queue_count, 0);
+    ck_assert_uint_eq(r->chunks_served, at_once + 1);
 }
 END_TEST
 
@@ -260,6 +346,8 @@ int main(void)
     tcase_add_test(tcase, a_log_that_fills_up_asks_for_checkpoints);
     tcase_add_test(tcase, a_checkpoint_that_does_not_come_is_asked_for_again);
     tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
+    tcase_add_loop_test(tcase, a_transfer_has_its_rate, 0, 3);
+    tcase_add_test(tcase, what_is_asked_for_waits_once);
     tcase_add_test(tcase, the_log_is_frozen_while_installing);
     tcase_add_test(tcase, damaged_chunks_install_nothing);
     tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
