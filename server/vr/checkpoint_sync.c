@@ -79,10 +79,22 @@ static bool next_chunk(struct transfer *t, bool *list, uint64_t *index)
     return true;
 }
 
+/* True while the own disk is left in peace after it has failed: it may be full for hours. */
+static bool disk_rests(const struct replica *r)
+{
+    const struct transfer *t = &r->transfer;
+    return t->losses > 0 &&
+           r->time.now_ns - t->lost_ns < sync_back_off(r->options.resend_ns, t->losses);
+}
+
 static void fill_window(struct replica *r)
 {
     struct transfer *t = &r->transfer;
     timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
+    if (disk_rests(r)) {
+        r->sync.progress_ns = r->time.now_ns; /* the source is not to blame (G5) */
+        return;
+    }
     for (uint32_t i = 0; i < CHUNK_WINDOW_MAX && outputs_have_room(r, CHUNK_WINDOW_MAX); i++) {
         struct chunk_slot *slot = &t->slots[i];
         bool list;
@@ -290,6 +302,19 @@ static void chunk_refused(struct replica *r, struct chunk_slot *slot)
     slot->asked_ns = 0;
 }
 
+/* The own disk: the list is asked for again, then the first chunk, and what storage finds there
+ * already is passed over. */
+static void chunk_lost(struct replica *r)
+{
+    struct transfer *t = &r->transfer;
+    transfer_pause(r);
+    r->sync.pulling = true;
+    t->list_next = 0;
+    t->chunk_next = 0;
+    t->losses++;
+    t->lost_ns = r->time.now_ns;
+}
+
 void on_chunk_staged(struct replica *r, const struct vr_event *event)
 {
     struct transfer *t = &r->transfer;
@@ -299,6 +324,10 @@ void on_chunk_staged(struct replica *r, const struct vr_event *event)
     }
     struct chunk_slot *slot = slot_of(r, event->chunk_staged.list, event->chunk_staged.index);
     if (slot == NULL) {
+        return;
+    }
+    if (!event->chunk_staged.ok && event->chunk_staged.lost) {
+        chunk_lost(r);
         return;
     }
     if (!event->chunk_staged.ok) {

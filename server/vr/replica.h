@@ -119,6 +119,8 @@ struct transfer {
     uint64_t chunk_count;
     uint64_t staged;  /* pieces and chunks that came */
     uint32_t lacking; /* mask of members that offered another one instead */
+    uint32_t losses;  /* times that the disk lost what was staged; backs off */
+    uint64_t lost_ns; /* last time */
     bool installing;  /* until VR_EVENT_CHECKPOINT_INSTALLED the log stays as it is */
     struct chunk_slot slots[CHUNK_WINDOW_MAX];
 };

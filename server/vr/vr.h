@@ -149,6 +149,8 @@ struct vr_event {
             uint64_t index;
             bool ok;          /* the bytes are right, and kept */
             uint64_t missing; /* if so: the first piece or chunk at or above it that is not there */
+            bool lost; /* else: the disk failed, or has not got the list; what was kept before
+                          may be gone, too */
         } chunk_staged;
         struct {
             struct checkpoint_id id;

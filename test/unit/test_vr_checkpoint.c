@@ -262,6 +262,28 @@ START_TEST(damaged_chunks_install_nothing)
 }
 END_TEST
 
+/* The own disk fails at a chunk, and the list that was there is gone: it is asked for again, and
+ * all behind it; less and less often while the disk goes on failing, and nobody else is blamed. */
+START_TEST(what_the_disk_loses_is_asked_for_again)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_behind(primary);
+    f.nodes[laggard].lose_chunks = UINT32_MAX;
+    core_no_rules(&f);
+    core_run(&f, 20000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 0);
+    ck_assert_uint_ge(f.nodes[laggard].pieces_staged, 10);
+    ck_assert_uint_le(f.nodes[laggard].pieces_staged, 30);
+    for (uint32_t node = 0; node < 3; node++) {
+        ck_assert(!f.nodes[laggard].replica->peers[node].unreachable);
+    }
+    f.nodes[laggard].lose_chunks = 1;
+    core_run(&f, 5000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+    ck_assert_uint_eq(core_see(&f, laggard)->commit_number, core_see(&f, primary)->commit_number);
+}
+END_TEST
+
 /* A recovering replica (D6) gets there the same way. */
 START_TEST(a_recovering_replica_pulls_a_checkpoint)
 {
@@ -350,6 +372,7 @@ int main(void)
     tcase_add_test(tcase, what_is_asked_for_waits_once);
     tcase_add_test(tcase, the_log_is_frozen_while_installing);
     tcase_add_test(tcase, damaged_chunks_install_nothing);
+    tcase_add_test(tcase, what_the_disk_loses_is_asked_for_again);
     tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
     tcase_add_test(tcase, a_primary_to_be_that_needs_a_checkpoint_is_passed_over);
     tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
