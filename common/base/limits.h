@@ -54,6 +54,11 @@ enum {
     CHUNK_QUEUE_MAX = (REPLICAS_MAX - 1) * CHUNK_WINDOW_MAX, /* CheckpointRequests that wait to be
                                                                 served: all others' windows */
 
+    CHECKPOINT_PIN_S = 60, /* K2: a checkpoint that was pulled from so lately stays: a process may
+                              be paused for as long, a virtual machine moved */
+    CHECKPOINT_PINS_MAX = REPLICAS_MAX / 2, /* such checkpoints beside the last two: no more than a
+                                               minority lags while the others take new ones */
+
     /* Sessions (C4). */
     SESSIONS_MAX = 1024 * 1024, /* what a cluster may be initialised with */
     SESSIONS_DEFAULT = 16384,   /* and is, unless told otherwise */

@@ -122,16 +122,16 @@ void transfer_pause(struct replica *r)
     }
 }
 
-static void begin_pulling(struct replica *r, const struct checkpoint_offer *offer)
+static void begin_pulling(struct replica *r, const struct checkpoint_id *id, uint64_t view_number)
 {
     struct transfer *t = &r->transfer;
-    if (!checkpoint_id_equal(&t->id, &offer->id)) {
+    if (!checkpoint_id_equal(&t->id, id)) {
         memset(t, 0, sizeof *t);
-        t->id = offer->id;
-        t->chunk_count = checkpoint_chunk_count(offer->id.size);
+        t->id = *id;
+        t->chunk_count = checkpoint_chunk_count(id->size);
         t->list_count = checkpoint_chunk_count(list_size(t));
     }
-    t->view_number = offer->view_number;
+    t->view_number = view_number > t->view_number ? view_number : t->view_number;
     t->lacking = 0;
     r->sync.pulling = true;
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
@@ -139,15 +139,36 @@ static void begin_pulling(struct replica *r, const struct checkpoint_offer *offe
     }
 }
 
+/* Each sync is offered the newest checkpoint. If one that was interrupted had begun with an older
+ * one, that goes on, or a transfer that takes longer than views last would never end; who has it no
+ * longer says so. */
+static struct checkpoint_id id_to_pull(const struct replica *r, const struct checkpoint_id *offered)
+{
+    const struct checkpoint_id *begun = &r->transfer.id;
+    const bool useful = begun->op_number > r->commit_number && r->transfer.staged > 0 &&
+                        !vr_log_matches(&r->log, begun->op_number, begun->log);
+    return useful ? *begun : *offered;
+}
+
+/* True if everybody offered another one instead, or did not answer when it was asked. */
+static bool nobody_has_it(const struct replica *r)
+{
+    uint32_t left = r->sync.sources & ~r->transfer.lacking;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        left &= r->peers[i].unreachable ? ~(UINT32_C(1) << i) : UINT32_MAX;
+    }
+    return left == 0;
+}
+
 /* Who offers another checkpoint has not got this one any more. Once nobody has, it is given up for
- * the other. */
+ * the other, be that an older one. */
 static void offered_another(struct replica *r, const struct checkpoint_offer *offer, uint32_t peer)
 {
     struct transfer *t = &r->transfer;
     t->lacking |= 1u << peer;
-    if ((r->sync.sources & ~t->lacking) == 0 && offer->id.op_number > t->id.op_number) {
+    if (nobody_has_it(r)) {
         transfer_pause(r);
-        begin_pulling(r, offer);
+        begin_pulling(r, &offer->id, offer->view_number);
         r->sync.source = peer;
         fill_window(r);
     } else if (peer == r->sync.source) {
@@ -241,7 +262,8 @@ void on_checkpoint_offer(struct replica *r, const struct message *m, uint32_t pe
         }
         return;
     }
-    begin_pulling(r, offer);
+    const struct checkpoint_id id = id_to_pull(r, &offer->id);
+    begin_pulling(r, &id, offer->view_number);
     r->sync.source = peer;
     r->sync.progress_ns = r->time.now_ns;
     fill_window(r);

@@ -22,6 +22,7 @@ void vr_options_default(struct vr_options *options)
     options->execute_lag_max = EXECUTE_LAG_MAX;
     options->view_sync_max = 100 * 1000;
     options->log_retain = LOG_RETAIN_DEFAULT;
+    options->checkpoint_pin_ns = CHECKPOINT_PIN_S * 1000 * millisecond;
     options->transfer_rate = TRANSFER_RATE_DEFAULT;
 }
 

@@ -90,9 +90,10 @@ struct vr_options {
     uint32_t pipeline_max;
     uint32_t request_queue_max;
     uint32_t execute_lag_max;
-    uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries; at least the two queues above */
-    uint32_t log_retain;    /* K2: entries kept for laggards, whatever checkpoints there are */
-    uint64_t transfer_rate; /* G4: bytes of checkpoints served in a second, to all who pull */
+    uint32_t view_sync_max;     /* VIEW_SYNC_MAX of V12: entries; at least the two queues above */
+    uint32_t log_retain;        /* K2: entries kept for laggards, whatever checkpoints there are */
+    uint64_t checkpoint_pin_ns; /* K2: a checkpoint stays so long after it was pulled from last */
+    uint64_t transfer_rate;     /* G4: bytes of checkpoints served in a second, to all who pull */
 
     /* Regions for the log and for staged entries (G3), each of log_memory_size bytes; touched only
      * as they fill. */

@@ -88,6 +88,7 @@ struct sim_options {
     uint64_t checkpoint_latency_ns;
     uint32_t log_retain;
     uint64_t transfer_rate;
+    uint64_t checkpoint_pin_ns;
     size_t log_block_size; /* 0: the log's own choice */
 
     /* The clients. */

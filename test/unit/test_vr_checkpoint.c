@@ -224,6 +224,197 @@ START_TEST(what_is_asked_for_waits_once)
 }
 END_TEST
 
+static void checkpoint_all_but(uint32_t laggard, uint64_t chunks)
+{
+    for (uint32_t node = 0; node < f.count; node++) {
+        if (node != laggard && f.nodes[node].up) {
+            (void)core_checkpoint(&f, node, chunks);
+        }
+    }
+}
+
+/* A laggard that has pulled a part of the checkpoint of op 600: slowly, for it has many chunks. */
+static uint32_t half_pulled(uint32_t primary)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t laggard = leave_behind_by(primary, 100);
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_staged < 20) {
+        core_run(&f, 1);
+    }
+    return laggard;
+}
+
+/* K2: a laggard that is silent for a while, paused or cut off, finds the checkpoint that it pulls,
+ * and what follows it, where it left them. */
+START_TEST(a_paused_laggard_goes_on)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = half_pulled(primary);
+    core_isolate(&f, laggard);
+    for (int i = 0; i < 4; i++) {
+        core_run(&f, 10000);
+        write_some(primary, 100);
+        checkpoint_all_but(laggard, 100);
+    }
+    core_no_rules(&f);
+    f.nodes[laggard].hold_install = true;
+    core_run(&f, 20000);
+    ck_assert_uint_eq(f.nodes[laggard].installing.op_number, 600);
+    f.nodes[laggard].hold_install = false;
+    core_installed(&f, laggard);
+    core_run(&f, 2000);
+    const struct vr_snapshot *s = core_see(&f, laggard);
+    ck_assert_uint_eq(s->checkpoints_installed, 1);
+    ck_assert_uint_eq(s->commit_number, core_see(&f, primary)->commit_number);
+}
+END_TEST
+
+/* The same where the own view changed meanwhile: the newest one is offered, and the one that was
+ * begun goes on. */
+START_TEST(a_transfer_outlives_its_sync)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = half_pulled(primary);
+    write_some(primary, 100);
+    checkpoint_all_but(laggard, 100);
+    sync_drop(f.nodes[laggard].replica);
+    f.nodes[laggard].hold_install = true;
+    core_run(&f, 20000);
+    ck_assert_uint_eq(f.nodes[laggard].installing.op_number, 600);
+    f.nodes[laggard].hold_install = false;
+    core_installed(&f, laggard);
+    core_run(&f, 2000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+}
+END_TEST
+
+/* Who is away for longer finds that nobody has it any more, and takes the newest instead: also
+ * where a member is dead, and will never say so. */
+START_TEST(a_checkpoint_that_nobody_has_is_given_up)
+{
+    teardown();
+    core_init(&f, 5);
+    f.defaults.log_block_size = 1024;
+    f.defaults.log_retain = 0;
+    f.defaults.checkpoint_pin_ns = UINT64_C(2000000000);
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = (primary + 1) % 5;
+    core_isolate(&f, laggard);
+    core_crash(&f, (primary + 2) % 5);
+    for (int i = 0; i < 2; i++) {
+        write_some(primary, 300);
+        checkpoint_all_but(laggard, 100);
+    }
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_staged < 20) {
+        core_run(&f, 1);
+    }
+    core_isolate(&f, laggard);
+    core_run(&f, 3000);
+    for (int i = 0; i < 3; i++) {
+        write_some(primary, 100);
+        checkpoint_all_but(laggard, 30);
+    }
+    core_no_rules(&f);
+    core_run(&f, 30000);
+    const struct vr_snapshot *s = core_see(&f, laggard);
+    ck_assert_uint_eq(s->checkpoints_installed, 1);
+    ck_assert_uint_eq(s->checkpoint_op, 900);
+    ck_assert_uint_eq(s->commit_number, 900);
+}
+END_TEST
+
+/* K2: disk is bounded however many pull, and those go on that began first. */
+START_TEST(few_checkpoints_are_kept_for_others)
+{
+    teardown();
+    core_init(&f, 9);
+    const uint32_t primary = core_form(&f);
+    const struct replica *r = f.nodes[primary].replica;
+    struct checkpoint_id first = {0};
+    for (uint32_t i = 1; i < 9; i++) {
+        write_some(primary, 10);
+        const struct checkpoint_id id = core_checkpoint(&f, primary, 100);
+        first = i == 1 ? id : first;
+        ask_chunk((primary + i) % 9, primary, &id, 0);
+    }
+    write_some(primary, 10);
+    (void)core_checkpoint(&f, primary, 100);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->checkpoint_count; i++) {
+        kept += (r->checkpoints_gone & (UINT32_C(1) << i)) == 0 ? 1u : 0u;
+    }
+    ck_assert_uint_eq(kept, 2 + CHECKPOINT_PINS_MAX);
+    ck_assert_ptr_nonnull(checkpoint_with_root(r, first.root));
+}
+END_TEST
+
+/* K2: where the memory of the log fills up during a transfer, what follows the checkpoint that is
+ * pulled goes last. */
+START_TEST(a_log_that_fills_up_is_kept_behind_the_pulled)
+{
+    f.defaults.log_retain = 3000;
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = (primary + 1) % 3;
+    core_isolate(&f, laggard);
+    write_some(primary, 2000);
+    checkpoint_all_but(laggard, 100);
+    write_some(primary, 1500);
+    checkpoint_all_but(laggard, 100);
+    ck_assert_uint_gt(core_see(&f, primary)->base_op, 0);
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_staged < 20) {
+        core_run(&f, 1);
+    }
+    const uint64_t base = core_see(&f, primary)->base_op;
+    write_some(primary, 2500);
+    checkpoint_all_but(laggard, 100);
+    ck_assert_uint_gt(core_see(&f, primary)->base_op, base); /* it was scarce */
+    ck_assert_uint_le(core_see(&f, primary)->base_op, 3500);
+    core_run(&f, 20000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+    ck_assert_uint_eq(core_see(&f, laggard)->commit_number, 6000);
+}
+END_TEST
+
+/* Where even that turns over faster than a transfer, each one brings the laggard further, the
+ * others wait for nothing, and once the load eases it is level. */
+START_TEST(a_log_that_turns_over_delays_no_one)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_behind_by(primary, 10);
+    core_no_rules(&f);
+    uint64_t last = 0;
+    for (uint64_t round = 1; round <= 2; round++) {
+        while (core_see(&f, laggard)->transfer_op <= last) {
+            core_run(&f, 1);
+        }
+        last = core_see(&f, laggard)->transfer_op;
+        core_hold(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, CORE_ANY);
+        for (int i = 0; i < 4; i++) {
+            write_some(primary, 1800);
+            checkpoint_all_but(laggard, 10);
+        }
+        ck_assert_uint_gt(core_see(&f, primary)->base_op, last);
+        core_no_rules(&f);
+        while (core_see(&f, laggard)->checkpoints_installed < round) {
+            core_run(&f, 1);
+        }
+        ck_assert_uint_eq(core_see(&f, laggard)->commit_number, last);
+    }
+    core_run(&f, 10000);
+    ck_assert_uint_eq(core_see(&f, laggard)->commit_number, core_see(&f, primary)->commit_number);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 3);
+    ck_assert_uint_eq(core_see(&f, primary)->busy_count, 0);
+}
+END_TEST
+
 /* While the install is under way the log stays as it is, and nothing is acked that it will lack. */
 START_TEST(the_log_is_frozen_while_installing)
 {
@@ -370,6 +561,12 @@ int main(void)
     tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
     tcase_add_loop_test(tcase, a_transfer_has_its_rate, 0, 3);
     tcase_add_test(tcase, what_is_asked_for_waits_once);
+    tcase_add_test(tcase, a_paused_laggard_goes_on);
+    tcase_add_test(tcase, a_transfer_outlives_its_sync);
+    tcase_add_test(tcase, a_checkpoint_that_nobody_has_is_given_up);
+    tcase_add_test(tcase, few_checkpoints_are_kept_for_others);
+    tcase_add_test(tcase, a_log_that_fills_up_is_kept_behind_the_pulled);
+    tcase_add_test(tcase, a_log_that_turns_over_delays_no_one);
     tcase_add_test(tcase, the_log_is_frozen_while_installing);
     tcase_add_test(tcase, damaged_chunks_install_nothing);
     tcase_add_test(tcase, what_the_disk_loses_is_asked_for_again);
