@@ -278,6 +278,7 @@ static struct vr_server_options start_options(const struct settings *settings)
         .datagram_size = (uint32_t)settings_number(settings, SETTING_DATAGRAM_SIZE),
         .log_memory_max = settings_number(settings, SETTING_LOG_MEMORY_MAX),
         .log_retain = (uint32_t)settings_number(settings, SETTING_LOG_RETAIN),
+        .transfer_rate = settings_number(settings, SETTING_TRANSFER_RATE),
         .insecure = settings_number(settings, SETTING_INSECURE) != 0,
         .rebuild = settings_given(settings, SETTING_REBUILD),
     };

@@ -51,6 +51,13 @@ enum {
 
     /* Checkpoint transfer (G4). */
     CHUNK_WINDOW_MAX = 8, /* chunks asked for and not there yet; and in one CheckpointRequest */
+    CHUNK_QUEUE_MAX = (REPLICAS_MAX - 1) * CHUNK_WINDOW_MAX, /* CheckpointRequests that wait to be
+                                                                served: all others' windows */
+
+    CHECKPOINT_PIN_S = 60, /* K2: a checkpoint that was pulled from so lately stays: a process may
+                              be paused for as long, a virtual machine moved */
+    CHECKPOINT_PINS_MAX = REPLICAS_MAX / 2, /* such checkpoints beside the last two: no more than a
+                                               minority lags while the others take new ones */
 
     /* Sessions (C4). */
     SESSIONS_MAX = 1024 * 1024, /* what a cluster may be initialised with */
@@ -81,6 +88,12 @@ enum {
 /* K2: entries of the log kept for replicas that lag, whatever checkpoints there are. */
 #define LOG_RETAIN_DEFAULT 100000
 #define LOG_RETAIN_MAX 1000000000
+
+/* G4: bytes of checkpoints that a replica serves in a second, to all who pull. The least still
+ * gives each of the others a chunk in half a second; the most is more than a machine can send. */
+#define TRANSFER_RATE_DEFAULT (UINT64_C(50) * 1024 * 1024)
+#define TRANSFER_RATE_MIN (UINT64_C(1) * 1024 * 1024)
+#define TRANSFER_RATE_MAX (UINT64_C(10) * 1024 * 1024 * 1024)
 
 /* Memory of a log that has no disk (D3), bytes and index together; then Busy. */
 #define LOG_MEMORY_MAX (UINT64_C(2) * 1024 * 1024 * 1024)

@@ -135,6 +135,21 @@ const struct setting setting_table[SETTING_COUNT] = {
                 "Operations kept in the log for replicas that lag, beyond what checkpoints need "
                 "(100000); who lags more fetches a checkpoint",
         },
+    [SETTING_TRANSFER_RATE] =
+        {
+            .name = "transfer-rate",
+            .program = SETTING_SERVER,
+            .section = "replica",
+            .variable = "VR_TRANSFER_RATE",
+            .kind = SETTING_NUMBER,
+            .argument = "BYTES",
+            .fallback = "52428800",
+            .meaning = "50 MiB a second",
+            .example = "10485760",
+            .least = TRANSFER_RATE_MIN,
+            .most = TRANSFER_RATE_MAX,
+            .help = "Bytes a second of checkpoints sent to replicas that lag (50 MiB)",
+        },
     [SETTING_HEARTBEAT_MS] =
         {
             .name = "heartbeat-ms",

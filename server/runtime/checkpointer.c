@@ -519,7 +519,8 @@ static int flush_receiving(struct checkpointer *c, uint32_t size, struct storage
     return 0;
 }
 
-/* *missing: the first piece or chunk at or above this one that is not there. */
+/* *missing: the first piece or chunk at or above this one that is not there. -ENODATA: that the
+ * list is there, as the core believes, is no longer so. */
 static int keep_piece(struct checkpointer *c, const struct checkpointer_stage *stage,
                       uint64_t *missing, struct storage_error *error)
 {
@@ -539,7 +540,7 @@ static int keep_piece(struct checkpointer *c, const struct checkpointer_stage *s
                    : status;
     }
     if (!checkpoint_receiver_has_list(&c->receiver)) {
-        return storage_error_set(error, -EBADMSG, "a chunk came before the list");
+        return storage_error_set(error, -ENODATA, "a chunk came before the list");
     }
     status = checkpoint_receiver_chunk(&c->receiver, stage->index, bytes, stage->size, error);
     status = status == 0 ? flush_receiving(c, stage->size, error) : status;
@@ -549,14 +550,15 @@ static int keep_piece(struct checkpointer *c, const struct checkpointer_stage *s
     return status;
 }
 
-/* Other bytes than they should be are no news: the core counts them, and asks somebody else. */
+/* Other bytes than they should be are no news: the core counts them, and asks somebody else. A list
+ * that is gone went with an error that was told. */
 static void note_received(struct checkpointer *c, int status, const struct storage_error *error)
 {
     if (status == 0) {
         c->receive_failed = false;
         return;
     }
-    if (status == -EBADMSG) {
+    if (status == -EBADMSG || status == -ENODATA) {
         return;
     }
     /* On a full disk all that is there stays as it is, and only what has no room is asked for
@@ -589,6 +591,7 @@ static void stage_some(struct checkpointer *c)
     const int status = keep_piece(c, &stage, &news.staged.missing, &error);
     note_received(c, status, &error);
     news.staged.ok = status == 0;
+    news.staged.lost = status != 0 && status != -EBADMSG;
     mutex_lock(&c->mutex);
     c->stage_count--;
     memmove(c->stages, c->stages + 1, c->stage_count * sizeof c->stages[0]);

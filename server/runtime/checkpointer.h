@@ -76,6 +76,7 @@ struct checkpointer_news {
             uint64_t index;
             bool ok;
             uint64_t missing;
+            bool lost;
             uint32_t slot; /* the checkpointer's own */
         } staged;
         struct {

@@ -275,7 +275,8 @@ static void step_staged(struct core *core, const struct checkpointer_news *news,
                                                    .list = news->staged.list,
                                                    .index = news->staged.index,
                                                    .ok = news->staged.ok,
-                                                   .missing = news->staged.missing}});
+                                                   .missing = news->staged.missing,
+                                                   .lost = news->staged.lost}});
 }
 
 static void step_one_news(struct core *core, const struct checkpointer_news *news,

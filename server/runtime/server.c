@@ -470,6 +470,7 @@ static struct vr_options replica_options(const struct vr_server *server)
     options.staging_memory = server->staging_memory;
     options.log_memory_size = server->log_memory_size;
     options.log_retain = server->options.log_retain;
+    options.transfer_rate = server->options.transfer_rate;
     options.checkpoint = server->base.id;
     options.checkpoint_timestamp = server->base.timestamp;
     server_log_describe(&server->log, &options);

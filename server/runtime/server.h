@@ -78,6 +78,7 @@ struct vr_server_options {
     uint32_t datagram_size;  /* bytes; 0: as each route carries (M2) */
     size_t log_memory_max;   /* bytes; 0: LOG_MEMORY_MAX */
     uint32_t log_retain;     /* entries kept for laggards; 0: 100,000 */
+    uint64_t transfer_rate;  /* bytes a second of checkpoints for laggards; 0: 50 MiB */
     bool insecure;           /* bind to more than loopback without keys (M3) */
     bool rebuild;            /* K4: forget log and state, recover from the others */
 

@@ -29,6 +29,9 @@ void server_options_complete(struct vr_server_options *options)
     if (options->log_retain == 0) {
         options->log_retain = defaults.log_retain;
     }
+    if (options->transfer_rate == 0) {
+        options->transfer_rate = defaults.transfer_rate;
+    }
 }
 
 enum vr_server_exit server_options_check(const struct vr_server_options *options,
@@ -45,6 +48,10 @@ enum vr_server_exit server_options_check(const struct vr_server_options *options
                                 "--log-memory-max must be at least %d MiB: the log leaves memory "
                                 "in pieces of 8 MiB",
                                 LOG_MEMORY_MIN / (1024 * 1024));
+    }
+    if (options->transfer_rate < TRANSFER_RATE_MIN || options->transfer_rate > TRANSFER_RATE_MAX) {
+        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_SETTING,
+                                "--transfer-rate must be 1 MiB to 10 GiB a second");
     }
     if (options->datagram_size != 0 && (options->datagram_size < DATAGRAM_SIZE_MIN ||
                                         options->datagram_size > DATAGRAM_SIZE_MAX)) {

@@ -1,83 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint_sync.c - a checkpoint in place of a log that nobody has any more (G4).
  *
- * A log sync that asks for entries which its source has dropped is offered a checkpoint. It is
- * pulled in pieces: first the list of the chunks' checksums, then chunks, a few at a time, from
- * whoever offers the same root; storage verifies and keeps them. Only when all of it is there, and
- * a view_number at least as large as the source's is durable, is it installed: the whole log goes
- * in one step, for it diverged from what is committed, or ended, before the checkpoint's op. Then
- * the log sync goes on from there. */
+ * A log sync that asks for entries which its source has dropped is offered a checkpoint
+ * (checkpoint_serve.c). It is pulled in pieces: first the list of the chunks' checksums, then
+ * chunks, a few at a time, from whoever offers the same root; storage verifies and keeps them. Only
+ * when all of it is there, and a view_number at least as large as the source's is durable, is it
+ * installed: the whole log goes in one step, for it diverged from what is committed, or ended,
+ * before the checkpoint's op. Then the log sync goes on from there. */
 #include <string.h>
 
 #include "common/base/invariant.h"
 #include "server/vr/replica.h"
-
-/* ---- serving ---- */
-
-void send_checkpoint_offer(struct replica *r, uint32_t peer, uint64_t nonce)
-{
-    INVARIANT(r->checkpoint_count > 0);
-    const struct message m = {
-        .type = MESSAGE_CHECKPOINT_OFFER,
-        .checkpoint_offer =
-            {
-                .nonce = nonce,
-                .view_number = r->durable.view_number, /* S1 */
-                .id = r->checkpoints[0],
-            },
-    };
-    send_to_peer(r, peer, &m);
-    r->checkpoints_offered++;
-}
-
-/* So many chunks in a heartbeat interval: they must delay neither heartbeats nor clients. */
-static bool take_chunks(struct replica *r, uint32_t count)
-{
-    if (r->time.now_ns - r->chunks_window_ns >= r->options.heartbeat_ns) {
-        r->chunks_window_ns = r->time.now_ns;
-        r->chunks_in_window = 0;
-    }
-    if (r->chunks_in_window + count > r->options.chunks_per_heartbeat) {
-        drop(r, DROP_RATE);
-        return false;
-    }
-    r->chunks_in_window += count;
-    return true;
-}
-
-void on_checkpoint_request(struct replica *r, const struct message *m, uint32_t peer)
-{
-    const struct checkpoint_request *request = &m->checkpoint_request;
-    /* A recovering replica has nothing to say, but what it has of a checkpoint is committed all the
-     * same, and where a person has the group restored from it (D9) there may be no other. */
-    if (r->status != STATUS_RECOVERING) {
-        note_later_view(r, request->last_normal_view); /* V9 */
-    }
-    if (r->status != STATUS_RECOVERING && request->last_normal_view == r->view_number) {
-        note_transfer(r, peer, request->staged);
-    }
-    const struct checkpoint_id *id = checkpoint_with_root(r, request->root);
-    if (id == NULL) {
-        drop(r, DROP_UNKNOWN_OP);
-        if (r->checkpoint_count > 0) {
-            send_checkpoint_offer(r, peer, request->nonce);
-        }
-        return;
-    }
-    r->peers[peer].pulled_op = id->op_number;
-    r->peers[peer].pulled_ns = r->time.now_ns;
-    if (!take_chunks(r, request->count)) {
-        return;
-    }
-    r->chunks_served += request->count;
-    struct vr_output *output = output_add(r, VR_OUT_SERVE_CHECKPOINT);
-    output->serve_checkpoint.peer = peer;
-    output->serve_checkpoint.id = *id;
-    output->serve_checkpoint.nonce = request->nonce;
-    output->serve_checkpoint.list = request->list;
-    output->serve_checkpoint.first = request->first;
-    output->serve_checkpoint.count = request->count;
-}
 
 /* ---- pulling ---- */
 
@@ -146,10 +79,22 @@ static bool next_chunk(struct transfer *t, bool *list, uint64_t *index)
     return true;
 }
 
+/* True while the own disk is left in peace after it has failed: it may be full for hours. */
+static bool disk_rests(const struct replica *r)
+{
+    const struct transfer *t = &r->transfer;
+    return t->losses > 0 &&
+           r->time.now_ns - t->lost_ns < sync_back_off(r->options.resend_ns, t->losses);
+}
+
 static void fill_window(struct replica *r)
 {
     struct transfer *t = &r->transfer;
     timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
+    if (disk_rests(r)) {
+        r->sync.progress_ns = r->time.now_ns; /* the source is not to blame (G5) */
+        return;
+    }
     for (uint32_t i = 0; i < CHUNK_WINDOW_MAX && outputs_have_room(r, CHUNK_WINDOW_MAX); i++) {
         struct chunk_slot *slot = &t->slots[i];
         bool list;
@@ -177,16 +122,16 @@ void transfer_pause(struct replica *r)
     }
 }
 
-static void begin_pulling(struct replica *r, const struct checkpoint_offer *offer)
+static void begin_pulling(struct replica *r, const struct checkpoint_id *id, uint64_t view_number)
 {
     struct transfer *t = &r->transfer;
-    if (!checkpoint_id_equal(&t->id, &offer->id)) {
+    if (!checkpoint_id_equal(&t->id, id)) {
         memset(t, 0, sizeof *t);
-        t->id = offer->id;
-        t->chunk_count = checkpoint_chunk_count(offer->id.size);
+        t->id = *id;
+        t->chunk_count = checkpoint_chunk_count(id->size);
         t->list_count = checkpoint_chunk_count(list_size(t));
     }
-    t->view_number = offer->view_number;
+    t->view_number = view_number > t->view_number ? view_number : t->view_number;
     t->lacking = 0;
     r->sync.pulling = true;
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
@@ -194,15 +139,36 @@ static void begin_pulling(struct replica *r, const struct checkpoint_offer *offe
     }
 }
 
+/* Each sync is offered the newest checkpoint. If one that was interrupted had begun with an older
+ * one, that goes on, or a transfer that takes longer than views last would never end; who has it no
+ * longer says so. */
+static struct checkpoint_id id_to_pull(const struct replica *r, const struct checkpoint_id *offered)
+{
+    const struct checkpoint_id *begun = &r->transfer.id;
+    const bool useful = begun->op_number > r->commit_number && r->transfer.staged > 0 &&
+                        !vr_log_matches(&r->log, begun->op_number, begun->log);
+    return useful ? *begun : *offered;
+}
+
+/* True if everybody offered another one instead, or did not answer when it was asked. */
+static bool nobody_has_it(const struct replica *r)
+{
+    uint32_t left = r->sync.sources & ~r->transfer.lacking;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        left &= r->peers[i].unreachable ? ~(UINT32_C(1) << i) : UINT32_MAX;
+    }
+    return left == 0;
+}
+
 /* Who offers another checkpoint has not got this one any more. Once nobody has, it is given up for
- * the other. */
+ * the other, be that an older one. */
 static void offered_another(struct replica *r, const struct checkpoint_offer *offer, uint32_t peer)
 {
     struct transfer *t = &r->transfer;
     t->lacking |= 1u << peer;
-    if ((r->sync.sources & ~t->lacking) == 0 && offer->id.op_number > t->id.op_number) {
+    if (nobody_has_it(r)) {
         transfer_pause(r);
-        begin_pulling(r, offer);
+        begin_pulling(r, &offer->id, offer->view_number);
         r->sync.source = peer;
         fill_window(r);
     } else if (peer == r->sync.source) {
@@ -308,7 +274,8 @@ void on_checkpoint_offer(struct replica *r, const struct message *m, uint32_t pe
         }
         return;
     }
-    begin_pulling(r, offer);
+    const struct checkpoint_id id = id_to_pull(r, &offer->id);
+    begin_pulling(r, &id, offer->view_number);
     r->sync.source = peer;
     r->sync.progress_ns = r->time.now_ns;
     fill_window(r);
@@ -369,6 +336,19 @@ static void chunk_refused(struct replica *r, struct chunk_slot *slot)
     slot->asked_ns = 0;
 }
 
+/* The own disk: the list is asked for again, then the first chunk, and what storage finds there
+ * already is passed over. */
+static void chunk_lost(struct replica *r)
+{
+    struct transfer *t = &r->transfer;
+    transfer_pause(r);
+    r->sync.pulling = true;
+    t->list_next = 0;
+    t->chunk_next = 0;
+    t->losses++;
+    t->lost_ns = r->time.now_ns;
+}
+
 void on_chunk_staged(struct replica *r, const struct vr_event *event)
 {
     struct transfer *t = &r->transfer;
@@ -378,6 +358,10 @@ void on_chunk_staged(struct replica *r, const struct vr_event *event)
     }
     struct chunk_slot *slot = slot_of(r, event->chunk_staged.list, event->chunk_staged.index);
     if (slot == NULL) {
+        return;
+    }
+    if (!event->chunk_staged.ok && event->chunk_staged.lost) {
+        chunk_lost(r);
         return;
     }
     if (!event->chunk_staged.ok) {

@@ -71,25 +71,44 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* True if somebody pulls that checkpoint: it stays, and, while memory lasts, the log behind it. Who
- * was silent for as long as a transfer takes to fail comes back for another one. */
+/* True if somebody pulls that checkpoint, or did lately: it may have been paused, or be slow. */
 static bool is_pulled(const struct replica *r, uint64_t op_number)
 {
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct peer *peer = &r->peers[i];
         if (peer->pulled_ns != 0 && peer->pulled_op == op_number &&
-            r->time.now_ns - peer->pulled_ns < 4 * r->options.view_change_ns) {
+            r->time.now_ns - peer->pulled_ns < r->options.checkpoint_pin_ns) {
             return true;
         }
     }
     return false;
 }
 
-static uint64_t oldest_pulled(const struct replica *r)
+/* Bit i: checkpoint i is kept because it is pulled. Beyond the last two, which stay anyway, not
+ * more than CHECKPOINT_PINS_MAX: the oldest of them, for theirs are the transfers that end first.
+ */
+static uint32_t pinned(const struct replica *r)
+{
+    uint32_t mask = 0;
+    uint32_t count = 0;
+    for (uint32_t i = r->checkpoint_count; i-- > 0;) {
+        const bool takes_room = i >= 2;
+        if (!is_gone(r, i) && is_pulled(r, r->checkpoints[i].op_number) &&
+            !(takes_room && count == CHECKPOINT_PINS_MAX)) {
+            mask |= UINT32_C(1) << i;
+            count += takes_room ? 1u : 0u;
+        }
+    }
+    return mask;
+}
+
+/* The oldest pinned one, if what follows it is still in the log: else that waits for nobody. */
+static uint64_t oldest_followed(const struct replica *r, uint32_t pins)
 {
     for (uint32_t i = r->checkpoint_count; i-- > 0;) {
-        if (!is_gone(r, i) && is_pulled(r, r->checkpoints[i].op_number)) {
-            return r->checkpoints[i].op_number;
+        const uint64_t op = r->checkpoints[i].op_number;
+        if ((pins & (UINT32_C(1) << i)) != 0 && op >= r->log.base_op) {
+            return op;
         }
     }
     return UINT64_MAX;
@@ -101,22 +120,37 @@ static bool memory_is_scarce(const struct replica *r)
     return vr_log_bytes_free(&r->log) < (size_t)r->log.block_count / 4 * r->log.block_size;
 }
 
-/* Drops what may go: of the log in memory, where that is scarce, all before the last checkpoint; of
- * the one on disk never more than all before the previous one, for a start may find the last one
- * damaged (K1, K3). */
+/* As much as is needed, the oldest first, and nothing behind the last checkpoint. So who pulls that
+ * has the time in which three quarters of the memory are written, to follow it. */
+static void drop_while_scarce(struct replica *r)
+{
+    const uint64_t held = smaller(r->durable_op, r->executed_op);
+    const uint64_t last = r->checkpoint_count == 0 ? 0 : r->checkpoints[0].op_number;
+    const uint64_t before = r->log.base_op;
+    while (memory_is_scarce(r) && vr_log_drop_block(&r->log, smaller(last, held))) {
+    }
+    if (r->log.base_op > before) {
+        r->log_full = false;
+        r->full_at_op = UINT64_MAX;
+    }
+}
+
+/* Drops what may go: of the log in memory; of the one on disk never more than all before the
+ * previous one, for a start may find the last one damaged (K1, K3). */
 static void compact(struct replica *r)
 {
     const uint64_t held = smaller(r->durable_op, r->executed_op);
     const uint64_t previous = r->checkpoint_count < 2 ? 0 : r->checkpoints[1].op_number;
-    const uint64_t oldest = oldest_pulled(r);
     const uint64_t retain = r->options.log_retain;
+    const uint32_t pins = pinned(r);
     const bool scarce = memory_is_scarce(r);
     uint64_t through = smaller(previous, held);
     if (!scarce) {
         through = smaller(through, r->log.op_number > retain ? r->log.op_number - retain : 0);
-        through = smaller(through, oldest);
+        through = smaller(through, oldest_followed(r, pins));
+        vr_log_drop(&r->log, through);
     }
-    vr_log_drop(&r->log, scarce ? smaller(r->checkpoints[0].op_number, held) : through);
+    drop_while_scarce(r);
     r->log_full = false;
     r->full_at_op = UINT64_MAX;
     r->dropped_op = through > r->dropped_op ? through : r->dropped_op;
@@ -128,7 +162,7 @@ static void compact(struct replica *r)
     output->drop_log.checkpoints_from = previous;
     output->drop_log.pulled_count = 0;
     for (uint32_t i = 2; i < r->checkpoint_count; i++) {
-        if (!is_gone(r, i) && is_pulled(r, r->checkpoints[i].op_number)) {
+        if ((pins & (UINT32_C(1) << i)) != 0) {
             output->drop_log.pulled[output->drop_log.pulled_count++] = r->checkpoints[i].op_number;
         } else {
             r->checkpoints_gone |= UINT32_C(1) << i;
@@ -147,6 +181,9 @@ void compaction_flush(struct replica *r)
     const bool asked_lately =
         r->asked_checkpoint_ns != 0 &&
         r->time.now_ns - r->asked_checkpoint_ns < r->options.view_change_max_ns / 8;
+    if (!r->transfer.installing && r->install.phase == INSTALL_NONE) {
+        drop_while_scarce(r);
+    }
     if (asked_lately || r->executed_op <= last || r->transfer.installing ||
         vr_log_bytes_used(&r->log) < quarter ||
         vr_log_run_size(&r->log, last + 1, r->executed_op) < quarter) {

@@ -22,7 +22,8 @@ void vr_options_default(struct vr_options *options)
     options->execute_lag_max = EXECUTE_LAG_MAX;
     options->view_sync_max = 100 * 1000;
     options->log_retain = LOG_RETAIN_DEFAULT;
-    options->chunks_per_heartbeat = 16;
+    options->checkpoint_pin_ns = CHECKPOINT_PIN_S * 1000 * millisecond;
+    options->transfer_rate = TRANSFER_RATE_DEFAULT;
 }
 
 size_t vr_memory_size(void)
@@ -45,7 +46,8 @@ static void check_options(const struct vr_options *options)
               options->pipeline_max + options->request_queue_max); /* V12 */
     INVARIANT(options->message_budget > PREPARE_OVERHEAD + ENTRY_HEADER_SIZE);
     INVARIANT(options->message_budget <= DATAGRAM_SIZE_MAX);
-    INVARIANT(options->chunks_per_heartbeat >= CHUNK_WINDOW_MAX);
+    INVARIANT(options->transfer_rate >= TRANSFER_RATE_MIN);
+    INVARIANT(options->transfer_rate <= TRANSFER_RATE_MAX);
     INVARIANT(options->identity != 0);
     INVARIANT(options->durable.last_normal_view <= options->durable.view_number);
     INVARIANT(view_epoch(options->durable.view_number) == options->configuration.epoch);
@@ -706,6 +708,7 @@ bool vr_flush(struct replica *r, struct vr_time time, struct vr_outputs *outputs
     const bool more = r->status == STATUS_NORMAL && normal_flush(r);
     write_log(r);
     catchup_flush(r);
+    chunks_flush(r);
     compaction_flush(r);
     check_state(r);
     return more;

@@ -2,9 +2,9 @@
 /* replica.h - the state of the core, and what its parts may ask of each other. For server/vr and
  * its tests; everybody else uses vr.h.
  *
- * One file a part of VR: normal.c (N), view_change.c (V), log_sync.c (G), checkpoint_sync.c (G4),
- * compaction.c (K), recovery.c (D, identities), restore.c (D9), replica.c (dispatch, durable state,
- * snapshot). */
+ * One file a part of VR: normal.c (N), view_change.c (V), log_sync.c (G), checkpoint_sync.c
+ * and checkpoint_serve.c (G4), compaction.c (K), recovery.c (D, identities), restore.c (D9),
+ * replica.c (dispatch, durable state, snapshot). */
 #ifndef VR_REPLICA_H
 #define VR_REPLICA_H
 
@@ -119,6 +119,8 @@ struct transfer {
     uint64_t chunk_count;
     uint64_t staged;  /* pieces and chunks that came */
     uint32_t lacking; /* mask of members that offered another one instead */
+    uint32_t losses;  /* times that the disk lost what was staged; backs off */
+    uint64_t lost_ns; /* last time */
     bool installing;  /* until VR_EVENT_CHECKPOINT_INSTALLED the log stays as it is */
     struct chunk_slot slots[CHUNK_WINDOW_MAX];
 };
@@ -140,6 +142,11 @@ struct install {
 struct catchup_waiting {
     uint32_t peer;
     struct catchup_request request;
+};
+
+struct chunks_waiting {
+    uint32_t peer;
+    struct checkpoint_request request;
 };
 
 struct replica {
@@ -223,8 +230,8 @@ struct replica {
     uint64_t base_timestamp; /* of the entry at the log's base, where a checkpoint took its place */
     uint64_t dropped_op;     /* storage was told to drop up to here */
     struct checkpoint_mark agreed; /* K4: the last one that a quorum agreed on, as a primary said */
-    uint64_t chunks_window_ns;     /* bounded rate of chunks */
-    uint32_t chunks_in_window;
+    uint32_t chunk_queue_count;    /* G4 */
+    uint64_t chunks_due_ns;        /* when the next one may be served */
 
     /* Recovery */
     struct restore restore; /* D9: taken up last; view_number 0: none, or given up for a primary's
@@ -259,6 +266,7 @@ struct replica {
     /* The large parts last: vr_init() leaves them untouched until they are used. */
     struct in_flight in_flight;
     struct catchup_waiting catchup_queue[CATCHUP_QUEUE_MAX];
+    struct chunks_waiting chunk_queue[CHUNK_QUEUE_MAX];
     struct sync_slot sync_slots[SYNC_WINDOW_MAX];
     struct stash stash;
 };
@@ -338,10 +346,13 @@ uint64_t sync_back_off(uint64_t interval_ns, uint32_t times);
 void sync_next_source(struct replica *r);
 void sync_start_at(struct replica *r, uint64_t op_number); /* G4: goes on from there */
 
-/* checkpoint_sync.c */
+/* checkpoint_serve.c */
 void send_checkpoint_offer(struct replica *r, uint32_t peer, uint64_t nonce);
-void on_checkpoint_offer(struct replica *r, const struct message *m, uint32_t peer);
 void on_checkpoint_request(struct replica *r, const struct message *m, uint32_t peer);
+void chunks_flush(struct replica *r);
+
+/* checkpoint_sync.c */
+void on_checkpoint_offer(struct replica *r, const struct message *m, uint32_t peer);
 void on_checkpoint_chunk(struct replica *r, const struct message *m, uint32_t peer);
 void on_chunk_staged(struct replica *r, const struct vr_event *event);
 void on_checkpoint_installed(struct replica *r, const struct vr_event *event);

@@ -13,6 +13,7 @@ enum timeout_kind {
     TIMEOUT_DO_VIEW_CHANGE, /* view_change: DoViewChange again (V4) */
     TIMEOUT_RECOVERY,       /* recovering: Recovery again (D6) */
     TIMEOUT_SYNC,           /* log sync: ask again (G5) */
+    TIMEOUT_CHUNKS,         /* chunks of a checkpoint wait for their time (G4) */
     TIMEOUT_STABLE,         /* normal for long enough to forget failed views (V1) */
     TIMEOUT_COUNT,
 };

@@ -90,9 +90,10 @@ struct vr_options {
     uint32_t pipeline_max;
     uint32_t request_queue_max;
     uint32_t execute_lag_max;
-    uint32_t view_sync_max; /* VIEW_SYNC_MAX of V12: entries; at least the two queues above */
-    uint32_t log_retain;    /* K2: entries kept for laggards, whatever checkpoints there are */
-    uint32_t chunks_per_heartbeat; /* G4: of checkpoints, served in one heartbeat interval */
+    uint32_t view_sync_max;     /* VIEW_SYNC_MAX of V12: entries; at least the two queues above */
+    uint32_t log_retain;        /* K2: entries kept for laggards, whatever checkpoints there are */
+    uint64_t checkpoint_pin_ns; /* K2: a checkpoint stays so long after it was pulled from last */
+    uint64_t transfer_rate;     /* G4: bytes of checkpoints served in a second, to all who pull */
 
     /* Regions for the log and for staged entries (G3), each of log_memory_size bytes; touched only
      * as they fill. */
@@ -149,6 +150,8 @@ struct vr_event {
             uint64_t index;
             bool ok;          /* the bytes are right, and kept */
             uint64_t missing; /* if so: the first piece or chunk at or above it that is not there */
+            bool lost; /* else: the disk failed, or has not got the list; what was kept before
+                          may be gone, too */
         } chunk_staged;
         struct {
             struct checkpoint_id id;

@@ -328,16 +328,24 @@ void vr_log_cut(struct vr_log *log, uint64_t op_number)
     log->op_number = op_number;
 }
 
-void vr_log_drop(struct vr_log *log, uint64_t through_op)
+bool vr_log_drop_block(struct vr_log *log, uint64_t through_op)
 {
     INVARIANT(through_op <= log->protected_op);
-    while (log->used_blocks > 0 && block_end(log, 0) <= through_op) {
-        const struct vr_log_block *block = block_at(log, 0);
-        const uint64_t end = block_end(log, 0);
-        log->base_checksum = slot_in(log, block, end)->checksum;
-        log->base_op = end;
-        free_block(log, block);
-        log->first_block = (log->first_block + 1) % VR_LOG_BLOCKS_MAX;
+    if (log->used_blocks == 0 || block_end(log, 0) > through_op) {
+        return false;
+    }
+    const struct vr_log_block *block = block_at(log, 0);
+    const uint64_t end = block_end(log, 0);
+    log->base_checksum = slot_in(log, block, end)->checksum;
+    log->base_op = end;
+    free_block(log, block);
+    log->first_block = (log->first_block + 1) % VR_LOG_BLOCKS_MAX;
+    return true;
+}
+
+void vr_log_drop(struct vr_log *log, uint64_t through_op)
+{
+    while (vr_log_drop_block(log, through_op)) {
     }
 }
 

@@ -102,6 +102,9 @@ void vr_log_cut(struct vr_log *log, uint64_t op_number);
  * (asserted): base_op moves to the last of them. */
 void vr_log_drop(struct vr_log *log, uint64_t through_op);
 
+/* The same for the oldest block alone; false: there is none that could go. */
+bool vr_log_drop_block(struct vr_log *log, uint64_t through_op);
+
 /* S3: from here on nothing at or below op_number is cut. Never goes back (asserted). */
 void vr_log_protect(struct vr_log *log, uint64_t op_number);
 

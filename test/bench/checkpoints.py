@@ -5,14 +5,17 @@
 
 One group of three, all defaults. First the keys are written, and every replica is killed and started
 again. Then a replica is killed, so many operations pass, and it is started while the flood goes on: how
-long until it lags no more, and what that costs the flood. Then the flood goes on until so many
+long until it lags no more, and what that costs the flood; and, some times over, how long clients wait while it pulls
+a checkpoint, and did before. Then the flood goes on until so many
 operations have passed in all, while memory and disk of each replica are watched."""
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -26,6 +29,7 @@ from run import COUNT, machine  # noqa: E402
 AWAY = 2
 LONG = 24 * 3600
 BIT_SECONDS = 0.5
+PIN_SECONDS = 75  # what followed the last checkpoint that was pulled is in the log no longer (K2: 60 s)
 MIB = 1024 * 1024
 
 
@@ -128,6 +132,83 @@ def catch_up(cluster, keys, away):
     return seconds, before, meanwhile
 
 
+class Probes(threading.Thread):
+    """Floods of a second each, one behind the other, that say how long a client waited: as many clients as
+    flood() has. [(began, ended, p50 us, p99 us, ops/s)]"""
+
+    def __init__(self, cluster, keys):
+        super().__init__()
+        self.command = [CLIENT, "--cluster", cluster.addresses, "--timeout", "60000", "flood", "--json",
+                        "--clients", "64", "--mix", "100", "--key-count", str(keys), "--duration", "1"]
+        self.done = threading.Event()
+        self.found = []
+
+    def run(self):
+        while not self.done.is_set():
+            began = time.monotonic()
+            result = subprocess.run(self.command, stdin=subprocess.DEVNULL, capture_output=True,
+                                    env=environment())
+            if result.returncode == 0:
+                report = json.loads(result.stdout)
+                self.found.append((began, time.monotonic(), report["latency_us"]["p50"],
+                                   report["latency_us"]["p99"], report["ops_per_second"]))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join()
+
+
+def within(found, began, ended):
+    """The probes that lie in this time with at least half of theirs."""
+    return [p for p in found if min(p[1], ended) - max(p[0], began) >= (p[1] - p[0]) / 2]
+
+
+def transfer(cluster, keys, away, rounds):
+    """([probes before], [probes during a transfer], [seconds of each], MiB of a checkpoint): a transfer is
+    the time in which the replica that was away has a file of what it pulls."""
+    before, during, seconds, size = [], [], [], 0
+    pulled = pathlib.Path(cluster.directory, f"replica-{AWAY}", "checkpoint.pull")
+    for i in range(rounds):
+        cluster.kill(AWAY)
+        pulled.unlink(missing_ok=True)
+        goal = head(cluster) + away
+        free = time.monotonic() + (PIN_SECONDS if i > 0 else 0)
+        with Probes(cluster, keys) as probes:
+            wait_for(lambda: head(cluster) >= goal and time.monotonic() > free, f"{away} operations")
+            killed = time.monotonic()
+            starting = threading.Thread(target=cluster.restart, args=(AWAY,))
+            starting.start()
+            wait_until(pulled.exists, "a transfer")
+            began = time.monotonic()
+            wait_until(lambda: not pulled.exists(), "its end", LONG)
+            ended = time.monotonic()
+            starting.join()
+            wait_for(lambda: (lag(cluster, AWAY) or away) < 10000, "the replica that was away")
+        before += within(probes.found, 0, killed)[1:]
+        during += within(probes.found, began, ended)
+        seconds.append(ended - began)
+        size = max((p.stat().st_size for p in pulled.parent.glob("checkpoint.*")), default=0)
+    return before, during, seconds, size / MIB
+
+
+def middle(probes, field):
+    return statistics.median(p[field] for p in probes) if probes else float("nan")
+
+
+def print_transfer(before, during, seconds, size):
+    p99 = [p[3] for p in before]
+    print(f"a checkpoint of {size:,.0f} MiB, pulled in {', '.join(f'{s:.1f}' for s in seconds)} s; clients "
+          f"meanwhile, {len(during)} floods of a second: p50 {middle(during, 2):,.0f} us, p99 "
+          f"{middle(during, 3):,.0f} us, {middle(during, 4):,.0f} ops/s; before, {len(before)} floods: p50 "
+          f"{middle(before, 2):,.0f} us, p99 {middle(before, 3):,.0f} us ({min(p99):,.0f} to {max(p99):,.0f}), "
+          f"{middle(before, 4):,.0f} ops/s; p99 is {middle(during, 3) / middle(before, 3):.2f} of what it was "
+          "(medians; at most 2 is the goal)", flush=True)
+
+
 def endless(cluster, keys, ops):
     """(largest resident set, largest data directory, seconds)"""
     most_memory = most_disk = 0
@@ -145,6 +226,8 @@ def main():
     parser.add_argument("--keys", type=int, default=1000000)
     parser.add_argument("--away", type=int, default=2000000)
     parser.add_argument("--ops", type=int, default=20000000)
+    parser.add_argument("--transfers", type=int, default=5)
+    parser.add_argument("--transfers-only", action="store_true", help="what clients notice of them, nothing else")
     parser.add_argument("--durability", default="async")
     options = parser.parse_args()
     print(f"machine: {machine()}\n{COUNT} replicas, durability {options.durability}, {options.keys:,} keys of "
@@ -153,6 +236,9 @@ def main():
         with flood(cluster, options.keys): # at random: three times as many leave out one in twenty
             wait_for(lambda: head(cluster) >= 3 * options.keys, "the keys")
         cluster.wait_equal()
+        print_transfer(*transfer(cluster, options.keys, 500000, options.transfers))
+        if options.transfers_only:
+            return 0
         print(f"all killed and started again: normal after {restart(cluster):.1f} s", flush=True)
         seconds, before, meanwhile = catch_up(cluster, options.keys, options.away)
         print(f"away for {options.away:,} operations: level after {seconds:.1f} s; the flood made "

@@ -139,6 +139,17 @@ class Configuration(unittest.TestCase):
             self.assertEqual(done.returncode, EXIT_USAGE, wrong)
             self.assertIn("--log-retain must be a number from 1 to 1000000000", done.stderr)
 
+    def test_transfer_rate(self):
+        path = self.file("[replica]\ntransfer-rate = 2097152\n")
+        self.assertEqual(printed(start("--print-config"))["replica", "transfer-rate"],
+                         ("52428800", "default: 50 MiB a second"))
+        self.assertEqual(printed(start("--config", path, "--print-config"))["replica", "transfer-rate"],
+                         ("2097152", f"{path}:2"))
+        for wrong in ("0", "1048575", "10737418241", "fast"):
+            done = start("--data-dir", self.data, "--transfer-rate", wrong)
+            self.assertEqual(done.returncode, EXIT_USAGE, wrong)
+            self.assertIn("--transfer-rate must be a number from 1048576 to 10737418240", done.stderr)
+
     def test_mistakes_end_it_with_the_right_code(self):
         flag = start("--data-dir", self.data, "--heartbeat-ms", "x")
         self.assertEqual(flag.returncode, EXIT_USAGE)

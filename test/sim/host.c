@@ -223,7 +223,8 @@ static void start_core(struct sim_host *host, enum vr_start start)
     options.durability = host->durability;
     options.log_block_size = o->log_block_size;
     options.log_retain = o->log_retain;
-    options.chunks_per_heartbeat = o->chunks_per_heartbeat;
+    options.checkpoint_pin_ns = o->checkpoint_pin_ns;
+    options.transfer_rate = o->transfer_rate;
     options.checkpoint = host->base;
     options.checkpoint_timestamp = executor_timestamp(host->executor);
     host_log_describe(host, &options);

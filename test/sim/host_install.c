@@ -79,7 +79,7 @@ static int keep_piece(struct sim_host *host, const struct sim_piece *piece, uint
         return status == 0 && *missing <= piece->index ? -EBADMSG : status;
     }
     if (!checkpoint_receiver_has_list(&host->receiver)) {
-        return -EBADMSG;
+        return -ENODATA;
     }
     status =
         checkpoint_receiver_chunk(&host->receiver, piece->index, piece->bytes, piece->size, error);
@@ -100,13 +100,14 @@ void host_on_stage(struct sim_host *host)
     };
     const int status = keep_piece(host, &piece, &event.chunk_staged.missing, &error);
     free(piece.bytes);
-    if (status != 0 && status != -EBADMSG) {
+    if (status != 0 && status != -EBADMSG && status != -ENODATA) {
         close_receiver(host); /* it is tried again */
         if (!host_checkpoint_failed(host)) {
             return;
         }
     }
     event.chunk_staged.ok = status == 0;
+    event.chunk_staged.lost = status != 0 && status != -EBADMSG;
     if (host_step(host, &event)) {
         host_end_drain(host);
     }

@@ -33,7 +33,13 @@ static void chain_extend(struct sim_host *host, uint64_t op, uint64_t op_number)
                      host->index, op, op_number);
             return;
         }
-        host->chain[op] = entry_checksum(cluster_id, host->chain[op - 1], bytes, size);
+        const struct checksum checksum =
+            entry_checksum(cluster_id, host->chain[op - 1], bytes, size);
+        if (op <= host->chain_op && op <= host->durable_op &&
+            !checksum_equal(checksum, host->chain[op])) {
+            host->durable_op = op - 1; /* the core has cut it; its write comes with the flush */
+        }
+        host->chain[op] = checksum;
     }
 }
 

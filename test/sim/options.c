@@ -210,7 +210,11 @@ static void draw_checkpoints(struct sim_options *o)
     struct prng prng;
     struct prng *p = &prng;
     prng_seed(p, o->seed ^ UINT64_C(0xc4ec000000000000));
-    o->chunks_per_heartbeat = draw(p, 8, 64);
+    /* From a chunk or so in a heartbeat interval, to more than a window in one. */
+    o->transfer_rate = (uint64_t)draw(p, 1, 64) * 1024 * 1024;
+    struct prng pins; /* its own, so that what was drawn before stays */
+    prng_seed(&pins, o->seed ^ UINT64_C(0xc4ee000000000000));
+    o->checkpoint_pin_ns = draw_scale(&pins, 100, 10000) * SIM_MS;
     if (o->value_size_max > 20000 || percent(p, 15)) {
         return;
     }
@@ -304,9 +308,11 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             (double)o->disk_fail_mean_ns / ms, o->rot_ppm, o->read_fail_ppm, o->flush_stall_ppm,
             o->mode_change_ppm, (double)o->disk_full_mean_ns / ms,
             (double)o->disk_full_max_ns / ms);
-    fprintf(out, "  checkpoints: every %u ops, latency=%.3fms retain=%u chunks=%u block=%zu\n",
+    fprintf(out,
+            "  checkpoints: every %u ops, latency=%.3fms retain=%u rate=%" PRIu64
+            "MiB/s pin=%.0fms block=%zu\n",
             o->checkpoint_interval, (double)o->checkpoint_latency_ns / ms, o->log_retain,
-            o->chunks_per_heartbeat, o->log_block_size);
+            o->transfer_rate / (1024 * 1024), (double)o->checkpoint_pin_ns / ms, o->log_block_size);
     fprintf(out,
             "  clients: %u x %u sessions, %u operations, %u keys, values to %u, think=%.3fms "
             "timeout=%.0fms crash=%.0fms%s; %.0fs of faults%s\n",

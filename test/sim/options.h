@@ -87,7 +87,8 @@ struct sim_options {
     uint32_t checkpoint_interval; /* ops; 0: none are taken */
     uint64_t checkpoint_latency_ns;
     uint32_t log_retain;
-    uint32_t chunks_per_heartbeat;
+    uint64_t transfer_rate;
+    uint64_t checkpoint_pin_ns;
     size_t log_block_size; /* 0: the log's own choice */
 
     /* The clients. */

@@ -212,13 +212,20 @@ static void write_log(struct core_node *node, const struct vr_output *output)
 static void chunk_staged(struct core_fixture *f, uint32_t index)
 {
     struct core_node *node = &f->nodes[index];
+    if (!node->staged_list && node->lose_chunks > 0) {
+        node->lose_chunks--;
+        node->list_kept = false;
+    }
+    node->list_kept = node->list_kept || node->staged_list;
+    node->pieces_staged += node->staged_list ? 1u : 0u;
     struct vr_event event = {
         .kind = VR_EVENT_CHUNK_STAGED,
         .chunk_staged = {.root = node->staged.root,
                          .list = node->staged_list,
                          .index = node->staged_index,
-                         .ok = !node->refuse_chunks,
-                         .missing = node->staged_index + 1},
+                         .ok = node->list_kept && !node->refuse_chunks,
+                         .missing = node->staged_index + 1,
+                         .lost = !node->list_kept},
     };
     node->stage_waits = false;
     step(f, index, &event);

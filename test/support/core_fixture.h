@@ -76,8 +76,11 @@ struct core_node {
     uint64_t execute_to;
 
     /* Checkpoints: every chunk is the op number of its checkpoint. */
-    bool hold_install;               /* an install waits for core_installed() */
-    bool refuse_chunks;              /* what comes is found to be damaged */
+    bool hold_install;    /* an install waits for core_installed() */
+    bool refuse_chunks;   /* what comes is found to be damaged */
+    uint32_t lose_chunks; /* so many times the disk fails at a chunk, and loses the list */
+    bool list_kept;
+    uint64_t pieces_staged;          /* of lists, that came */
     struct checkpoint_id installing; /* op_number 0: none */
     struct checkpoint_id staged;     /* of the last chunk that came */
     bool stage_waits;

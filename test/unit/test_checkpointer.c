@@ -303,13 +303,62 @@ START_TEST(wrong_bytes_are_refused)
 {
     const struct checkpoint_id id = take(sides[0], 7);
     struct checkpointer_news chunk = serve(&id, false, 1);
-    ck_assert(!stage(&id, &chunk).staged.ok); /* before the list */
+    ck_assert(stage(&id, &chunk).staged.lost); /* before the list */
     pull(&id, true, 0, 1);
     chunk.served.index = 2;
     ck_assert(!stage(&id, &chunk).staged.ok);
     chunk.served.index = 1;
     ck_assert(stage(&id, &chunk).staged.ok);
     checkpointer_release(&sides[0]->checkpointer, chunk.served.slot);
+}
+END_TEST
+
+/* A write fails, and what was there cannot be read again: the core is told that it begins anew. */
+START_TEST(what_the_disk_loses_is_told)
+{
+    const struct checkpoint_id id = take(sides[0], 7);
+    pull(&id, true, 0, 1);
+    pull(&id, false, 0, 1);
+    struct sim_disk *disk = &sides[1]->disk;
+    const struct checkpointer_news served = serve(&id, false, 1);
+    disk->fail_at = disk->calls + 1;
+    disk->fail_status = -EIO;
+    const struct checkpointer_news failed = stage(&id, &served);
+    ck_assert(!failed.staged.ok);
+    ck_assert(failed.staged.lost);
+    disk->read_fail_at = disk->reads + 1;
+    const struct checkpointer_news unlisted = stage(&id, &served);
+    ck_assert(!unlisted.staged.ok);
+    ck_assert(unlisted.staged.lost);
+    checkpointer_release(&sides[0]->checkpointer, served.served.slot);
+    pull(&id, true, 0, 1);
+    for (uint64_t i = 0; i < CHUNKS; i++) {
+        pull(&id, false, i, i + 1);
+    }
+    checkpointer_install(&sides[1]->checkpointer, &id);
+    ck_assert_int_eq((int)next_news(sides[1]).kind, CHECKPOINTER_READY);
+}
+END_TEST
+
+/* The same with a list that can be read: what is there is passed over. */
+START_TEST(what_the_disk_kept_is_passed_over)
+{
+    const struct checkpoint_id id = take(sides[0], 7);
+    pull(&id, true, 0, 1);
+    pull(&id, false, 0, 1);
+    pull(&id, false, 1, 2);
+    struct sim_disk *disk = &sides[1]->disk;
+    const struct checkpointer_news served = serve(&id, false, 2);
+    disk->fail_at = disk->calls + 1;
+    disk->fail_status = -ENOSPC;
+    ck_assert(stage(&id, &served).staged.lost);
+    checkpointer_release(&sides[0]->checkpointer, served.served.slot);
+    pull(&id, true, 0, 1);
+    const struct checkpointer_news first = serve(&id, false, 0);
+    const struct checkpointer_news staged = stage(&id, &first);
+    checkpointer_release(&sides[0]->checkpointer, first.served.slot);
+    ck_assert(staged.staged.ok);
+    ck_assert_uint_ge(staged.staged.missing, 2); /* a write that fails may have been done */
 }
 END_TEST
 
@@ -381,6 +430,8 @@ int main(void)
     tcase_add_test(tcase, what_one_serves_the_other_installs);
     tcase_add_test(tcase, an_install_gives_up_what_is_written);
     tcase_add_test(tcase, wrong_bytes_are_refused);
+    tcase_add_test(tcase, what_the_disk_loses_is_told);
+    tcase_add_test(tcase, what_the_disk_kept_is_passed_over);
     tcase_add_test(tcase, an_install_that_fails_is_told);
     tcase_add_test(tcase, more_chunks_than_buffers_are_refused);
     tcase_add_test(tcase, a_damaged_one_is_not_served);

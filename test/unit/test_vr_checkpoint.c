@@ -105,20 +105,26 @@ START_TEST(a_checkpoint_that_does_not_come_is_asked_for_again)
 }
 END_TEST
 
-/* One that was away while the others dropped what it lacks. */
-static uint32_t leave_behind(uint32_t primary)
+/* One that was away while the others dropped what it lacks; their checkpoints have so many chunks.
+ */
+static uint32_t leave_behind_by(uint32_t primary, uint64_t chunks)
 {
     const uint32_t laggard = (primary + 1) % 3;
     const uint32_t other = (primary + 2) % 3;
     core_isolate(&f, laggard);
     for (int i = 0; i < 2; i++) {
         write_some(primary, 300);
-        (void)core_checkpoint(&f, primary, 5);
-        (void)core_checkpoint(&f, other, 5);
+        (void)core_checkpoint(&f, primary, chunks);
+        (void)core_checkpoint(&f, other, chunks);
     }
     write_some(primary, 20);
     ck_assert_uint_gt(core_see(&f, primary)->base_op, 0);
     return laggard;
+}
+
+static uint32_t leave_behind(uint32_t primary)
+{
+    return leave_behind_by(primary, 5);
 }
 
 /* G4: offered, pulled, installed; then the log goes on from there. */
@@ -135,6 +141,277 @@ START_TEST(a_laggard_pulls_a_checkpoint)
     ck_assert_uint_eq(s->checkpoint_op, 600);
     write_some(primary, 5);
     ck_assert_uint_eq(core_see(&f, laggard)->commit_number, 625);
+}
+END_TEST
+
+static uint64_t chunks_served(void)
+{
+    uint64_t served = 0;
+    for (uint32_t node = 0; node < 3; node++) {
+        served += core_see(&f, node)->chunks_served;
+    }
+    return served;
+}
+
+/* G4: so many bytes a second, however far apart heartbeats are, and no more at once than a window.
+ */
+START_TEST(a_transfer_has_its_rate)
+{
+    static const uint64_t heartbeats_ms[] = {5, 20, 500};
+    const uint64_t chunks_per_second = 4 * 1024 * 1024 / CHECKPOINT_CHUNK_SIZE;
+    f.defaults.transfer_rate = 4 * 1024 * 1024;
+    f.defaults.heartbeat_ns = heartbeats_ms[_i] * 1000000;
+    f.defaults.resend_ns = f.defaults.heartbeat_ns;
+    f.defaults.view_change_ns = 6 * f.defaults.heartbeat_ns;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_behind_by(primary, 1000);
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_op == 0) {
+        core_run(&f, 1);
+    }
+    for (uint64_t second = 1; second <= 3; second++) {
+        core_run(&f, 1000);
+        ck_assert_uint_le(chunks_served(), second * chunks_per_second + 2 * CHUNK_WINDOW_MAX);
+        ck_assert_uint_ge(chunks_served(), second * chunks_per_second * 9 / 10);
+    }
+    core_run(&f, 14000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+}
+END_TEST
+
+static void ask_chunk(uint32_t from, uint32_t to, const struct checkpoint_id *id, uint64_t index)
+{
+    core_inject(&f, to, from,
+                (struct message){.type = MESSAGE_CHECKPOINT_REQUEST,
+                                 .checkpoint_request = {
+                                     .nonce = 77, .root = id->root, .first = index, .count = 1}});
+}
+
+/* What waits is not asked for twice, nobody has more than a window waiting, and what a sync asked
+ * for that is over is not sent. */
+START_TEST(what_is_asked_for_waits_once)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t backup = (primary + 1) % 3;
+    write_some(primary, 50);
+    const struct checkpoint_id id = core_checkpoint(&f, primary, 100);
+    struct replica *r = f.nodes[primary].replica;
+    core_hold(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, CORE_ANY);
+    for (uint64_t i = 0; r->chunk_queue_count == 0; i++) {
+        ask_chunk(backup, primary, &id, i); /* what leaves at once */
+    }
+    const uint64_t at_once = r->chunks_served;
+    ck_assert_uint_ge(at_once, CHUNK_WINDOW_MAX);
+    ck_assert_uint_le(at_once, CHUNK_WINDOW_MAX + 1);
+    for (int n = 0; n < 3; n++) {
+        ask_chunk(backup, primary, &id, 40);
+    }
+    ck_assert_uint_eq(r->chunk_queue_count, 2);
+    for (uint64_t i = 50; i < 80; i++) {
+        ask_chunk(backup, primary, &id, i);
+    }
+    ck_assert_uint_eq(r->chunk_queue_count, CHUNK_WINDOW_MAX);
+    ck_assert_uint_le(vr_deadline(r), f.now_ns + f.defaults.heartbeat_ns);
+    core_inject(&f, primary, backup,
+                (struct message){
+                    .type = MESSAGE_CHECKPOINT_REQUEST,
+                    .checkpoint_request = {.nonce = 78, .root = id.root, .first = 1, .count = 1}});
+    ck_assert_uint_eq(r->chunk_queue_count, 1);
+    core_run(&f, 100);
+    ck_assert_uint_eq(r->chunk_queue_count, 0);
+    ck_assert_uint_eq(r->chunks_served, at_once + 1);
+}
+END_TEST
+
+static void checkpoint_all_but(uint32_t laggard, uint64_t chunks)
+{
+    for (uint32_t node = 0; node < f.count; node++) {
+        if (node != laggard && f.nodes[node].up) {
+            (void)core_checkpoint(&f, node, chunks);
+        }
+    }
+}
+
+/* A laggard that has pulled a part of the checkpoint of op 600: slowly, for it has many chunks. */
+static uint32_t half_pulled(uint32_t primary)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t laggard = leave_behind_by(primary, 100);
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_staged < 20) {
+        core_run(&f, 1);
+    }
+    return laggard;
+}
+
+/* K2: a laggard that is silent for a while, paused or cut off, finds the checkpoint that it pulls,
+ * and what follows it, where it left them. */
+START_TEST(a_paused_laggard_goes_on)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = half_pulled(primary);
+    core_isolate(&f, laggard);
+    for (int i = 0; i < 4; i++) {
+        core_run(&f, 10000);
+        write_some(primary, 100);
+        checkpoint_all_but(laggard, 100);
+    }
+    core_no_rules(&f);
+    f.nodes[laggard].hold_install = true;
+    core_run(&f, 20000);
+    ck_assert_uint_eq(f.nodes[laggard].installing.op_number, 600);
+    f.nodes[laggard].hold_install = false;
+    core_installed(&f, laggard);
+    core_run(&f, 2000);
+    const struct vr_snapshot *s = core_see(&f, laggard);
+    ck_assert_uint_eq(s->checkpoints_installed, 1);
+    ck_assert_uint_eq(s->commit_number, core_see(&f, primary)->commit_number);
+}
+END_TEST
+
+/* The same where the own view changed meanwhile: the newest one is offered, and the one that was
+ * begun goes on. */
+START_TEST(a_transfer_outlives_its_sync)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = half_pulled(primary);
+    write_some(primary, 100);
+    checkpoint_all_but(laggard, 100);
+    sync_drop(f.nodes[laggard].replica);
+    f.nodes[laggard].hold_install = true;
+    core_run(&f, 20000);
+    ck_assert_uint_eq(f.nodes[laggard].installing.op_number, 600);
+    f.nodes[laggard].hold_install = false;
+    core_installed(&f, laggard);
+    core_run(&f, 2000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+}
+END_TEST
+
+/* Who is away for longer finds that nobody has it any more, and takes the newest instead: also
+ * where a member is dead, and will never say so. */
+START_TEST(a_checkpoint_that_nobody_has_is_given_up)
+{
+    teardown();
+    core_init(&f, 5);
+    f.defaults.log_block_size = 1024;
+    f.defaults.log_retain = 0;
+    f.defaults.checkpoint_pin_ns = UINT64_C(2000000000);
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = (primary + 1) % 5;
+    core_isolate(&f, laggard);
+    core_crash(&f, (primary + 2) % 5);
+    for (int i = 0; i < 2; i++) {
+        write_some(primary, 300);
+        checkpoint_all_but(laggard, 100);
+    }
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_staged < 20) {
+        core_run(&f, 1);
+    }
+    core_isolate(&f, laggard);
+    core_run(&f, 3000);
+    for (int i = 0; i < 3; i++) {
+        write_some(primary, 100);
+        checkpoint_all_but(laggard, 30);
+    }
+    core_no_rules(&f);
+    core_run(&f, 30000);
+    const struct vr_snapshot *s = core_see(&f, laggard);
+    ck_assert_uint_eq(s->checkpoints_installed, 1);
+    ck_assert_uint_eq(s->checkpoint_op, 900);
+    ck_assert_uint_eq(s->commit_number, 900);
+}
+END_TEST
+
+/* K2: disk is bounded however many pull, and those go on that began first. */
+START_TEST(few_checkpoints_are_kept_for_others)
+{
+    teardown();
+    core_init(&f, 9);
+    const uint32_t primary = core_form(&f);
+    const struct replica *r = f.nodes[primary].replica;
+    struct checkpoint_id first = {0};
+    for (uint32_t i = 1; i < 9; i++) {
+        write_some(primary, 10);
+        const struct checkpoint_id id = core_checkpoint(&f, primary, 100);
+        first = i == 1 ? id : first;
+        ask_chunk((primary + i) % 9, primary, &id, 0);
+    }
+    write_some(primary, 10);
+    (void)core_checkpoint(&f, primary, 100);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->checkpoint_count; i++) {
+        kept += (r->checkpoints_gone & (UINT32_C(1) << i)) == 0 ? 1u : 0u;
+    }
+    ck_assert_uint_eq(kept, 2 + CHECKPOINT_PINS_MAX);
+    ck_assert_ptr_nonnull(checkpoint_with_root(r, first.root));
+}
+END_TEST
+
+/* K2: where the memory of the log fills up during a transfer, what follows the checkpoint that is
+ * pulled goes last. */
+START_TEST(a_log_that_fills_up_is_kept_behind_the_pulled)
+{
+    f.defaults.log_retain = 3000;
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = (primary + 1) % 3;
+    core_isolate(&f, laggard);
+    write_some(primary, 2000);
+    checkpoint_all_but(laggard, 100);
+    write_some(primary, 1500);
+    checkpoint_all_but(laggard, 100);
+    ck_assert_uint_gt(core_see(&f, primary)->base_op, 0);
+    core_no_rules(&f);
+    while (core_see(&f, laggard)->transfer_staged < 20) {
+        core_run(&f, 1);
+    }
+    const uint64_t base = core_see(&f, primary)->base_op;
+    write_some(primary, 2500);
+    checkpoint_all_but(laggard, 100);
+    ck_assert_uint_gt(core_see(&f, primary)->base_op, base); /* it was scarce */
+    ck_assert_uint_le(core_see(&f, primary)->base_op, 3500);
+    core_run(&f, 20000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+    ck_assert_uint_eq(core_see(&f, laggard)->commit_number, 6000);
+}
+END_TEST
+
+/* Where even that turns over faster than a transfer, each one brings the laggard further, the
+ * others wait for nothing, and once the load eases it is level. */
+START_TEST(a_log_that_turns_over_delays_no_one)
+{
+    f.defaults.transfer_rate = TRANSFER_RATE_MIN;
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_behind_by(primary, 10);
+    core_no_rules(&f);
+    uint64_t last = 0;
+    for (uint64_t round = 1; round <= 2; round++) {
+        while (core_see(&f, laggard)->transfer_op <= last) {
+            core_run(&f, 1);
+        }
+        last = core_see(&f, laggard)->transfer_op;
+        core_hold(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, CORE_ANY);
+        for (int i = 0; i < 4; i++) {
+            write_some(primary, 1800);
+            checkpoint_all_but(laggard, 10);
+        }
+        ck_assert_uint_gt(core_see(&f, primary)->base_op, last);
+        core_no_rules(&f);
+        while (core_see(&f, laggard)->checkpoints_installed < round) {
+            core_run(&f, 1);
+        }
+        ck_assert_uint_eq(core_see(&f, laggard)->commit_number, last);
+    }
+    core_run(&f, 10000);
+    ck_assert_uint_eq(core_see(&f, laggard)->commit_number, core_see(&f, primary)->commit_number);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 3);
+    ck_assert_uint_eq(core_see(&f, primary)->busy_count, 0);
 }
 END_TEST
 
@@ -173,6 +450,28 @@ START_TEST(damaged_chunks_install_nothing)
     f.nodes[laggard].refuse_chunks = false;
     core_run(&f, 3000);
     ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+}
+END_TEST
+
+/* The own disk fails at a chunk, and the list that was there is gone: it is asked for again, and
+ * all behind it; less and less often while the disk goes on failing, and nobody else is blamed. */
+START_TEST(what_the_disk_loses_is_asked_for_again)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_behind(primary);
+    f.nodes[laggard].lose_chunks = UINT32_MAX;
+    core_no_rules(&f);
+    core_run(&f, 20000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 0);
+    ck_assert_uint_ge(f.nodes[laggard].pieces_staged, 10);
+    ck_assert_uint_le(f.nodes[laggard].pieces_staged, 30);
+    for (uint32_t node = 0; node < 3; node++) {
+        ck_assert(!f.nodes[laggard].replica->peers[node].unreachable);
+    }
+    f.nodes[laggard].lose_chunks = 1;
+    core_run(&f, 5000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+    ck_assert_uint_eq(core_see(&f, laggard)->commit_number, core_see(&f, primary)->commit_number);
 }
 END_TEST
 
@@ -256,6 +555,36 @@ static void write_held(uint32_t primary, int count)
         core_request(&f, primary, "an entry of a certain size, so that blocks fill up soon enough");
         core_settle(&f);
     }
+    Suite *suite = suite_create("checkpoints");
+    TCase *tcase = tcase_create("checkpoints");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, log_is_dropped_before_the_previous_checkpoint);
+    tcase_add_test(tcase, log_retains_entries);
+    tcase_add_test(tcase, a_log_that_fills_up_asks_for_checkpoints);
+    tcase_add_test(tcase, a_checkpoint_that_does_not_come_is_asked_for_again);
+    tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
+    tcase_add_loop_test(tcase, a_transfer_has_its_rate, 0, 3);
+    tcase_add_test(tcase, what_is_asked_for_waits_once);
+    tcase_add_test(tcase, a_paused_laggard_goes_on);
+    tcase_add_test(tcase, a_transfer_outlives_its_sync);
+    tcase_add_test(tcase, a_checkpoint_that_nobody_has_is_given_up);
+    tcase_add_test(tcase, few_checkpoints_are_kept_for_others);
+    tcase_add_test(tcase, a_log_that_fills_up_is_kept_behind_the_pulled);
+    tcase_add_test(tcase, a_log_that_turns_over_delays_no_one);
+    tcase_add_test(tcase, the_log_is_frozen_while_installing);
+    tcase_add_test(tcase, damaged_chunks_install_nothing);
+    tcase_add_test(tcase, what_the_disk_loses_is_asked_for_again);
+    tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
+    tcase_add_test(tcase, a_primary_to_be_that_needs_a_checkpoint_is_passed_over);
+    tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
+    tcase_add_test(tcase, a_digest_that_differs_ends_the_service);
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* G4: while a backup pulls a checkpoint, Prepares that were late bring its log past it, and are
