@@ -113,7 +113,9 @@ static void note_seen(struct sim_client *client, const struct sim_session *sessi
         seen.result = output->done.result;
         seen.result_size = output->done.result_size;
     }
-    sim_client_history_add(&sim->client_history, &seen);
+    if (!sim_client_history_add(&sim->client_history, &seen)) {
+        sim_fail(sim, "I4: the answer at op %" PRIu64 " is no result", seen.op_number);
+    }
 }
 
 /* I4, and C5's promise of "surely not executed". */

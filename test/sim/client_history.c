@@ -52,7 +52,7 @@ static void add_pairs(struct sim_client_history *history, const struct sim_seen 
     }
 }
 
-void sim_client_history_add(struct sim_client_history *history, const struct sim_seen *seen)
+bool sim_client_history_add(struct sim_client_history *history, const struct sim_seen *seen)
 {
     struct arena arena;
     struct kv_operation operation;
@@ -62,19 +62,20 @@ void sim_client_history_add(struct sim_client_history *history, const struct sim
         kv_operation_decode(seen->operation, seen->operation_size, &arena, &operation);
     INVARIANT(encoded);
     if (kv_operation_check(&operation) != KV_OK) {
-        return; /* it changes nothing, whatever the state; I4 has seen its answer */
+        return true; /* it changes nothing, whatever the state; I4 has seen its answer */
     }
     const bool unknown = seen->returned_ns == LINEAR_UNKNOWN;
-    const bool decoded =
-        unknown || kv_result_decode(seen->result, seen->result_size, &arena, &result);
-    INVARIANT(decoded);
+    if (!unknown && !kv_result_decode(seen->result, seen->result_size, &arena, &result)) {
+        return false;
+    }
     if (operation.kind == KV_SCAN) {
         add_pairs(history, seen, &result);
-        return;
+        return true;
     }
     struct linear_operation *added = append(history, seen, operation.key);
     added->operation = cell_operation(&operation);
     added->result = unknown ? (struct cell_result){0} : cell_result(&operation, &result);
+    return true;
 }
 
 struct linear_verdict sim_client_history_judge(struct sim_client_history *history, uint64_t *keys,

@@ -33,8 +33,8 @@ struct sim_seen {
 void sim_client_history_reset(struct sim_client_history *history);
 void sim_client_history_free(struct sim_client_history *history);
 
-/* What was refused before it was executed need not be added. */
-void sim_client_history_add(struct sim_client_history *history, const struct sim_seen *seen);
+/* What was refused before it was executed need not be added. False: the result is none. */
+bool sim_client_history_add(struct sim_client_history *history, const struct sim_seen *seen);
 
 /* Of all that was added; *undecided of *keys keys were too hard. */
 struct linear_verdict sim_client_history_judge(struct sim_client_history *history, uint64_t *keys,

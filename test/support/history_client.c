@@ -32,7 +32,7 @@ enum {
     KEYS_MAX = 64,
     WORD_MAX = 48,
     PATIENCE_MS = 5000,
-    HASTE_MS = 40, /* the longest that an impatient request waits */
+    HASTE_MS = 8, /* the longest that an impatient request waits */
     THINK_US = 2000,
     EXIT_USAGE = 2,
     EXIT_SYSTEM = 74,

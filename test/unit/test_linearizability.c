@@ -479,7 +479,7 @@ END_TEST
 
 /* ---- every order there is ---- */
 
-enum { SMALL_MAX = 7, SMALL_HISTORIES = 60000 };
+enum { SMALL_MAX = 7, SMALL_HISTORIES = 30000 };
 
 static bool brute_force(uint32_t done, struct cell_value value)
 {
@@ -755,6 +755,7 @@ int main(void)
     Suite *suite = suite_create("linearizability");
     TCase *hand = tcase_create("by hand");
     tcase_add_checked_fixture(hand, setup, teardown);
+    tcase_set_timeout(hand, 60);
     tcase_add_test(hand, nothing_at_all);
     tcase_add_test(hand, stale_read);
     tcase_add_test(hand, read_of_a_value_never_written);
