@@ -144,7 +144,7 @@ $(BUILD)/$(1).a: $(call objects,$(filter-out $(MAINS) $(SUPPORT_MAINS),$(wildcar
 endef
 
 # Programs that live in test/support: each a file with its own main().
-SUPPORT_MAINS := $(wildcard test/support/relay.c)
+SUPPORT_MAINS := $(addprefix test/support/,relay.c check_history.c history_client.c)
 
 $(foreach r,$(filter-out common/wire,$(ROOMS)),$(eval $(call room,$(r),)))
 # The wire alone knows protobuf: the generated code is part of its archive.
@@ -261,16 +261,21 @@ sim: $(BUILD)/sim
 # --- real processes -----------------------------------------------------------------------------
 
 TOOL_ROOMS := test/support common/os common/wire common/base
-TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz $(BUILD)/bench_wire $(BUILD)/idle_floor
+TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz $(BUILD)/bench_wire $(BUILD)/idle_floor \
+         $(BUILD)/check_history $(BUILD)/history_client
+CLUSTER_TOOLS := $(BUILD)/relay $(BUILD)/idle_floor $(BUILD)/check_history $(BUILD)/history_client
 
 $(BUILD)/relay: $(BUILD)/test/support/relay.o
+$(BUILD)/check_history: $(BUILD)/test/support/check_history.o
+# As strangers' clients do, it uses the library and what is in vr/client.h.
+$(BUILD)/history_client: $(BUILD)/test/support/history_client.o $(BUILD)/libvrclient.a
 $(BUILD)/floor: $(BUILD)/test/bench/floor.o
 $(BUILD)/idle_floor: $(BUILD)/test/bench/idle_floor.o
 $(BUILD)/fuzz: $(BUILD)/test/fuzz/fuzz.o
 $(BUILD)/bench_wire: $(BUILD)/test/bench/bench_wire.o
 $(TOOLS): $(call archives,$(TOOL_ROOMS))
 	$(say) LINK $@
-	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+	$(Q)$(LINK) -o $@ $(filter %.o %/libvrclient.a,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
 CUT_ROOMS := server/executor server/app common/os common/wire common/base
 $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS))
@@ -284,7 +289,7 @@ CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
 .PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
-test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
+test-cluster test-cluster-quick: $(PROGRAMS) $(CLUSTER_TOOLS)
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
 
@@ -336,7 +341,7 @@ JOBS ?= $(shell nproc)
 .PHONY: test
 test:
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs $(BUILD)/sim $(BUILD)/relay
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs $(BUILD)/sim $(CLUSTER_TOOLS)
 	@tools/suites.sh \
 	    'unit tests: $(MAKE) --no-print-directory test-unit' \
 	    'simulator: $(MAKE) --no-print-directory sim' \

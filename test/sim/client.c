@@ -91,6 +91,33 @@ static void check_never_executed(struct sim_client *client, const struct sim_ses
     }
 }
 
+/* Notes what the client saw of its operation; output NULL: nothing, for it ended before. */
+static void note_seen(struct sim_client *client, const struct sim_session *session,
+                      const struct proxy_output *output)
+{
+    struct sim *sim = client->sim;
+    const uint32_t index = (uint32_t)(session - client->sessions);
+    const bool answered = output != NULL && output->done.outcome == PROXY_OK;
+    if (sim->options.application != SIM_APPLICATION_KV) {
+        return; /* its operations span accounts; the order of the log is what judges them */
+    }
+    struct sim_seen seen = {
+        .client = client->index * SIM_SESSIONS_MAX + index,
+        .invoked_ns = session->submitted_ns,
+        .returned_ns = answered ? now_ns(client) : LINEAR_UNKNOWN,
+        .operation = session->operation,
+        .operation_size = session->operation_size,
+    };
+    if (answered) {
+        seen.op_number = output->done.op_number;
+        seen.result = output->done.result;
+        seen.result_size = output->done.result_size;
+    }
+    if (!sim_client_history_add(&sim->client_history, &seen)) {
+        sim_fail(sim, "I4: the answer at op %" PRIu64 " is no result", seen.op_number);
+    }
+}
+
 /* I4, and C5's promise of "surely not executed". */
 static void check_outcome(struct sim_client *client, struct sim_session *session,
                           const struct proxy_output *output)
@@ -117,6 +144,7 @@ static void check_outcome(struct sim_client *client, struct sim_session *session
         }
         sim->counts.operations++;
         session->done++;
+        note_seen(client, session, output);
         break;
     }
     case PROXY_FAILED:
@@ -125,6 +153,7 @@ static void check_outcome(struct sim_client *client, struct sim_session *session
         break;
     case PROXY_UNKNOWN:
         sim->counts.unknown++;
+        note_seen(client, session, output);
         break;
     }
 }
@@ -189,14 +218,16 @@ static void submit(struct sim_client *client, uint32_t index)
     if (session->busy || (sim->healing && session->done > 0)) {
         return;
     }
-    const size_t size = sim_make_operation(&sim->options, &sim->workload_prng, sim->next_unique++,
-                                           session->operation, &session->is_read);
+    session->operation_size =
+        sim_make_operation(&sim->options, &sim->workload_prng, sim->next_unique++,
+                           session->operation, &session->is_read);
     const uint64_t timeout = sim->healing ? sim->options.heal_ns : sim->options.request_timeout_ns;
     session->busy = true;
     session->name_count = 0;
     session->acknowledged_before = sim->history.acknowledged;
-    proxy_submit(client->proxy, session->index, session->operation, size, session->is_read,
-                 now_ns(client) + timeout, now_ns(client));
+    session->submitted_ns = now_ns(client);
+    proxy_submit(client->proxy, session->index, session->operation, session->operation_size,
+                 session->is_read, now_ns(client) + timeout, now_ns(client));
     carry_out(client);
 }
 
@@ -352,9 +383,20 @@ static void open_proxy(struct sim_client *client)
         proxy_init(sim_memory_room(&client->memory, proxy_memory_size(&options)), &options);
 }
 
+void sim_client_end(struct sim_client *client)
+{
+    for (uint32_t i = 0; i < client->sim->options.session_count; i++) {
+        if (client->sessions[i].busy) {
+            note_seen(client, &client->sessions[i], NULL);
+            client->sessions[i].busy = false;
+        }
+    }
+}
+
 void sim_client_start(struct sim_client *client)
 {
     struct sim *sim = client->sim;
+    sim_client_end(client);
     client->life++;
     client->incarnation++;
     client->cluster_known = !sim->options.clients_ask_cluster;
@@ -415,6 +457,9 @@ void sim_client_reset(struct sim_client *client, struct sim *sim, uint32_t index
     client->node = sim_client_node(sim, index);
     client->life = 0;
     client->incarnation = 0;
+    for (uint32_t i = 0; i < SIM_SESSIONS_MAX; i++) {
+        client->sessions[i].busy = false;
+    }
 }
 
 void sim_client_free(struct sim_client *client)

@@ -24,10 +24,12 @@ struct sim_session {
     bool busy;
     bool is_read;
     uint64_t acknowledged_before; /* at its submission */
+    uint64_t submitted_ns;
     uint32_t name_count;
     struct sim_request_key names[SIM_NAMES_MAX];
     uint64_t done;      /* operations answered since healing began */
     uint8_t *operation; /* SIM_OPERATION_MAX bytes */
+    size_t operation_size;
 };
 
 struct sim_client {
@@ -60,6 +62,9 @@ void sim_client_event(struct sim_client *client, const struct sim_event *event);
 /* Faults are over: each session asks for one more thing, and must get it (I9). */
 void sim_client_heal(struct sim_client *client);
 bool sim_client_is_served(const struct sim_client *client);
+
+/* The run is over, and with it whatever is in flight. */
+void sim_client_end(struct sim_client *client);
 
 /* Adds what its sender counted. */
 void sim_client_count(struct sim_client *client);

@@ -53,7 +53,8 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
 {
     PRINT(out, "clients", {"answered", c->operations}, {"unknown", c->unknown},
           {"failed", c->failed}, {"committed", c->committed}, {"busy", c->busy},
-          {"lookups", c->lookups}, {"evictions", c->evictions}, {"crashes", c->client_crashes});
+          {"lookups", c->lookups}, {"evictions", c->evictions}, {"crashes", c->client_crashes},
+          {"seen", c->seen}, {"histories", c->histories}, {"undecided", c->undecided});
     PRINT(out, "replicas", {"crashes", c->crashes}, {"inside_a_step", c->crashes_inside},
           {"clean_stops", c->clean_stops}, {"recoveries", c->recoveries}, {"pauses", c->pauses},
           {"state_writes", c->state_writes}, {"writes_lost", c->writes_lost},

@@ -10,6 +10,7 @@
 #include "common/base/invariant.h"
 #include "test/sim/applications.h"
 #include "test/sim/trace.h"
+#include "test/support/linear_text.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -171,6 +172,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim_executions_reset(&sim->executions);
     sim_digests_reset(&sim->digests);
     memset(sim->checkpoint_roots, 0, sizeof sim->checkpoint_roots);
+    sim_client_history_reset(&sim->client_history);
     sim_model_reset(&sim->model, &sim->options, sim->configuration.parameters.reply_stored_max);
     for (uint32_t i = 0; i < options->replica_count; i++) {
         sim_host_reset(&sim->hosts[i], sim, i);
@@ -431,6 +433,22 @@ static void check_applications(struct sim *sim)
  */
 enum { WAITING_EVENTS_MAX = 500000 };
 
+/* I4 once more, by those who know nothing of the log. */
+static void judge_clients(struct sim *sim)
+{
+    char text[LINEAR_VERDICT_TEXT_MAX];
+    for (uint32_t i = 0; i < sim->options.proxy_count; i++) {
+        sim_client_end(&sim->clients[i]);
+    }
+    const struct linear_verdict verdict = sim_client_history_judge(
+        &sim->client_history, &sim->counts.histories, &sim->counts.undecided);
+    sim->counts.seen = sim->client_history.count;
+    if (verdict.outcome == LINEAR_NO) {
+        linear_verdict_text(&verdict, text);
+        sim_fail(sim, "I4: what clients saw is not linearizable: %s", text);
+    }
+}
+
 static void end(struct sim *sim)
 {
     const struct sim_bound bound = {"events under way", sim->schedule.count_max,
@@ -462,6 +480,9 @@ bool sim_run(struct sim *sim, const struct sim_options *options)
             stay(sim);
         }
         check_applications(sim);
+        if (!sim->failed) {
+            judge_clients(sim);
+        }
         end(sim);
     }
     sim->escape = NULL;
@@ -483,6 +504,7 @@ void sim_free(struct sim *sim)
     sim_executions_free(&sim->executions);
     sim_digests_free(&sim->digests);
     sim_model_free(&sim->model);
+    sim_client_history_free(&sim->client_history);
     sim_memory_free(&sim->arena_memory);
     sim_memory_free(&sim->whole_memory);
 }

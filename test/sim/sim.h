@@ -20,6 +20,7 @@
 #include <setjmp.h>
 
 #include "test/sim/client.h"
+#include "test/sim/client_history.h"
 #include "test/sim/host.h"
 #include "test/sim/model.h"
 #include "test/sim/nemesis.h"
@@ -36,6 +37,9 @@ struct sim_counts {
     uint64_t operations; /* that clients got an answer to */
     uint64_t unknown;    /* whose outcome nobody knows */
     uint64_t failed;     /* surely not executed */
+    uint64_t seen;       /* operations, and pairs of scans, in the histories of keys; ... */
+    uint64_t histories;  /* which were judged, ... */
+    uint64_t undecided;  /* and were too hard */
     uint64_t committed;  /* ops */
     uint64_t crashes;
     uint64_t crashes_inside; /* between two outputs of a step */
@@ -128,6 +132,7 @@ struct sim {
     struct sim_executions executions;
     struct sim_digests digests;
     struct sim_model model;
+    struct sim_client_history client_history;
     struct checksum checkpoint_roots[SIM_ROOTS_MAX]; /* K1: by op / interval; zero: not taken yet */
     struct sim_counts counts;
 

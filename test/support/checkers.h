@@ -13,7 +13,7 @@
 #include "common/base/message.h"
 
 struct sim_report {
-    char text[512];
+    char text[1024];
 };
 
 /* One replica, as it is after a step. `chain[op]` is the checksum at op of the log that it holds,
