@@ -555,36 +555,6 @@ static void write_held(uint32_t primary, int count)
         core_request(&f, primary, "an entry of a certain size, so that blocks fill up soon enough");
         core_settle(&f);
     }
-    Suite *suite = suite_create("checkpoints");
-    TCase *tcase = tcase_create("checkpoints");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, log_is_dropped_before_the_previous_checkpoint);
-    tcase_add_test(tcase, log_retains_entries);
-    tcase_add_test(tcase, a_log_that_fills_up_asks_for_checkpoints);
-    tcase_add_test(tcase, a_checkpoint_that_does_not_come_is_asked_for_again);
-    tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
-    tcase_add_loop_test(tcase, a_transfer_has_its_rate, 0, 3);
-    tcase_add_test(tcase, what_is_asked_for_waits_once);
-    tcase_add_test(tcase, a_paused_laggard_goes_on);
-    tcase_add_test(tcase, a_transfer_outlives_its_sync);
-    tcase_add_test(tcase, a_checkpoint_that_nobody_has_is_given_up);
-    tcase_add_test(tcase, few_checkpoints_are_kept_for_others);
-    tcase_add_test(tcase, a_log_that_fills_up_is_kept_behind_the_pulled);
-    tcase_add_test(tcase, a_log_that_turns_over_delays_no_one);
-    tcase_add_test(tcase, the_log_is_frozen_while_installing);
-    tcase_add_test(tcase, damaged_chunks_install_nothing);
-    tcase_add_test(tcase, what_the_disk_loses_is_asked_for_again);
-    tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
-    tcase_add_test(tcase, a_primary_to_be_that_needs_a_checkpoint_is_passed_over);
-    tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
-    tcase_add_test(tcase, a_digest_that_differs_ends_the_service);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* G4: while a backup pulls a checkpoint, Prepares that were late bring its log past it, and are
@@ -634,167 +604,177 @@ START_TEST(what_is_acked_while_a_checkpoint_is_pulled_stays)
     core_no_rules(&f);
     const uint32_t next = core_run_until_primary_above(&f, view, 5000);
     ck_assert_uint_ge(core_see(&f, next)->op_number, committed);
-    /* ---- a group that is made from a backup: init --from-backup ---- */
+}
+END_TEST
 
-    enum { BACKUP_OP = 500 };
+/* ---- a group that is made from a backup: init --from-backup ---- */
 
-    /* Later than the clock of these tests will ever be. */
-    static const uint64_t backup_timestamp = UINT64_C(1) << 61;
+enum { BACKUP_OP = 500 };
 
-    /* What init writes on every replica: the state is the old group's, the log is the new one's
-     * own. */
-    static struct checkpoint_id backup_of(uint64_t digest)
-    {
-        return (struct checkpoint_id){
-            .op_number = BACKUP_OP,
-            .view_number = view_make(EPOCH_FIRST, 0),
-            .log = entry_chain_start(f.configuration.cluster_id),
-            .digest = {digest, 1},
-            .size = 3 * CHECKPOINT_CHUNK_SIZE,
-            .root = {digest, 2},
-        };
+/* Later than the clock of these tests will ever be. */
+static const uint64_t backup_timestamp = UINT64_C(1) << 61;
+
+/* What init writes on every replica: the state is the old group's, the log is the new one's own. */
+static struct checkpoint_id backup_of(uint64_t digest)
+{
+    return (struct checkpoint_id){
+        .op_number = BACKUP_OP,
+        .view_number = view_make(EPOCH_FIRST, 0),
+        .log = entry_chain_start(f.configuration.cluster_id),
+        .digest = {digest, 1},
+        .size = 3 * CHECKPOINT_CHUNK_SIZE,
+        .root = {digest, 2},
+    };
+}
+
+static void begin_with(const struct checkpoint_id *id)
+{
+    f.defaults.checkpoint = *id;
+    f.defaults.checkpoint_timestamp = backup_timestamp;
+}
+
+static uint64_t timestamp_at(uint32_t node, uint64_t op_number)
+{
+    struct entry entry;
+    size_t size;
+    const uint8_t *bytes = vr_log_bytes(f.nodes[node].replica, op_number, &size);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(entry_decode(bytes, size, &entry), size);
+    return entry.timestamp;
+}
+
+/* K3: the first start takes the checkpoint for executed, committed and durable, and the log goes on
+ * behind it as it does behind op 0 elsewhere. */
+START_TEST(a_group_begins_behind_a_backup)
+{
+    const struct checkpoint_id backup = backup_of(1);
+    begin_with(&backup);
+    for (uint32_t node = 0; node < 3; node++) {
+        core_start(&f, node);
+        const struct vr_snapshot *s = core_see(&f, node);
+        ck_assert_int_eq((int)s->status, STATUS_VIEW_CHANGE); /* P1: no primary of its own */
+        ck_assert(s->base_op == BACKUP_OP && s->op_number == BACKUP_OP);
+        ck_assert(s->commit_number == BACKUP_OP && s->executed_op == BACKUP_OP);
+        ck_assert_uint_eq(s->checkpoint_op, BACKUP_OP);
+        ck_assert(checksum_equal(s->checkpoint_digest, backup.digest));
     }
-
-    static void begin_with(const struct checkpoint_id *id)
-    {
-        f.defaults.checkpoint = *id;
-        f.defaults.checkpoint_timestamp = backup_timestamp;
+    ck_assert(core_run_until_normal(&f, 5000));
+    ck_assert_uint_eq(core_view(&f, A), 0);
+    const uint32_t primary = core_primary(&f);
+    core_request(&f, primary, "the first");
+    core_settle(&f);
+    core_run(&f, 60);
+    for (uint32_t node = 0; node < 3; node++) {
+        const struct vr_snapshot *s = core_see(&f, node);
+        ck_assert(core_holds(&f, node, BACKUP_OP + 1, "the first"));
+        ck_assert_uint_eq(s->executed_op, BACKUP_OP + 1);
+        ck_assert_uint_eq(s->checkpoints_installed, 0);
+        /* N3: time has not gone back, though the old group's clock was ahead. */
+        ck_assert_uint_gt(timestamp_at(node, BACKUP_OP + 1), backup_timestamp);
     }
+}
+END_TEST
 
-    static uint64_t timestamp_at(uint32_t node, uint64_t op_number)
-    {
-        struct entry entry;
-        size_t size;
-        const uint8_t *bytes = vr_log_bytes(f.nodes[node].replica, op_number, &size);
-        ck_assert_ptr_nonnull(bytes);
-        ck_assert_uint_eq(entry_decode(bytes, size, &entry), size);
-        return entry.timestamp;
+/* D5: and goes on like any other, view change and restarts of everybody included. */
+START_TEST(a_group_from_a_backup_comes_back_with_its_log)
+{
+    const struct checkpoint_id backup = backup_of(1);
+    begin_with(&backup);
+    const uint32_t primary = core_form(&f);
+    write_some(primary, 7);
+    core_crash(&f, primary);
+    const uint32_t next = core_run_until_primary_above(&f, 0, 3000);
+    ck_assert_uint_ne(next, REPLICAS_MAX);
+    write_some(next, 3);
+    for (uint32_t node = 0; node < 3; node++) {
+        core_crash(&f, node);
     }
+    for (uint32_t node = 0; node < 3; node++) {
+        core_resume(&f, node, f.nodes[node].kept.op_number);
+    }
+    ck_assert(core_run_until_normal(&f, 5000));
+    write_some(core_primary(&f), 1);
+    for (uint32_t node = 0; node < 3; node++) {
+        ck_assert_uint_eq(core_see(&f, node)->commit_number, BACKUP_OP + 11);
+        ck_assert_uint_eq(core_see(&f, node)->checkpoints_installed, 0);
+    }
+}
+END_TEST
 
-    /* K3: the first start takes the checkpoint for executed, committed and durable, and the log
-     * goes on behind it as it does behind op 0 elsewhere. */
-    START_TEST(a_group_begins_behind_a_backup)
-    {
-        const struct checkpoint_id backup = backup_of(1);
-        begin_with(&backup);
-        for (uint32_t node = 0; node < 3; node++) {
-            core_start(&f, node);
-            const struct vr_snapshot *s = core_see(&f, node);
-            ck_assert_int_eq((int)s->status, STATUS_VIEW_CHANGE); /* P1: no primary of its own */
-            ck_assert(s->base_op == BACKUP_OP && s->op_number == BACKUP_OP);
-            ck_assert(s->commit_number == BACKUP_OP && s->executed_op == BACKUP_OP);
-            ck_assert_uint_eq(s->checkpoint_op, BACKUP_OP);
-            ck_assert(checksum_equal(s->checkpoint_digest, backup.digest));
-        }
-        ck_assert(core_run_until_normal(&f, 5000));
-        ck_assert_uint_eq(core_view(&f, A), 0);
-        const uint32_t primary = core_primary(&f);
-        core_request(&f, primary, "the first");
-        core_settle(&f);
-        core_run(&f, 60);
-        for (uint32_t node = 0; node < 3; node++) {
-            const struct vr_snapshot *s = core_see(&f, node);
-            ck_assert(core_holds(&f, node, BACKUP_OP + 1, "the first"));
-            ck_assert_uint_eq(s->executed_op, BACKUP_OP + 1);
-            ck_assert_uint_eq(s->checkpoints_installed, 0);
-            /* N3: time has not gone back, though the old group's clock was ahead. */
-            ck_assert_uint_gt(timestamp_at(node, BACKUP_OP + 1), backup_timestamp);
-        }
-    }
-    END_TEST
+/* G4: what the group began with is a checkpoint like any other to one that has lost all. */
+START_TEST(a_backup_is_served_to_who_has_lost_it)
+{
+    const struct checkpoint_id backup = backup_of(1);
+    begin_with(&backup);
+    const uint32_t primary = core_form(&f);
+    const uint32_t loser = (primary + 1) % 3;
+    write_some(primary, 7);
+    core_crash(&f, loser);
+    f.defaults.checkpoint.op_number = 0;
+    core_start(&f, loser);
+    ck_assert_uint_eq(core_see(&f, loser)->op_number, 0);
+    core_run(&f, 3000);
+    const struct vr_snapshot *s = core_see(&f, loser);
+    ck_assert_int_eq((int)s->status, STATUS_NORMAL);
+    ck_assert_uint_eq(s->checkpoints_installed, 1);
+    ck_assert(s->base_op == BACKUP_OP && s->commit_number == BACKUP_OP + 7);
+}
+END_TEST
 
-    /* D5: and goes on like any other, view change and restarts of everybody included. */
-    START_TEST(a_group_from_a_backup_comes_back_with_its_log)
-    {
-        const struct checkpoint_id backup = backup_of(1);
-        begin_with(&backup);
-        const uint32_t primary = core_form(&f);
-        write_some(primary, 7);
-        core_crash(&f, primary);
-        const uint32_t next = core_run_until_primary_above(&f, 0, 3000);
-        ck_assert_uint_ne(next, REPLICAS_MAX);
-        write_some(next, 3);
-        for (uint32_t node = 0; node < 3; node++) {
-            core_crash(&f, node);
-        }
-        for (uint32_t node = 0; node < 3; node++) {
-            core_resume(&f, node, f.nodes[node].kept.op_number);
-        }
-        ck_assert(core_run_until_normal(&f, 5000));
-        write_some(core_primary(&f), 1);
-        for (uint32_t node = 0; node < 3; node++) {
-            ck_assert_uint_eq(core_see(&f, node)->commit_number, BACKUP_OP + 11);
-            ck_assert_uint_eq(core_see(&f, node)->checkpoints_installed, 0);
-        }
-    }
-    END_TEST
+/* K4: one that began with another file is told apart by its digest before anything is executed. */
+START_TEST(a_replica_that_began_with_another_backup_leaves_service)
+{
+    const struct checkpoint_id backup = backup_of(1);
+    const struct checkpoint_id another = backup_of(3);
+    begin_with(&backup);
+    core_start(&f, A);
+    core_start(&f, B);
+    begin_with(&another);
+    core_start(&f, C);
+    core_run(&f, 1000);
+    ck_assert(f.nodes[C].replica->diverged);
+    ck_assert(!f.nodes[A].replica->diverged && !f.nodes[B].replica->diverged);
+    write_some(core_primary(&f), 5);
+    ck_assert_uint_eq(core_see(&f, A)->commit_number, BACKUP_OP + 5);
+    ck_assert_uint_eq(core_see(&f, C)->executed_op, BACKUP_OP);
+}
+END_TEST
 
-    /* G4: what the group began with is a checkpoint like any other to one that has lost all. */
-    START_TEST(a_backup_is_served_to_who_has_lost_it)
-    {
-        const struct checkpoint_id backup = backup_of(1);
-        begin_with(&backup);
-        const uint32_t primary = core_form(&f);
-        const uint32_t loser = (primary + 1) % 3;
-        write_some(primary, 7);
-        core_crash(&f, loser);
-        f.defaults.checkpoint.op_number = 0;
-        core_start(&f, loser);
-        ck_assert_uint_eq(core_see(&f, loser)->op_number, 0);
-        core_run(&f, 3000);
-        const struct vr_snapshot *s = core_see(&f, loser);
-        ck_assert_int_eq((int)s->status, STATUS_NORMAL);
-        ck_assert_uint_eq(s->checkpoints_installed, 1);
-        ck_assert(s->base_op == BACKUP_OP && s->commit_number == BACKUP_OP + 7);
-    }
-    END_TEST
-
-    /* K4: one that began with another file is told apart by its digest before anything is executed.
-     */
-    START_TEST(a_replica_that_began_with_another_backup_leaves_service)
-    {
-        const struct checkpoint_id backup = backup_of(1);
-        const struct checkpoint_id another = backup_of(3);
-        begin_with(&backup);
-        core_start(&f, A);
-        core_start(&f, B);
-        begin_with(&another);
-        core_start(&f, C);
-        core_run(&f, 1000);
-        ck_assert(f.nodes[C].replica->diverged);
-        ck_assert(!f.nodes[A].replica->diverged && !f.nodes[B].replica->diverged);
-        write_some(core_primary(&f), 5);
-        ck_assert_uint_eq(core_see(&f, A)->commit_number, BACKUP_OP + 5);
-        ck_assert_uint_eq(core_see(&f, C)->executed_op, BACKUP_OP);
-    }
-    END_TEST
-
-    int main(void)
-    {
-        Suite *suite = suite_create("checkpoints");
-        TCase *tcase = tcase_create("checkpoints");
-        tcase_add_checked_fixture(tcase, setup, teardown);
-        tcase_add_test(tcase, log_is_dropped_before_the_previous_checkpoint);
-        tcase_add_test(tcase, log_retains_entries);
-        tcase_add_test(tcase, a_log_that_fills_up_asks_for_checkpoints);
-        tcase_add_test(tcase, a_checkpoint_that_does_not_come_is_asked_for_again);
-        tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
-        tcase_add_test(tcase, the_log_is_frozen_while_installing);
-        tcase_add_test(tcase, damaged_chunks_install_nothing);
-        tcase_add_test(tcase, what_is_acked_while_a_checkpoint_is_pulled_stays);
-        tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
-        tcase_add_test(tcase, a_primary_to_be_that_needs_a_checkpoint_is_passed_over);
-        tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
-        tcase_add_test(tcase, a_digest_that_differs_ends_the_service);
-        tcase_add_test(tcase, a_group_begins_behind_a_backup);
-        tcase_add_test(tcase, a_group_from_a_backup_comes_back_with_its_log);
-        tcase_add_test(tcase, a_backup_is_served_to_who_has_lost_it);
-        tcase_add_test(tcase, a_replica_that_began_with_another_backup_leaves_service);
-        tcase_set_timeout(tcase, 60);
-        suite_add_tcase(suite, tcase);
-        SRunner *runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        const int failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    }
+int main(void)
+{
+    Suite *suite = suite_create("checkpoints");
+    TCase *tcase = tcase_create("checkpoints");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, log_is_dropped_before_the_previous_checkpoint);
+    tcase_add_test(tcase, log_retains_entries);
+    tcase_add_test(tcase, a_log_that_fills_up_asks_for_checkpoints);
+    tcase_add_test(tcase, a_checkpoint_that_does_not_come_is_asked_for_again);
+    tcase_add_test(tcase, a_laggard_pulls_a_checkpoint);
+    tcase_add_loop_test(tcase, a_transfer_has_its_rate, 0, 3);
+    tcase_add_test(tcase, what_is_asked_for_waits_once);
+    tcase_add_test(tcase, a_paused_laggard_goes_on);
+    tcase_add_test(tcase, a_transfer_outlives_its_sync);
+    tcase_add_test(tcase, a_checkpoint_that_nobody_has_is_given_up);
+    tcase_add_test(tcase, few_checkpoints_are_kept_for_others);
+    tcase_add_test(tcase, a_log_that_fills_up_is_kept_behind_the_pulled);
+    tcase_add_test(tcase, a_log_that_turns_over_delays_no_one);
+    tcase_add_test(tcase, the_log_is_frozen_while_installing);
+    tcase_add_test(tcase, damaged_chunks_install_nothing);
+    tcase_add_test(tcase, what_the_disk_loses_is_asked_for_again);
+    tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
+    tcase_add_test(tcase, a_primary_to_be_that_needs_a_checkpoint_is_passed_over);
+    tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
+    tcase_add_test(tcase, a_digest_that_differs_ends_the_service);
+    tcase_add_test(tcase, what_is_acked_while_a_checkpoint_is_pulled_stays);
+    tcase_add_test(tcase, a_group_begins_behind_a_backup);
+    tcase_add_test(tcase, a_group_from_a_backup_comes_back_with_its_log);
+    tcase_add_test(tcase, a_backup_is_served_to_who_has_lost_it);
+    tcase_add_test(tcase, a_replica_that_began_with_another_backup_leaves_service);
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
