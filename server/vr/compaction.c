@@ -127,12 +127,24 @@ static void drop_while_scarce(struct replica *r)
     const uint64_t held = smaller(r->durable_op, r->executed_op);
     const uint64_t last = r->checkpoint_count == 0 ? 0 : r->checkpoints[0].op_number;
     const uint64_t before = r->log.base_op;
+    if (!memory_is_scarce(r)) {
+        return;
+    }
+    r->base_timestamp = last_timestamp(r);
     while (memory_is_scarce(r) && vr_log_drop_block(&r->log, smaller(last, held))) {
     }
     if (r->log.base_op > before) {
         r->log_full = false;
         r->full_at_op = UINT64_MAX;
     }
+}
+
+void compaction_make_room(struct replica *r)
+{
+    const uint64_t held = smaller(r->durable_op, r->executed_op);
+    const uint64_t last = r->checkpoint_count == 0 ? 0 : r->checkpoints[0].op_number;
+    r->base_timestamp = last_timestamp(r);
+    vr_log_drop(&r->log, smaller(last, held));
 }
 
 /* Drops what may go: of the log in memory; of the one on disk never more than all before the
@@ -148,6 +160,7 @@ static void compact(struct replica *r)
     if (!scarce) {
         through = smaller(through, r->log.op_number > retain ? r->log.op_number - retain : 0);
         through = smaller(through, oldest_followed(r, pins));
+        r->base_timestamp = last_timestamp(r);
         vr_log_drop(&r->log, through);
     }
     drop_while_scarce(r);

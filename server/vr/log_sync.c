@@ -89,6 +89,16 @@ static void give_up_full(struct replica *r, uint64_t op_number)
     sync_drop(r);
 }
 
+/* Staged entries need no room that a checkpoint can make: outside a view nothing is executed, so
+ * none would be taken that does. */
+static bool fits_behind(struct replica *r, uint64_t after_op, uint64_t last_op)
+{
+    if (!vr_log_has_room_after(&r->log, after_op, &r->staging, last_op)) {
+        compaction_make_room(r);
+    }
+    return vr_log_has_room_after(&r->log, after_op, &r->staging, last_op);
+}
+
 /* On the way into a view that this replica was not yet normal in: cut at the first op that differs,
  * never below it; append; wait for the disk. */
 static void install_begin(struct replica *r)
@@ -96,8 +106,7 @@ static void install_begin(struct replica *r)
     const struct log_descriptor target = r->sync.target;
     const uint64_t entering = r->sync.entering;
     const uint64_t common = common_op(r, target.op_number);
-    if (target.op_number > common &&
-        !vr_log_has_room_after(&r->log, common, &r->staging, target.op_number)) {
+    if (target.op_number > common && !fits_behind(r, common, target.op_number)) {
         give_up_full(r, target.op_number);
         return;
     }
@@ -182,7 +191,7 @@ static void append_only(struct replica *r)
         sync_drop(r);
         return;
     }
-    if (!vr_log_has_room_after(&r->log, head, &r->staging, last)) {
+    if (!fits_behind(r, head, last)) {
         give_up_full(r, last);
         return;
     }

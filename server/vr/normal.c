@@ -128,16 +128,21 @@ static bool repeat_known(struct replica *r, const struct message *m)
     return true;
 }
 
+uint64_t last_timestamp(const struct replica *r)
+{
+    struct entry entry;
+    size_t size;
+    if (r->log.op_number == r->log.base_op) {
+        return r->base_timestamp;
+    }
+    const uint8_t *bytes = vr_log_entry(&r->log, r->log.op_number, &size);
+    INVARIANT(entry_decode(bytes, size, &entry) == size);
+    return entry.timestamp;
+}
+
 static uint64_t next_timestamp(const struct replica *r)
 {
-    uint64_t last = r->base_timestamp;
-    if (r->log.op_number > r->log.base_op) {
-        struct entry entry;
-        size_t size;
-        const uint8_t *bytes = vr_log_entry(&r->log, r->log.op_number, &size);
-        INVARIANT(entry_decode(bytes, size, &entry) == size);
-        last = entry.timestamp;
-    }
+    const uint64_t last = last_timestamp(r);
     return r->time.wall_ns > last ? r->time.wall_ns : last + 1;
 }
 

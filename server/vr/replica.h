@@ -227,7 +227,7 @@ struct replica {
     uint32_t checkpoints_gone;                         /* bit i: storage may have thrown it away */
     uint32_t checkpoint_count;
     uint64_t asked_checkpoint_ns; /* when one was asked for, 0: none is waited for */
-    uint64_t base_timestamp; /* of the entry at the log's base, where a checkpoint took its place */
+    uint64_t base_timestamp; /* where the log is empty: of the last entry that was in it (N3) */
     uint64_t dropped_op;     /* storage was told to drop up to here */
     struct checkpoint_mark agreed; /* K4: the last one that a quorum agreed on, as a primary said */
     uint32_t chunk_queue_count;    /* G4 */
@@ -295,6 +295,7 @@ void diverge_state(struct replica *r, const struct checkpoint_mark *own,
 
 /* normal.c */
 void on_request(struct replica *r, const struct message *m);
+uint64_t last_timestamp(const struct replica *r); /* of what was appended last (N3) */
 void on_prepare(struct replica *r, const struct message *m, uint32_t peer);
 void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer);
 void on_commit(struct replica *r, const struct message *m, uint32_t peer);
@@ -363,6 +364,7 @@ void transfer_state_durable(struct replica *r); /* the view of the offer may be 
 /* compaction.c */
 void on_checkpoint(struct replica *r, const struct checkpoint_id *id);
 void compaction_flush(struct replica *r);
+void compaction_make_room(struct replica *r); /* drops all that the last checkpoint makes up for */
 void checkpoint_remember(struct replica *r, const struct checkpoint_id *id);
 const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct checksum root);
 struct checkpoint_mark checkpoint_last(const struct replica *r);

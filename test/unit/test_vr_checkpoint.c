@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "common/base/entry.h"
 #include "server/vr/replica.h"
 #include "test/support/core_fixture.h"
 
@@ -607,6 +608,32 @@ START_TEST(what_is_acked_while_a_checkpoint_is_pulled_stays)
 }
 END_TEST
 
+static uint64_t timestamp_of(uint32_t index, uint64_t op_number)
+{
+    struct entry entry;
+    size_t size;
+    const uint8_t *bytes = vr_log_bytes(f.nodes[index].replica, op_number, &size);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(entry_decode(bytes, size, &entry), size);
+    return entry.timestamp;
+}
+
+/* N3: a checkpoint may leave the log empty, and a clock may be set back then. */
+START_TEST(timestamps_rise_behind_a_log_that_is_gone)
+{
+    const uint32_t primary = core_form(&f);
+    write_some(primary, 100);
+    const uint64_t last = core_see(&f, primary)->op_number;
+    const uint64_t before = timestamp_of(primary, last);
+    (void)core_checkpoint(&f, primary, 1);
+    compaction_make_room(f.nodes[primary].replica);
+    ck_assert_uint_eq(f.nodes[primary].replica->log.base_op, last);
+    f.wall_offset_ns -= (int64_t)3600 * 1000 * CORE_MS;
+    write_some(primary, 1);
+    ck_assert_uint_gt(timestamp_of(primary, last + 1), before);
+}
+END_TEST
+
 /* ---- a group that is made from a backup: init --from-backup ---- */
 
 enum { BACKUP_OP = 500 };
@@ -766,6 +793,7 @@ int main(void)
     tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
     tcase_add_test(tcase, a_digest_that_differs_ends_the_service);
     tcase_add_test(tcase, what_is_acked_while_a_checkpoint_is_pulled_stays);
+    tcase_add_test(tcase, timestamps_rise_behind_a_log_that_is_gone);
     tcase_add_test(tcase, a_group_begins_behind_a_backup);
     tcase_add_test(tcase, a_group_from_a_backup_comes_back_with_its_log);
     tcase_add_test(tcase, a_backup_is_served_to_who_has_lost_it);
