@@ -143,8 +143,8 @@ $(BUILD)/$(1).a: $(call objects,$(filter-out $(MAINS) $(SUPPORT_MAINS),$(wildcar
 	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
 endef
 
-# Programs that live in test/support: each a file with its own main().
-SUPPORT_MAINS := $(wildcard test/support/relay.c)
+# What lives in test/support and is linked by itself: programs, and the library below.
+SUPPORT_MAINS := $(wildcard test/support/relay.c test/support/disk_shim.c)
 
 $(foreach r,$(filter-out common/wire,$(ROOMS)),$(eval $(call room,$(r),)))
 # The wire alone knows protobuf: the generated code is part of its archive.
@@ -272,6 +272,13 @@ $(TOOLS): $(call archives,$(TOOL_ROOMS))
 	$(say) LINK $@
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
+# A disk that fails on demand, preloaded into a server of any build: never instrumented itself.
+DISK_SHIM := $(BUILD)/disk_shim.so
+$(DISK_SHIM): test/support/disk_shim.c $(FLAGS_FILE)
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LANGUAGE) $(WARNINGS) -O2 -g -fPIC -shared -o $@ $<
+
 CUT_ROOMS := server/executor server/app common/os common/wire common/base
 $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS))
 	$(say) LINK $@
@@ -284,7 +291,7 @@ CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
 .PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
-test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor
+test-cluster test-cluster-quick: $(PROGRAMS) $(BUILD)/relay $(BUILD)/idle_floor $(DISK_SHIM)
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
 
@@ -336,7 +343,7 @@ JOBS ?= $(shell nproc)
 .PHONY: test
 test:
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs $(BUILD)/sim $(BUILD)/relay
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs $(BUILD)/sim $(BUILD)/relay $(BUILD)/disk_shim.so
 	@tools/suites.sh \
 	    'unit tests: $(MAKE) --no-print-directory test-unit' \
 	    'simulator: $(MAKE) --no-print-directory sim' \
@@ -371,7 +378,7 @@ check-rest:
 	    'package: $(MAKE) --no-print-directory test-package'
 
 .PHONY: everything
-everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut
+everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
 
 .PHONY: asan tsan
 asan:
