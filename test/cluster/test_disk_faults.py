@@ -230,25 +230,32 @@ class Checkpoint(DiskFaults):
 
     def test_one_that_is_pulled(self):
         """A laggard without room for it tries again; one that cannot make it durable stops, and
-        fetches it anew. A source that cannot read it is left for another one."""
+        fetches it anew. A source that cannot read its own is left for one that has an older one."""
         c = self.keep(FaultyCluster(
             COUNT, "--durability", "async", "--log-retain", "100",
             "--log-memory-max", str(LOG_MEMORY), init_all=("--checkpoint-interval", str(INTERVAL))))
-        c.kill(2)
+        primary = c.primary()
+        other, laggard = (i for i in range(COUNT) if i != primary)
+        c.kill(laggard)
         with c.flood("--value-size", "4000", *FLOOD):
             behind = c.head()
-            wait_until(lambda: all((c.replica(i).get("counters") or {}).get("log_base_op", 0) >
-                                   behind for i in (0, 1)), "the others' logs begin behind it")
-            c.faults(2, "write /checkpoint.pull 1 - ENOSPC")
-            c.start(2)
-            c.wait_said(2, "VR1218")
-            self.assertIsNone(c.servers[2].poll())
-            c.faults(2, "sync /checkpoint. 1 - EIO")
-            begin = self.stops(c, 2, "VR1220")
-            c.faults(c.primary(), "read /checkpoint. 1 - EIO")
-            self.comes_back(c, 2)
-            c.wait_said(2, "installed, loaded", begin)
+            wait_until(lambda: all(
+                (c.replica(i).get("counters") or {}).get("log_base_op", 0) > behind
+                for i in (primary, other)), "the others' logs begin behind it")
+            c.faults(laggard, "write /checkpoint.pull 1 - ENOSPC")
+            c.start(laggard)
+            c.wait_said(laggard, "VR1218")
+            self.assertIsNone(c.servers[laggard].poll())
+            c.faults(laggard, "sync /checkpoint. 1 - EIO")
+            begin = self.stops(c, laggard, "VR1220")
+            c.faults(other, "write /checkpoint.new 1 - EIO")
+            wait_until(lambda: self.newest(c, primary) > self.newest(c, other) + INTERVAL,
+                       "a newer checkpoint of the primary")
+        c.faults(primary, "read /checkpoint. 1 - EIO")
+        self.comes_back(c, laggard)
         c.wait_equal()
+        self.assertIn("installed, loaded", c.log(laggard)[begin:])
+        self.assertIn("VR1219", c.log(primary))
 
 
 class ShortWrites(DiskFaults):
