@@ -145,6 +145,16 @@ class Log(DiskFaults):
         c.wait_equal()
         self.assertNotIn("VR1211", c.log(full))
 
+    def test_a_new_segments_name_cannot_be_synced(self):
+        c = self.cluster("sync")
+        with c.flood(*LARGE):
+            c.faults(1, "sync /replica-1$ 1 1 EIO")
+            begin = self.stops(c, 1, "VR1211")
+            self.assertEqual([(f, o) for f, o, _ in c.calls(1)], [("fsync", "EIO")])
+            self.comes_back(c, 1)
+            self.assertIn("VR1214", c.log(1)[begin:])
+        c.wait_equal()
+
     def test_cannot_be_read_at_a_start(self):
         """Nothing is given up for what the next start may read."""
         c = self.cluster("async", "--checkpoint-interval", str(INTERVAL))

@@ -8,7 +8,8 @@
  *     CALL TEXT FIRST LAST OUTCOME
  *
  *     CALL     write (pwrite), read (pread), sync (fsync, fdatasync), reserve (posix_fallocate)
- *     TEXT     calls on files whose path contains it are counted, from 1 on since the order came
+ *     TEXT     calls on files whose path contains it, or ends in it if a `$` follows, are counted,
+ *              from 1 on since the order came
  *     FIRST    those from this one on are written down; up to LAST (`-`: all) have the OUTCOME
  *     OUTCOME  EIO, ENOSPC: nothing is done, and the call fails; short: half of it is done, and
  *              the call says so; pass: it is the system's own
@@ -150,12 +151,22 @@ static void write_down(const char *orders_path, const char *function, enum outco
     (void)close(file);
 }
 
+static bool fits(const char *path, const char *text)
+{
+    const size_t size = strlen(text);
+    const size_t path_size = strlen(path);
+    if (text[size - 1] != '$') {
+        return strstr(path, text) != NULL;
+    }
+    return path_size >= size - 1 && memcmp(path + path_size - (size - 1), text, size - 1) == 0;
+}
+
 static enum outcome judge_path(const char *orders_path, enum call call, const char *function,
                                const char *path)
 {
     for (uint32_t i = 0; i < order_count; i++) {
         struct order *order = &orders[i];
-        if (order->call != call || strstr(path, order->text) == NULL) {
+        if (order->call != call || !fits(path, order->text)) {
             continue;
         }
         order->count++;
