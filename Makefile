@@ -143,8 +143,8 @@ $(BUILD)/$(1).a: $(call objects,$(filter-out $(MAINS) $(SUPPORT_MAINS),$(wildcar
 	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
 endef
 
-# Programs that live in test/support: each a file with its own main().
-SUPPORT_MAINS := $(addprefix test/support/,relay.c check_history.c history_client.c)
+# What lives in test/support and is linked by itself: programs, and the library below.
+SUPPORT_MAINS := $(addprefix test/support/,relay.c check_history.c history_client.c disk_shim.c)
 
 $(foreach r,$(filter-out common/wire,$(ROOMS)),$(eval $(call room,$(r),)))
 # The wire alone knows protobuf: the generated code is part of its archive.
@@ -263,7 +263,8 @@ sim: $(BUILD)/sim
 TOOL_ROOMS := test/support common/os common/wire common/base
 TOOLS := $(BUILD)/relay $(BUILD)/floor $(BUILD)/fuzz $(BUILD)/bench_wire $(BUILD)/idle_floor \
          $(BUILD)/check_history $(BUILD)/history_client
-CLUSTER_TOOLS := $(BUILD)/relay $(BUILD)/idle_floor $(BUILD)/check_history $(BUILD)/history_client
+CLUSTER_TOOLS := $(BUILD)/relay $(BUILD)/idle_floor $(BUILD)/check_history $(BUILD)/history_client \
+    $(BUILD)/disk_shim.so
 
 $(BUILD)/relay: $(BUILD)/test/support/relay.o
 $(BUILD)/check_history: $(BUILD)/test/support/check_history.o
@@ -276,6 +277,13 @@ $(BUILD)/bench_wire: $(BUILD)/test/bench/bench_wire.o
 $(TOOLS): $(call archives,$(TOOL_ROOMS))
 	$(say) LINK $@
 	$(Q)$(LINK) -o $@ $(filter %.o %/libvrclient.a,$^) $(call group,$(TOOL_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+# A disk that fails on demand, preloaded into a server of any build: never instrumented itself.
+DISK_SHIM := $(BUILD)/disk_shim.so
+$(DISK_SHIM): test/support/disk_shim.c $(FLAGS_FILE)
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LANGUAGE) $(WARNINGS) -O2 -g -fPIC -shared -o $@ $<
 
 CUT_ROOMS := server/executor server/app common/os common/wire common/base
 $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS))
@@ -376,7 +384,7 @@ check-rest:
 	    'package: $(MAKE) --no-print-directory test-package'
 
 .PHONY: everything
-everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut
+everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
 
 .PHONY: asan tsan
 asan:

@@ -266,8 +266,10 @@ static int report_end(const struct backup_job *job, enum backup_end how)
     case BACKUP_SILENT:
         return report_error(job->shell, EXIT_UNAVAILABLE, "unavailable",
                             "replica %" PRIu32 " (%s) does not answer, does not get as far as the "
-                            "group, or knows no backups: see vr-client status; %s",
-                            replica, name, unchanged);
+                            "group, or knows no backups: see vr-client status%s; %s",
+                            replica, name,
+                            job->command->one ? ", or have any give it, without --replica" : "",
+                            unchanged);
     case BACKUP_REFUSED:
         return report_error(job->shell, EXIT_WRONG_GROUP, "wrong cluster",
                             "another cluster's replica is at %s now; %s", name, unchanged);

@@ -20,8 +20,7 @@ static const char *advice(int status)
     switch (-status) {
     case ENOSPC:
     case EDQUOT:
-        return "; free some space there, then start this replica again: nothing that it "
-               "acknowledged is lost";
+        return "; free some space there";
     case EACCES:
     case EPERM:
     case EROFS:

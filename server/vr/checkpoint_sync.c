@@ -12,6 +12,10 @@
 #include "common/base/invariant.h"
 #include "server/vr/replica.h"
 
+enum {
+    SILENT_STALLS = 3, /* 28 resend intervals: nothing came of a checkpoint, whoever was asked */
+};
+
 /* ---- pulling ---- */
 
 static uint64_t list_size(const struct transfer *t)
@@ -150,23 +154,14 @@ static struct checkpoint_id id_to_pull(const struct replica *r, const struct che
     return useful ? *begun : *offered;
 }
 
-/* True if everybody offered another one instead, or did not answer when it was asked. */
-static bool nobody_has_it(const struct replica *r)
-{
-    uint32_t left = r->sync.sources & ~r->transfer.lacking;
-    for (uint32_t i = 0; i < r->member_count; i++) {
-        left &= r->peers[i].unreachable ? ~(UINT32_C(1) << i) : UINT32_MAX;
-    }
-    return left == 0;
-}
-
-/* Who offers another checkpoint has not got this one any more. Once nobody has, it is given up for
- * the other, be that an older one. */
+/* Who offers another checkpoint has not got this one any more, and who is asked for it and long
+ * silent may as well have lost it. Once nobody is left, it is given up for the other, which may be
+ * an older one: the log of who offers it begins at or before it (K1). */
 static void offered_another(struct replica *r, const struct checkpoint_offer *offer, uint32_t peer)
 {
     struct transfer *t = &r->transfer;
     t->lacking |= 1u << peer;
-    if (nobody_has_it(r)) {
+    if ((r->sync.sources & ~t->lacking) == 0) {
         transfer_pause(r);
         begin_pulling(r, &offer->id, offer->view_number);
         r->sync.source = peer;
@@ -176,6 +171,18 @@ static void offered_another(struct replica *r, const struct checkpoint_offer *of
         for (uint32_t i = 0; i < CHUNK_WINDOW_MAX; i++) {
             t->slots[i].asked_ns = 0; /* the tick asks it */
             t->slots[i].repeats = 0;
+        }
+    }
+}
+
+/* It may be gone, or have the checkpoint and not be able to read it. A disk here that is slow to
+ * keep what has come is no sign of either. */
+void transfer_stalled(struct replica *r)
+{
+    struct transfer *t = &r->transfer;
+    for (uint32_t i = 0; i < CHUNK_WINDOW_MAX; i++) {
+        if (t->slots[i].busy && !t->slots[i].staging && r->sync.stalls >= SILENT_STALLS) {
+            t->lacking |= 1u << r->sync.source;
         }
     }
 }
@@ -311,6 +318,7 @@ void on_checkpoint_chunk(struct replica *r, const struct message *m, uint32_t pe
         return;
     }
     r->peers[peer].unreachable = false;
+    r->transfer.lacking &= ~(1u << peer);
     r->sync.progress_ns = r->time.now_ns;
     r->sync.stalls = 0;
     slot->staging = true;

@@ -603,6 +603,9 @@ static void stall(struct replica *r)
     r->sync.stalls++;
     r->sync.source_ns = r->time.now_ns;
     r->peers[r->sync.source].unreachable = r->sync.source != r->self;
+    if (r->sync.pulling) {
+        transfer_stalled(r);
+    }
     sync_next_source(r);
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         r->sync_slots[i].repeats = 0; /* nobody has asked this one yet */

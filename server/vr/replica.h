@@ -118,7 +118,7 @@ struct transfer {
     uint64_t chunk_next;
     uint64_t chunk_count;
     uint64_t staged;  /* pieces and chunks that came */
-    uint32_t lacking; /* mask of members that offered another one instead */
+    uint32_t lacking; /* mask of members that offered another one instead, or were long silent */
     uint32_t losses;  /* times that the disk lost what was staged; backs off */
     uint64_t lost_ns; /* last time */
     bool installing;  /* until VR_EVENT_CHECKPOINT_INSTALLED the log stays as it is */
@@ -358,6 +358,7 @@ void on_checkpoint_chunk(struct replica *r, const struct message *m, uint32_t pe
 void on_chunk_staged(struct replica *r, const struct vr_event *event);
 void on_checkpoint_installed(struct replica *r, const struct vr_event *event);
 void transfer_tick(struct replica *r);
+void transfer_stalled(struct replica *r);       /* G5: nothing came from the source */
 void transfer_pause(struct replica *r);         /* G7: the claim goes, what is verified stays */
 void transfer_state_durable(struct replica *r); /* the view of the offer may be durable now */
 

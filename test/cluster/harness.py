@@ -334,7 +334,12 @@ class RelayedCluster(Group):
             self.servers[i] = subprocess.Popen(
                 [SERVER, "start", "--data-dir", self._data(i),
                  "--listen", f"127.0.0.1:{self.first_port + i}:{self.real[i]}", *self.flags],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(os.environ, **self.variables(i)))
+
+    def variables(self, i):
+        """What its environment has besides."""
+        return {}
 
     def kill(self, i):
         self.servers[i].kill()

@@ -12,8 +12,8 @@ import subprocess
 import time
 
 from harness import (CLIENT, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE,
-                     HEARTBEAT_MS, PATIENCE_SECONDS, SERVER, ClusterTest, Group, environment,
-                     free_first_port, times, wait_until)
+                     HEARTBEAT_MS, PATIENCE_SECONDS, SANITIZED, SERVER, ClusterTest, Group,
+                     environment, free_first_port, times, wait_until)
 
 EXIT_IO = 74
 EXIT_CONFIGURATION = 78
@@ -230,22 +230,70 @@ class Backup(ClusterTest):
         self.assertEqual(client.returncode, EXIT_OK, (out, err))
         self.assertNotEqual(json.loads(out)["replica"], first)
 
-        # The one that is asked for by its number dies meanwhile: said, and nothing is left behind.
-        other = next(i for i in range(3) if i != c.primary())
-        big = os.urandom(20000).hex()
-        for i in range(60):
-            c.value("set", f"big/{i}", big)
-        client = subprocess.Popen(
-            [CLIENT, "--cluster", c.addresses, "--timeout", "3000", "backup", "--replica",
-             str(other), os.path.join(c.parent, "third.vrb")],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
-        time.sleep(0.01)
-        c.kill(other)
+    def stopped_on_the_way(self, cluster, path, *flags):
+        """A client of backup that was stopped, SIGSTOP, when something had come and not all."""
+        for _ in range(20):
+            client = subprocess.Popen(
+                [CLIENT, "--cluster", cluster.addresses, "--timeout", "2000", "--json", "backup",
+                 *flags, path],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+            while client.poll() is None and not os.path.exists(path + ".partial"):
+                time.sleep(0.001)
+            client.send_signal(signal.SIGSTOP)
+            if client.poll() is None and os.path.exists(path + ".partial"):
+                return client
+            client.send_signal(signal.SIGCONT)  # it was faster
+            self.ended(client, EXIT_OK)
+            os.remove(path)
+        raise AssertionError("no backup could be stopped on its way")
+
+    def ended(self, client, code):
         out, err = client.communicate(timeout=PATIENCE_SECONDS)
-        self.assertIn(client.returncode, (EXIT_OK, EXIT_UNAVAILABLE), err)
-        if client.returncode != EXIT_OK:
-            self.assertEqual([n for n in os.listdir(c.parent) if n.startswith("third")], [])
-        c.run("restart", str(other))
+        self.assertEqual(client.returncode, code, (out, err))
+        return json.loads(out)
+
+    def test_who_gives_it_or_takes_it_dies(self):
+        """There is all of a FILE or none, whoever ends in the midst of it."""
+        c = self.script_cluster(3, "--durability", "async")
+        big = os.urandom(250_000).hex().encode()
+        count = 8 if SANITIZED else 40  # such that all of it does not come at once
+        for i in range(count):
+            self.assertEqual(c.client("set", f"big/{i}", "-", stdin=big).returncode, EXIT_OK)
+        c.wait_equal()
+        path = os.path.join(c.parent, "b.vrb")
+
+        def there():
+            return [n for n in os.listdir(c.parent) if n.startswith("b.vrb")]
+
+        # Asked for by its number: nobody else is asked instead, and that is said.
+        asked = next(i for i in range(3) if i != c.primary())
+        client = self.stopped_on_the_way(c, path, "--replica", str(asked))
+        c.kill(asked)
+        client.send_signal(signal.SIGCONT)
+        said = self.ended(client, EXIT_UNAVAILABLE)["message"]
+        self.assertIn(f"replica {asked} ", said)
+        self.assertIn("without --replica; there is no backup", said)
+        self.assertEqual(there(), [])
+        c.restart(asked)
+        c.wait_equal()
+
+        # The client: what it had is not taken for a backup, and the next one is not disturbed.
+        client = self.stopped_on_the_way(c, path)
+        client.kill()
+        client.communicate()
+        self.assertEqual(there(), ["b.vrb.partial"])
+
+        # Any: another one gives all of it.
+        client = self.stopped_on_the_way(c, path)
+        asked = min(i for i in range(3) if i != c.primary())  # the first of those that are equal
+        self.assertTrue(os.listdir(os.path.join(c.directory, f"replica-{asked}", "backup")))
+        c.kill(asked)
+        client.send_signal(signal.SIGCONT)
+        self.assertNotEqual(self.ended(client, EXIT_OK)["replica"], asked)
+        self.assertEqual(there(), ["b.vrb"])
+        one = self.restored(c, path, 1)
+        self.assertEqual(one.value("get", f"big/{count - 1}").encode(), big)
+        c.restart(asked)
         c.wait_normal()
 
     def test_what_a_backup_leaves_is_removed(self):

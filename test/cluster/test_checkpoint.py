@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints with real processes: taken, dropped behind, started from, pulled by laggards."""
 
+import contextlib
 import json
 import os
 import pathlib
 import subprocess
 import unittest
 
-from harness import EXIT_OK, QUICK, SERVER, ClusterTest, environment, wait_until
+from harness import EXIT_OK, QUICK, SANITIZED, SERVER, ClusterTest, environment, wait_until
 
 EXIT_IO = 74
 INTERVAL = 1000
@@ -103,6 +104,55 @@ class Taken(Checkpoints):
                          {op: "whole" for op in self.files(c, 2)})
         self.assertIn(log["checkpoint_op"], self.files(c, 2))
         self.assertGreater(log["base_op"], 0)
+
+
+@unittest.skipIf(SANITIZED, "measures the product, not the sanitizer")
+class Bounded(Checkpoints):
+    """Over the same keys a flood may last: neither memory nor disk grows with it. The bounds are what
+    docs/operating.md says under "How large", of these parameters, whatever the machine's speed."""
+
+    MIB = 1024 * 1024
+    KEYS, VALUE = 100, 16000
+    STATE = KEYS * (VALUE + 200)  # of a key, and of sessions, more than there are
+    SEGMENT = 16 * MIB
+    # The log behind the last checkpoint but one, each of the two parts no more than memory holds; the
+    # segments that it begins and ends in, and one ahead; two checkpoints and the next, and one that
+    # each of the others may pull.
+    DISK_MAX = 2 * LOG_MEMORY * 11 // 10 + 3 * SEGMENT + (3 + 2) * 2 * STATE + MIB
+    # The log, and another that is pulled; the store, as much again while it is cut; buffers of fixed
+    # size, of which most are there from the start.
+    MEMORY_MAX = 2 * LOG_MEMORY + 2 * 2 * STATE + 48 * MIB
+
+    def memory(self, c, i):
+        pages = int(pathlib.Path(f"/proc/{c.servers[i].pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def disk(self, c, i):
+        total = 0
+        for path in self.data(c, i).iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_blocks * 512
+        return total
+
+    def test_memory_and_disk(self):
+        c = self.cluster("async")
+        idle = [self.memory(c, i) for i in range(c.count)]
+        most_memory, most_disk = [0] * c.count, [0] * c.count
+        enough = (2 if QUICK else 4) * max(self.DISK_MAX, self.MEMORY_MAX) // self.VALUE
+
+        def passed():
+            for i in range(c.count):
+                most_memory[i] = max(most_memory[i], self.memory(c, i) - idle[i])
+                most_disk[i] = max(most_disk[i], self.disk(c, i))
+            return self.head(c) >= enough
+
+        with c.flood("--clients", "16", "--duration", "600", "--mix", "100", "--key-count",
+                     str(self.KEYS), "--value-size", str(self.VALUE)):
+            wait_until(passed, f"{enough} operations", 600)
+        c.wait_equal()
+        self.assertGreater(min(max(self.files(c, i)) for i in range(c.count)), enough // 2)
+        self.assertLessEqual(max(most_disk), self.DISK_MAX)
+        self.assertLessEqual(max(most_memory), self.MEMORY_MAX)
 
 
 class StartedFrom(Checkpoints):

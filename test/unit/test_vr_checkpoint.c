@@ -476,6 +476,52 @@ START_TEST(what_the_disk_loses_is_asked_for_again)
 }
 END_TEST
 
+/* The same, and the others' last checkpoints differ: the primary's, which is the newer one, does
+ * not reach it. */
+static uint32_t leave_with_different_ones(uint32_t primary)
+{
+    const uint32_t laggard = (primary + 1) % 3;
+    const uint32_t other = (primary + 2) % 3;
+    core_isolate(&f, laggard);
+    write_some(primary, 300);
+    (void)core_checkpoint(&f, primary, 5);
+    (void)core_checkpoint(&f, other, 5);
+    write_some(primary, 200);
+    (void)core_checkpoint(&f, other, 5);
+    write_some(primary, 100);
+    (void)core_checkpoint(&f, primary, 5);
+    core_no_rules(&f);
+    core_drop(&f, MESSAGE_CHECKPOINT_CHUNK, (int)primary, CORE_ANY);
+    return laggard;
+}
+
+/* G4: the newest checkpoint is offered, and its owner cannot read it; nobody else has the same. So
+ * another one's older one is taken, and the log behind that. */
+START_TEST(an_offer_that_nothing_follows_is_given_up)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_with_different_ones(primary);
+    core_run(&f, 5000);
+    const struct vr_snapshot *s = core_see(&f, laggard);
+    ck_assert_uint_eq(s->checkpoints_installed, 1);
+    ck_assert_uint_eq(s->base_op, 500);
+    ck_assert_uint_eq(s->commit_number, 600);
+}
+END_TEST
+
+/* G5: one interval of silence is no reason to begin anew with another checkpoint. */
+START_TEST(a_source_that_is_silent_for_a_while_is_kept)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_with_different_ones(primary);
+    core_run(&f, 200);
+    core_no_rules(&f);
+    core_run(&f, 2000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+    ck_assert_uint_eq(core_see(&f, laggard)->base_op, 600);
+}
+END_TEST
+
 /* A recovering replica (D6) gets there the same way. */
 START_TEST(a_recovering_replica_pulls_a_checkpoint)
 {
@@ -628,7 +674,7 @@ START_TEST(timestamps_rise_behind_a_log_that_is_gone)
     (void)core_checkpoint(&f, primary, 1);
     compaction_make_room(f.nodes[primary].replica);
     ck_assert_uint_eq(f.nodes[primary].replica->log.base_op, last);
-    f.wall_offset_ns -= (int64_t)3600 * 1000 * CORE_MS;
+    f.wall_offset_ns -= INT64_C(3600) * 1000 * (int64_t)CORE_MS;
     write_some(primary, 1);
     ck_assert_uint_gt(timestamp_of(primary, last + 1), before);
 }
@@ -788,6 +834,8 @@ int main(void)
     tcase_add_test(tcase, the_log_is_frozen_while_installing);
     tcase_add_test(tcase, damaged_chunks_install_nothing);
     tcase_add_test(tcase, what_the_disk_loses_is_asked_for_again);
+    tcase_add_test(tcase, an_offer_that_nothing_follows_is_given_up);
+    tcase_add_test(tcase, a_source_that_is_silent_for_a_while_is_kept);
     tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
     tcase_add_test(tcase, a_primary_to_be_that_needs_a_checkpoint_is_passed_over);
     tcase_add_test(tcase, an_offer_below_the_commit_number_is_dropped);
