@@ -12,7 +12,8 @@
  *              from 1 on since the order came
  *     FIRST    those from this one on are written down; up to LAST (`-`: all) have the OUTCOME
  *     OUTCOME  EIO, ENOSPC: nothing is done, and the call fails; short: half of it is done, and
- *              the call says so; pass: it is the system's own
+ *              the call says so; kill: half of it is done, and the process is killed; pass: it is
+ *              the system's own
  *
  * What is written down is a line each in VR_DISK_SHIM.calls, "fdatasync EIO PATH"; so is what comes
  * behind LAST, as "pass": who fails one call sees whether another one follows. The first order that
@@ -26,6 +27,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,14 +54,15 @@ enum call {
 enum outcome {
     OUTCOME_PASS,
     OUTCOME_SHORT,
+    OUTCOME_KILL,
     OUTCOME_EIO,
     OUTCOME_ENOSPC,
     OUTCOME_COUNT,
 };
 
 static const char *const call_names[CALL_COUNT] = {"write", "read", "sync", "reserve"};
-static const char *const outcome_names[OUTCOME_COUNT] = {"pass", "short", "EIO", "ENOSPC"};
-static const int outcome_errors[OUTCOME_COUNT] = {0, 0, EIO, ENOSPC};
+static const char *const outcome_names[OUTCOME_COUNT] = {"pass", "short", "kill", "EIO", "ENOSPC"};
+static const int outcome_errors[OUTCOME_COUNT] = {0, 0, 0, EIO, ENOSPC};
 
 struct order {
     enum call call;
@@ -211,7 +214,7 @@ static bool fails(enum outcome outcome)
 
 static size_t part(enum outcome outcome, size_t size)
 {
-    return outcome == OUTCOME_SHORT ? (size + 1) / 2 : size;
+    return outcome == OUTCOME_SHORT || outcome == OUTCOME_KILL ? (size + 1) / 2 : size;
 }
 
 /* --- the calls --- */
@@ -231,7 +234,11 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
     ssize_t (*next)(int, const void *, size_t, off_t);
     find_next(&next, "pwrite");
     const enum outcome outcome = judge(CALL_WRITE, "pwrite", fd);
-    return fails(outcome) ? -1 : next(fd, bytes, part(outcome, size), offset);
+    const ssize_t done = fails(outcome) ? -1 : next(fd, bytes, part(outcome, size), offset);
+    if (outcome == OUTCOME_KILL) {
+        (void)raise(SIGKILL);
+    }
+    return done;
 }
 
 ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
