@@ -45,6 +45,9 @@ ALARMS = ("INVARIANT failed", "AddressSanitizer", "LeakSanitizer", "ThreadSaniti
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DEGRADED, EXIT_UNAVAILABLE = 0, 1, 2, 3, 4
 EXIT_WRONG_GROUP, EXIT_IO = 7, 74
 
+# What the storage says that is wrong; but not VR1213, which a write cut short by a kill leaves.
+DISK_PROBLEM = "VR12(0|2|1[0-24-9])"
+
 
 # Where tests look for ports: below those that the kernel hands out, so that no client's socket takes
 # one meanwhile, and below those of tools/demo.sh. A worker of runner.py has a part of it for itself.
@@ -335,7 +338,7 @@ class RelayedCluster(Group):
                 [SERVER, "start", "--data-dir", self._data(i),
                  "--listen", f"127.0.0.1:{self.first_port + i}:{self.real[i]}", *self.flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=dict(os.environ, **self.variables(i)))
+                env=environment() | self.variables(i))
 
     def variables(self, i):
         """What its environment has besides."""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* disk_shim - a disk that fails on demand, below a real server: LD_PRELOAD=build/disk_shim.so.
  *
- * The file that VR_DISK_SHIM names holds the orders, one a line, and is looked at again at each
+ * The file that DISK_SHIM_ORDERS names holds the orders, one a line, and is looked at again at each
  * call: who puts another file in its place (rename) changes them in a process that runs. Without
  * the file, or without the variable, every call is the system's own.
  *
@@ -15,9 +15,9 @@
  *              the call says so; kill: half of it is done, and the process is killed; pass: it is
  *              the system's own
  *
- * What is written down is a line each in VR_DISK_SHIM.calls, "fdatasync EIO PATH"; so is what comes
- * behind LAST, as "pass": who fails one call sees whether another one follows. The first order that
- * a call fits decides. A path is what /proc says of the descriptor: the file's name now.
+ * What is written down is a line each in DISK_SHIM_ORDERS.calls, "fdatasync EIO PATH"; so is what
+ * comes behind LAST, as "pass": who fails one call sees whether another one follows. The first
+ * order that a call fits decides. A path is what /proc says of the descriptor: the file's name now.
  *
  * Threads:   any.
  * Errors:    orders that cannot be read end the process: a test that orders nothing proves
@@ -186,7 +186,7 @@ static enum outcome judge_path(const char *orders_path, enum call call, const ch
 /* Leaves errno as it is if the call is to be the system's own, for that may leave it, too. */
 static enum outcome judge(enum call call, const char *function, int fd)
 {
-    const char *orders_path = getenv("VR_DISK_SHIM");
+    const char *orders_path = getenv("DISK_SHIM_ORDERS");
     char link[64];
     char path[PATH_SIZE];
     enum outcome outcome = OUTCOME_PASS;
