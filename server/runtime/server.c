@@ -268,17 +268,14 @@ static enum vr_server_exit judge_rebuild(struct vr_server *server, struct vr_ser
     return VR_SERVER_OK;
 }
 
-/* D6: a log that does not count is void before it is made to look whole; else a second crash would
- * take it for that. */
+/* D6, before the log is made to look whole. */
 static enum vr_server_exit void_log(struct vr_server *server, struct vr_server_error *error)
 {
     struct storage_error why;
-    if (!server->log.on_disk || server->log.counts || server->state.incarnation == 0 ||
-        !server->state.vr.log_valid) {
+    if (!server->log.on_disk || server->log.counts) {
         return VR_SERVER_OK;
     }
-    server->state.vr.log_valid = false;
-    const int status = state_file_store(&server->state_file, &server->state, &why);
+    const int status = state_file_void_log(&server->state_file, &server->state, &why);
     return status == 0 ? VR_SERVER_OK : server_error_storage(error, status, &why);
 }
 

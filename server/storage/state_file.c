@@ -534,6 +534,16 @@ int state_file_store(struct state_file *file, const struct durable_state *state,
     return status;
 }
 
+int state_file_void_log(struct state_file *file, struct durable_state *state,
+                        struct storage_error *error)
+{
+    if (state->incarnation == 0 || !state->vr.log_valid) {
+        return 0;
+    }
+    state->vr.log_valid = false;
+    return state_file_store(file, state, error);
+}
+
 void state_file_close(struct state_file *file)
 {
     file->ops->close(file->ops->disk, file->file);

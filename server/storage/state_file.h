@@ -151,6 +151,11 @@ int state_file_peek(const struct file_ops *ops, const char *directory, struct du
 int state_file_store(struct state_file *file, const struct durable_state *state,
                      struct storage_error *error);
 
+/* D6: what is found of the log does not count. Says so durably, in *state too, before wal_start()
+ * makes it look whole: else a crash before the start is stored would let it count the next time. */
+int state_file_void_log(struct state_file *file, struct durable_state *state,
+                        struct storage_error *error);
+
 void state_file_close(struct state_file *file);
 
 #endif

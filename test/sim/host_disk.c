@@ -340,16 +340,11 @@ static int read_log(struct sim_host *host, bool trusted, const uint8_t boot[BOOT
     return status;
 }
 
-/* D6: what does not count is void before it is made to look whole. */
+/* As server/runtime/server.c has it. */
 static int begin_log(struct sim_host *host, bool counts)
 {
     struct storage_error error;
-    int status = 0;
-    if (!counts && host->disk.incarnation > 0 && host->disk.vr.log_valid) {
-        struct vr_durable_state state = host->disk.vr;
-        state.log_valid = false;
-        status = host_state_store(host, &state);
-    }
+    int status = counts ? 0 : state_file_void_log(&host->state_file, &host->disk, &error);
     status = status == 0 ? wal_start(&host->wal, host->disk.incarnation + 1, &error) : status;
     if (status != 0) {
         wal_close(&host->wal);
