@@ -379,6 +379,10 @@ static void say_unreadable(struct checkpointer *c, uint64_t op_number,
         c->unreadable_op = op_number;
         log_problem(ERROR_CHECKPOINT_DAMAGED,
                     "%s. It is served to no other replica; the next one replaces it", error->text);
+        if (queue_count(&c->news) < CHECKPOINTER_REFUSALS) {
+            post(c, &(struct checkpointer_news){.kind = CHECKPOINTER_UNREADABLE,
+                                                .unreadable_op = op_number});
+        }
     }
 }
 

@@ -56,11 +56,12 @@ enum {
 };
 
 enum checkpointer_news_kind {
-    CHECKPOINTER_TAKEN,     /* VR_EVENT_CHECKPOINT */
-    CHECKPOINTER_STAGED,    /* VR_EVENT_CHUNK_STAGED */
-    CHECKPOINTER_SERVED,    /* to be sent, then checkpointer_release() */
-    CHECKPOINTER_READY,     /* the one to install is durable and named */
-    CHECKPOINTER_INSTALLED, /* VR_EVENT_CHECKPOINT_INSTALLED */
+    CHECKPOINTER_TAKEN,      /* VR_EVENT_CHECKPOINT */
+    CHECKPOINTER_UNREADABLE, /* VR_EVENT_CHECKPOINT_UNREADABLE */
+    CHECKPOINTER_STAGED,     /* VR_EVENT_CHUNK_STAGED */
+    CHECKPOINTER_SERVED,     /* to be sent, then checkpointer_release() */
+    CHECKPOINTER_READY,      /* the one to install is durable and named */
+    CHECKPOINTER_INSTALLED,  /* VR_EVENT_CHECKPOINT_INSTALLED */
 };
 
 struct checkpointer_news {
@@ -70,6 +71,7 @@ struct checkpointer_news {
             struct checkpoint_id id;
             uint64_t timestamp; /* installed only */
         } checkpoint;           /* taken, ready, installed */
+        uint64_t unreadable_op;
         struct {
             struct checksum root;
             bool list;

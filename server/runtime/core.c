@@ -288,6 +288,11 @@ static void step_one_news(struct core *core, const struct checkpointer_news *new
                                       .time = time,
                                       .checkpoint = news->checkpoint.id});
         break;
+    case CHECKPOINTER_UNREADABLE:
+        step(core, &(struct vr_event){.kind = VR_EVENT_CHECKPOINT_UNREADABLE,
+                                      .time = time,
+                                      .unreadable_op = news->unreadable_op});
+        break;
     case CHECKPOINTER_STAGED:
         step_staged(core, news, time);
         break;

@@ -15,14 +15,15 @@
 
 void send_checkpoint_offer(struct replica *r, uint32_t peer, uint64_t nonce)
 {
-    INVARIANT(r->checkpoint_count > 0);
+    const struct checkpoint_id *id = checkpoint_offered(r);
+    INVARIANT(id != NULL);
     const struct message m = {
         .type = MESSAGE_CHECKPOINT_OFFER,
         .checkpoint_offer =
             {
                 .nonce = nonce,
                 .view_number = r->durable.view_number, /* S1 */
-                .id = r->checkpoints[0],
+                .id = *id,
             },
     };
     send_to_peer(r, peer, &m);
@@ -91,7 +92,7 @@ void on_checkpoint_request(struct replica *r, const struct message *m, uint32_t 
     const struct checkpoint_id *id = checkpoint_with_root(r, request->root);
     if (id == NULL) {
         drop(r, DROP_UNKNOWN_OP);
-        if (r->checkpoint_count > 0) {
+        if (checkpoint_offered(r) != NULL) {
             send_checkpoint_offer(r, peer, request->nonce);
         }
         return;

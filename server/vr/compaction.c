@@ -54,6 +54,25 @@ const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct
     return NULL;
 }
 
+const struct checkpoint_id *checkpoint_offered(const struct replica *r)
+{
+    for (uint32_t i = 0; i < r->checkpoint_count; i++) {
+        if (!is_gone(r, i)) {
+            return &r->checkpoints[i];
+        }
+    }
+    return NULL;
+}
+
+void on_checkpoint_unreadable(struct replica *r, uint64_t op_number)
+{
+    for (uint32_t i = 0; i < r->checkpoint_count; i++) {
+        if (r->checkpoints[i].op_number == op_number) {
+            r->checkpoints_gone |= UINT32_C(1) << i;
+        }
+    }
+}
+
 static const struct checkpoint_id *checkpoint_at(const struct replica *r, uint64_t op_number)
 {
     for (uint32_t i = 0; i < r->checkpoint_count; i++) {
@@ -139,6 +158,16 @@ static void drop_while_scarce(struct replica *r)
     }
 }
 
+/* Index of the one that a start falls back to (K3); checkpoint_count: there is none. */
+static uint32_t second_whole(const struct replica *r)
+{
+    uint32_t i = 1;
+    while (i < r->checkpoint_count && is_gone(r, i)) {
+        i++;
+    }
+    return i < r->checkpoint_count ? i : r->checkpoint_count;
+}
+
 void compaction_make_room(struct replica *r)
 {
     const uint64_t held = smaller(r->durable_op, r->executed_op);
@@ -152,7 +181,8 @@ void compaction_make_room(struct replica *r)
 static void compact(struct replica *r)
 {
     const uint64_t held = smaller(r->durable_op, r->executed_op);
-    const uint64_t previous = r->checkpoint_count < 2 ? 0 : r->checkpoints[1].op_number;
+    const uint32_t second = second_whole(r);
+    const uint64_t previous = second == r->checkpoint_count ? 0 : r->checkpoints[second].op_number;
     const uint64_t retain = r->options.log_retain;
     const uint32_t pins = pinned(r);
     const bool scarce = memory_is_scarce(r);
@@ -167,14 +197,14 @@ static void compact(struct replica *r)
     r->log_full = false;
     r->full_at_op = UINT64_MAX;
     r->dropped_op = through > r->dropped_op ? through : r->dropped_op;
-    if (r->checkpoint_count < 2) {
+    if (second == r->checkpoint_count) {
         return;
     }
     struct vr_output *output = output_add(r, VR_OUT_DROP_LOG);
     output->drop_log.through_op = r->dropped_op;
     output->drop_log.checkpoints_from = previous;
     output->drop_log.pulled_count = 0;
-    for (uint32_t i = 2; i < r->checkpoint_count; i++) {
+    for (uint32_t i = second + 1; i < r->checkpoint_count; i++) {
         if ((pins & (UINT32_C(1) << i)) != 0) {
             output->drop_log.pulled[output->drop_log.pulled_count++] = r->checkpoints[i].op_number;
         } else {
@@ -186,7 +216,8 @@ static void compact(struct replica *r)
 /* Operations may be so large that the memory of the log is used up before the interval is: then
  * nothing more could be executed, and no checkpoint would ever be taken. So one is asked for
  * whenever the log behind the last one takes a quarter of the memory; again after a while, for the
- * disk may have refused it. */
+ * disk may have refused it. And whenever the last one turned out to be damaged: a start and those
+ * who lag need another. */
 void compaction_flush(struct replica *r)
 {
     const uint64_t last = r->checkpoint_count == 0 ? 0 : r->checkpoints[0].op_number;
@@ -197,9 +228,12 @@ void compaction_flush(struct replica *r)
     if (!r->transfer.installing && r->install.phase == INSTALL_NONE) {
         drop_while_scarce(r);
     }
-    if (asked_lately || r->executed_op <= last || r->transfer.installing ||
-        vr_log_bytes_used(&r->log) < quarter ||
-        vr_log_run_size(&r->log, last + 1, r->executed_op) < quarter) {
+    if (asked_lately || r->executed_op <= last || r->transfer.installing) {
+        return;
+    }
+    if (!(r->checkpoint_count > 0 && is_gone(r, 0)) &&
+        (vr_log_bytes_used(&r->log) < quarter ||
+         vr_log_run_size(&r->log, last + 1, r->executed_op) < quarter)) {
         return;
     }
     r->asked_checkpoint_ns = r->time.now_ns;

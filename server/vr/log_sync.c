@@ -686,7 +686,7 @@ static void serve(struct replica *r, const struct catchup_waiting *waiting)
     const bool whole = request->restores || r->last_normal_view == request->last_normal_view;
     const uint64_t held = whole ? r->log.op_number : r->commit_number;
     const uint64_t last = request->to_op < held ? request->to_op : held;
-    if (request->from_op <= r->log.base_op && r->checkpoint_count > 0) {
+    if (request->from_op <= r->log.base_op && checkpoint_offered(r) != NULL) {
         send_checkpoint_offer(r, waiting->peer, request->nonce); /* G4 */
         return;
     }

@@ -641,6 +641,9 @@ void vr_step(struct replica *r, const struct vr_event *event, struct vr_outputs 
     case VR_EVENT_CHECKPOINT:
         on_checkpoint(r, &event->checkpoint);
         break;
+    case VR_EVENT_CHECKPOINT_UNREADABLE:
+        on_checkpoint_unreadable(r, event->unreadable_op);
+        break;
     case VR_EVENT_CHUNK_STAGED:
         on_chunk_staged(r, event);
         break;

@@ -368,6 +368,8 @@ void compaction_flush(struct replica *r);
 void compaction_make_room(struct replica *r); /* drops all that the last checkpoint makes up for */
 void checkpoint_remember(struct replica *r, const struct checkpoint_id *id);
 const struct checkpoint_id *checkpoint_with_root(const struct replica *r, struct checksum root);
+const struct checkpoint_id *checkpoint_offered(const struct replica *r); /* NULL: there is none */
+void on_checkpoint_unreadable(struct replica *r, uint64_t op_number);
 struct checkpoint_mark checkpoint_last(const struct replica *r);
 struct checkpoint_mark checkpoint_agreed(const struct replica *r);
 void hear_checkpoint(struct replica *r, const struct checkpoint_mark *mark, uint32_t peer);

@@ -118,10 +118,11 @@ enum vr_event_kind {
     VR_EVENT_LOG_DURABLE,   /* S4 */
     VR_EVENT_STATE_DURABLE, /* S4 */
     VR_EVENT_EXECUTED,      /* N9 */
-    VR_EVENT_CHECKPOINT,   /* K1: one was taken here, of an op that was reported executed, and is as
-                              durable as the mode requires: named in the state file */
-    VR_EVENT_CHUNK_STAGED, /* what became of a VR_OUT_STAGE_CHUNK */
-    VR_EVENT_CHECKPOINT_INSTALLED, /* VR_OUT_INSTALL_CHECKPOINT is carried out */
+    VR_EVENT_CHECKPOINT, /* K1: one was taken here, of an op that was reported executed, and is as
+                            durable as the mode requires: named in the state file */
+    VR_EVENT_CHECKPOINT_UNREADABLE, /* a file of one's own, of `unreadable_op`, is damaged */
+    VR_EVENT_CHUNK_STAGED,          /* what became of a VR_OUT_STAGE_CHUNK */
+    VR_EVENT_CHECKPOINT_INSTALLED,  /* VR_OUT_INSTALL_CHECKPOINT is carried out */
     VR_EVENT_STOP, /* a clean stop begins: Goodbye (V1); nothing is served afterwards */
 };
 
@@ -144,6 +145,7 @@ struct vr_event {
             uint64_t op_number;
         } executed;
         struct checkpoint_id checkpoint;
+        uint64_t unreadable_op;
         struct {
             struct checksum root;
             bool list;

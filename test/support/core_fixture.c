@@ -134,6 +134,12 @@ struct checkpoint_id core_checkpoint(struct core_fixture *f, uint32_t index, uin
     return event.checkpoint;
 }
 
+void core_unreadable(struct core_fixture *f, uint32_t index, uint64_t op_number)
+{
+    step(f, index,
+         &(struct vr_event){.kind = VR_EVENT_CHECKPOINT_UNREADABLE, .unreadable_op = op_number});
+}
+
 void core_installed(struct core_fixture *f, uint32_t index)
 {
     struct core_node *node = &f->nodes[index];

@@ -191,6 +191,9 @@ void core_executed(struct core_fixture *f, uint32_t node);
 /* The node takes a checkpoint of what it executed (K1), with so many chunks; returns what it is.
  * The same everywhere at the same op. */
 struct checkpoint_id core_checkpoint(struct core_fixture *f, uint32_t node, uint64_t chunks);
+/* The file of a checkpoint taken there turned out to be damaged. */
+void core_unreadable(struct core_fixture *f, uint32_t node, uint64_t op_number);
+
 void core_installed(struct core_fixture *f, uint32_t node); /* G4: the install is done, reported */
 
 /* ---- looking ---- */

@@ -413,7 +413,10 @@ START_TEST(a_damaged_one_is_not_served)
     checkpointer_serve(
         &sides[0]->checkpointer,
         &(struct checkpointer_serve){.peer = 1, .id = id, .nonce = 6, .first = 0, .count = 4});
-    (void)serve(&other, false, 0); /* the first news: nothing of the damaged one came */
+    const struct checkpointer_news news = next_news(sides[0]);
+    ck_assert_int_eq((int)news.kind, CHECKPOINTER_UNREADABLE);
+    ck_assert_uint_eq(news.unreadable_op, 7);
+    (void)serve(&other, false, 0); /* the next news: nothing of the damaged one came */
 }
 END_TEST
 

@@ -476,6 +476,29 @@ START_TEST(what_the_disk_loses_is_asked_for_again)
 }
 END_TEST
 
+/* One's own checkpoint turns out to be damaged: it is not offered any more, another one is taken as
+ * soon as there is something new in it, and the one before it stays. */
+START_TEST(a_damaged_checkpoint_is_not_offered)
+{
+    const uint32_t primary = core_form(&f);
+    const uint32_t laggard = leave_behind(primary);
+    core_drop(&f, CORE_ANY, (int)((primary + 2) % 3), (int)laggard);
+    f.nodes[primary].checkpoints_wanted = 0;
+    core_unreadable(&f, primary, 600);
+    core_run(&f, 20);
+    ck_assert_uint_eq(f.nodes[primary].checkpoints_wanted, 1);
+    ck_assert_uint_eq(core_checkpoint(&f, primary, 5).op_number, 620);
+    ck_assert_uint_eq(f.nodes[primary].dropped_op, 300); /* what a start may fall back to */
+    core_unreadable(&f, primary, 620);
+    core_no_rules(&f);
+    core_drop(&f, CORE_ANY, (int)((primary + 2) % 3), (int)laggard);
+    core_run(&f, 2000);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoints_installed, 1);
+    ck_assert_uint_eq(core_see(&f, laggard)->checkpoint_op, 300);
+    ck_assert_uint_eq(core_see(&f, laggard)->commit_number, 620);
+}
+END_TEST
+
 /* The same, and the others' last checkpoints differ: the primary's, which is the newer one, does
  * not reach it. */
 static uint32_t leave_with_different_ones(uint32_t primary)
@@ -834,6 +857,7 @@ int main(void)
     tcase_add_test(tcase, the_log_is_frozen_while_installing);
     tcase_add_test(tcase, damaged_chunks_install_nothing);
     tcase_add_test(tcase, what_the_disk_loses_is_asked_for_again);
+    tcase_add_test(tcase, a_damaged_checkpoint_is_not_offered);
     tcase_add_test(tcase, an_offer_that_nothing_follows_is_given_up);
     tcase_add_test(tcase, a_source_that_is_silent_for_a_while_is_kept);
     tcase_add_test(tcase, a_recovering_replica_pulls_a_checkpoint);
