@@ -278,9 +278,15 @@ static int report_end(const struct backup_job *job, enum backup_end how)
                             "replica %" PRIu32 " (%s) is not in service: ask another one; %s",
                             replica, name, unchanged);
     case BACKUP_NOTHING:
-        return report_error(
-            job->shell, EXIT_DEFINITE_FAILURE, "empty",
-            "nothing was ever written to this cluster: there is nothing to back up");
+        return job->command->one
+                   ? report_error(job->shell, EXIT_DEFINITE_FAILURE, "empty",
+                                  "replica %" PRIu32 " (%s) has executed nothing yet: if anything "
+                                  "was written, ask again soon, or have any give it, without "
+                                  "--replica; %s",
+                                  replica, name, unchanged)
+                   : report_error(
+                         job->shell, EXIT_DEFINITE_FAILURE, "empty",
+                         "nothing was ever written to this cluster: there is nothing to back up");
     case BACKUP_NOT_WRITTEN:
         return report_error(job->shell, EXIT_UNAVAILABLE, "unavailable",
                             "replica %" PRIu32 " (%s) cannot write a checkpoint to its disk; its "

@@ -169,6 +169,7 @@ class Backup(ClusterTest):
         empty = c.client("backup", os.path.join(c.parent, "empty"))
         self.assertEqual(empty.returncode, EXIT_FAILED, empty.stderr)
         c.value("set", "a", "1")
+        c.wait_equal()
         path, result = self.backup(c, "b.vrb", "--replica", "2")
         self.assertEqual(result["replica"], 2)
 
@@ -242,9 +243,11 @@ class Backup(ClusterTest):
             client.send_signal(signal.SIGSTOP)
             if client.poll() is None and os.path.exists(path + ".partial"):
                 return client
-            client.send_signal(signal.SIGCONT)  # it was faster
-            self.ended(client, EXIT_OK)
-            os.remove(path)
+            client.send_signal(signal.SIGCONT)  # it was faster, or met a view change
+            client.communicate(timeout=PATIENCE_SECONDS)
+            if client.returncode == EXIT_OK:
+                os.remove(path)
+            cluster.wait_equal()
         raise AssertionError("no backup could be stopped on its way")
 
     def ended(self, client, code):
