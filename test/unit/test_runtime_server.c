@@ -823,6 +823,29 @@ START_TEST(a_state_that_differs_ends_its_replica)
 }
 END_TEST
 
+/* What is forgotten must be with the others: one of two that is down may be the one that has it. */
+START_TEST(nothing_is_forgotten_that_the_others_may_lack)
+{
+    struct vr_server_error error = {.text = ""};
+    mode = DURABILITY_ASYNC;
+    group_start(3);
+    wait_until_executed(2, 0);
+    node_stop(2);
+    node_stop(1);
+    rebuild = true;
+    ck_assert_int_eq((int)node_try_start(2, &error), VR_SERVER_CONFIGURATION);
+    rebuild = false;
+    group.nodes[2].server = NULL;
+    ck_assert_ptr_nonnull(strstr(error.text, "one replica at a time"));
+    ck_assert(node_state(2).vr.log_valid);
+    ck_assert(node_state(2).clean_shutdown);
+    node_start(1);
+    node_start(2);
+    wait_until_executed(2, 0);
+    group_stop();
+}
+END_TEST
+
 START_TEST(a_group_of_one_is_never_rebuilt)
 {
     struct vr_server_error error = {.text = ""};
@@ -1292,6 +1315,7 @@ static Suite *server_suite(void)
                         DURABILITY_SYNC + 1);
     tcase_add_loop_test(stopping, a_state_that_differs_ends_its_replica, DURABILITY_MEMORY,
                         DURABILITY_SYNC + 1);
+    tcase_add_test(stopping, nothing_is_forgotten_that_the_others_may_lack);
     tcase_add_test(stopping, a_group_of_one_is_never_rebuilt);
     tcase_add_loop_test(stopping, a_group_of_one_does_not_start_without_what_it_promised,
                         DURABILITY_ASYNC, DURABILITY_SYNC + 1);
