@@ -108,16 +108,16 @@ static bool find_places(struct sim_host *host, struct places *places)
 
 /* ---- one place ---- */
 
-/* Inverted, zero, or anything. */
+/* Inverted, anything, or zeros. */
 static void spoil(struct sim_host *host, struct prng *prng, const char *path, size_t offset,
-                  size_t size)
+                  size_t size, bool may_be_zeros)
 {
     size_t file_size;
     uint8_t *bytes = sim_disk_bytes(host->platter, path, &file_size);
-    const uint64_t kind = prng_below(prng, 3);
+    const uint64_t kind = prng_below(prng, may_be_zeros ? 3 : 2);
     INVARIANT(bytes != NULL);
     for (size_t i = offset; i < offset + size && i < file_size; i++) {
-        bytes[i] = kind == 0 ? (uint8_t)~bytes[i] : kind == 1 ? 0 : (uint8_t)prng_next(prng);
+        bytes[i] = kind == 0 ? (uint8_t)~bytes[i] : kind == 1 ? (uint8_t)prng_next(prng) : 0;
     }
     sim_disk_settle(host->platter, path);
 }
@@ -164,13 +164,15 @@ static bool is_protected(const struct places *places, uint64_t segment, uint64_t
 
 /* A sector that cannot be read, which is known to be one: so any will do, those in which the log's
  * last record is and the next would be among them. */
-static void wear_sector(struct sim_host *host, struct prng *prng, const struct places *places,
+static bool wear_sector(struct sim_host *host, struct prng *prng, const struct places *places,
                         uint64_t segment)
 {
     char path[PATH_SIZE];
     size_t size;
     segment_path(segment, path);
-    (void)sim_disk_bytes(host->platter, path, &size);
+    if (sim_disk_bytes(host->platter, path, &size) == NULL || size < SIM_DISK_SECTOR_SIZE) {
+        return false;
+    }
     const uint64_t end = places->last.offset + WAL_RECORD_HEADER_SIZE + places->last.body_size +
                          2 * SIM_DISK_SECTOR_SIZE;
     const uint64_t used = segment == places->last.segment && end < size ? end : size;
@@ -183,43 +185,51 @@ static void wear_sector(struct sim_host *host, struct prng *prng, const struct p
     trace_node(host->sim, host->index,
                "a sector of its log cannot be read in segment %" PRIu64 " at %" PRIu64, segment,
                sector / SIM_DISK_SECTOR_SIZE * SIM_DISK_SECTOR_SIZE);
+    return true;
 }
 
-/* Whole sectors, those of a segment's header among them. */
+static bool rot_sector(struct sim_host *host, struct prng *prng, const struct places *places,
+                       uint64_t segment, bool may_be_zeros)
+{
+    char path[PATH_SIZE];
+    size_t size;
+    segment_path(segment, path);
+    if (sim_disk_bytes(host->platter, path, &size) == NULL || size < SIM_DISK_SECTOR_SIZE) {
+        return false;
+    }
+    const uint64_t used =
+        segment == places->last.segment ? places->last.offset + WAL_RECORD_HEADER_SIZE : size;
+    const uint64_t sector =
+        prng_chance(prng, 1, 2)
+            ? 0
+            : prng_below(prng, used / SIM_DISK_SECTOR_SIZE) * SIM_DISK_SECTOR_SIZE;
+    if (is_protected(places, segment, sector)) {
+        return false;
+    }
+    spoil(host, prng, path, sector, SIM_DISK_SECTOR_SIZE, may_be_zeros);
+    host->sim->counts.sectors_rotted++;
+    trace_node(host->sim, host->index,
+               "a sector of its log rots in segment %" PRIu64 " at %" PRIu64, segment, sector);
+    return true;
+}
+
+/* Whole sectors, those of a segment's header among them. Where one that turned into zeros lies
+ * before one that cannot be read, nothing tells them from room that was never used. */
 static bool rot_sectors(struct sim_host *host, struct prng *prng)
 {
     struct places places = {.chosen = 0};
-    char path[PATH_SIZE];
-    bool any = false;
     if (!find_places(host, &places)) {
         return false;
     }
-    for (uint64_t n = prng_between(prng, 1, 3); n > 0; n--) {
+    const uint64_t count = prng_between(prng, 1, 3);
+    uint64_t worn = 0;
+    for (uint64_t i = 0; i < count; i++) {
         const uint64_t segment = pick_segment(prng, &places);
-        size_t size;
-        segment_path(segment, path);
-        if (sim_disk_bytes(host->platter, path, &size) == NULL || size < SIM_DISK_SECTOR_SIZE) {
-            continue;
-        }
-        if (prng_chance(prng, 1, 3)) {
-            wear_sector(host, prng, &places, segment);
-            any = true;
-            continue;
-        }
-        const uint64_t used =
-            segment == places.last.segment ? places.last.offset + WAL_RECORD_HEADER_SIZE : size;
-        const uint64_t sector =
-            prng_chance(prng, 1, 2)
-                ? 0
-                : prng_below(prng, used / SIM_DISK_SECTOR_SIZE) * SIM_DISK_SECTOR_SIZE;
-        if (!is_protected(&places, segment, sector)) {
-            spoil(host, prng, path, sector, SIM_DISK_SECTOR_SIZE);
-            any = true;
-            host->sim->counts.sectors_rotted++;
-            trace_node(host->sim, host->index,
-                       "a sector of its log rots in segment %" PRIu64 " at %" PRIu64, segment,
-                       sector);
-        }
+        worn += prng_chance(prng, 1, 3) && wear_sector(host, prng, &places, segment) ? 1 : 0;
+    }
+    bool any = worn > 0;
+    for (uint64_t i = worn; i < count; i++) {
+        any = rot_sector(host, prng, &places, pick_segment(prng, &places), worn == 0) || any;
     }
     return any;
 }
@@ -258,7 +268,7 @@ static bool lose_segment(struct sim_host *host, struct prng *prng)
 static void rot_state(struct sim_host *host, struct prng *prng)
 {
     const uint64_t slot = prng_below(prng, STATE_SLOTS);
-    spoil(host, prng, HOST_DIRECTORY "/state", slot * STATE_SLOT_SIZE, STATE_SLOT_SIZE);
+    spoil(host, prng, HOST_DIRECTORY "/state", slot * STATE_SLOT_SIZE, STATE_SLOT_SIZE, true);
     host->sim->counts.state_rotted++;
     trace_node(host->sim, host->index, "copy %" PRIu64 " of its state file rots", slot);
 }
@@ -293,7 +303,7 @@ static bool rot_checkpoint(struct sim_host *host, struct prng *prng)
         sim_disk_cut(host->platter, path, at);
     } else if (kind == 2) {
         spoil(host, prng, path, at / SIM_DISK_SECTOR_SIZE * SIM_DISK_SECTOR_SIZE,
-              SIM_DISK_SECTOR_SIZE);
+              SIM_DISK_SECTOR_SIZE, true);
     } else if (kind == 3) {
         sim_disk_wear(host->platter, path, at, 1);
         host->sim->counts.sectors_worn++;

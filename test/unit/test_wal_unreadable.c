@@ -315,10 +315,12 @@ int main(void)
 {
     Suite *suite = suite_create("wal_unreadable");
     TCase *passing = tcase_create("goes away");
+    tcase_set_timeout(passing, 300);
     tcase_add_test(passing, one_failed_read_is_no_damage);
     tcase_add_test(passing, a_disk_that_fails_for_a_while_has_lost_nothing);
     suite_add_tcase(suite, passing);
     TCase *staying = tcase_create("stays");
+    tcase_set_timeout(staying, 300);
     tcase_add_test(staying, no_unreadable_sector_makes_the_log_deny_anything);
     tcase_add_test(staying, an_unreadable_entry_is_claimed);
     tcase_add_test(staying, an_unreadable_end_is_no_end);
@@ -326,6 +328,7 @@ int main(void)
     tcase_add_test(staying, too_many_unreadable_sectors_are_none);
     suite_add_tcase(suite, staying);
     TCase *start = tcase_create("start");
+    tcase_set_timeout(start, 300);
     tcase_add_test(start, a_group_goes_on_and_one_alone_refuses);
     suite_add_tcase(suite, start);
     SRunner *runner = srunner_create(suite);
