@@ -74,7 +74,7 @@ class LogFull(ClusterTest):
         for i in range(cluster.count):
             os.mkdir(os.path.join(cluster.directory, f"replica-{i}", "checkpoint.new"))
         value = b"x" * (KIB * KIB)
-        for _ in range(40):
+        for _ in range(400):
             done = cluster.client("set", "k", "-", stdin=value, timeout_ms=3000)
             if b"busy" in done.stderr:  # else a machine too slow for the timeout
                 break
