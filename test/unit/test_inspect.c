@@ -100,7 +100,7 @@ static void change_byte(const char *name, uint64_t offset)
 
 static void setup(void)
 {
-    strcpy(directory, "/tmp/vr-inspect-XXXXXX");
+    (void)snprintf(directory, sizeof directory, "/tmp/vr-inspect-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(directory));
     ops = file_ops_posix();
     for (size_t i = 0; i < sizeof content; i++) {
