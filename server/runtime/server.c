@@ -26,12 +26,12 @@
 #include "common/os/service.h"
 #include "common/os/stop_signal.h"
 #include "server/runtime/core.h"
-#include "server/runtime/peer_probe.h"
 #include "server/runtime/receiver.h"
 #include "server/runtime/server_check.h"
 #include "server/runtime/server_checkpoint.h"
 #include "server/runtime/server_error.h"
 #include "server/runtime/server_log.h"
+#include "server/runtime/server_rebuild.h"
 #include "server/runtime/status.h"
 #include "server/runtime/supervisor.h"
 #include "server/runtime/timer.h"
@@ -40,7 +40,6 @@
 enum {
     /* A process that was killed has its data directory until its memory is given back. */
     LOCK_WAIT_MS = 2000,
-    REBUILD_PROBE_MS = 3000, /* for the others to say that they are there */
     LOCK_STEP_MS = 20,
     STOP_EXECUTE_MS = 400,       /* what the executor may still take when all else has stopped */
     LOG_MEMORY_UNIT = 64 * 1024, /* the regions of the log are multiples of this */
@@ -231,80 +230,6 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
         return server_error_storage(error, status, &why);
     }
     server->self = configuration_index(&server->state.configuration, server->state.replica_id);
-    return VR_SERVER_OK;
-}
-
-static enum vr_server_exit count_normal(void *context, const struct net_address *from,
-                                        const struct message *message,
-                                        struct vr_server_error *error)
-{
-    uint32_t *count = context;
-    (void)from;
-    (void)error;
-    *count += message->type == MESSAGE_STATUS && message->status->status == STATUS_NORMAL ? 1 : 0;
-    return VR_SERVER_OK;
-}
-
-/* What is committed is on a quorum, of which this replica may be one. So of the others so many must
- * be in service that each quorum has one of them: then they hold all of it, whatever is forgotten
- * here. */
-static enum vr_server_exit ask_who_remembers(const struct vr_server *server,
-                                             struct vr_server_error *error)
-{
-    uint32_t count = 0;
-    const struct configuration *configuration = &server->state.configuration;
-    const uint32_t needed = configuration->member_count - configuration_quorum(configuration) + 1;
-    const enum vr_server_exit result =
-        peer_probe(configuration, server->self, REBUILD_PROBE_MS, count_normal, &count, error);
-    if (result != VR_SERVER_OK || count >= needed) {
-        return result;
-    }
-    return server_error_set(
-        error, VR_SERVER_CONFIGURATION, ERROR_REBUILD_ALONE,
-        "--rebuild would forget what this replica has, and of the others only %" PRIu32
-        " say that they are normal; %" PRIu32 " are needed, or committed data could be lost with "
-        "it. Nothing was changed: start the others, wait until vr-client status shows them "
-        "normal, and rebuild one replica at a time",
-        count, needed);
-}
-
-/* K4, and what --rebuild does about it. */
-static enum vr_server_exit judge_rebuild(struct vr_server *server, struct vr_server_error *error)
-{
-    struct durable_state *state = &server->state;
-    if (state->diverged && !server->options.rebuild) {
-        return server_error_set(
-            error, VR_SERVER_IO, ERROR_DIVERGED,
-            "this replica has diverged: what it had committed was not what the others had, so it "
-            "must not start from %s again. Keep a copy of that for whoever looks into it; then "
-            "start it once with --rebuild, which forgets all of it and fetches it from the others",
-            server->options.data_directory);
-    }
-    if (!server->options.rebuild) {
-        return VR_SERVER_OK;
-    }
-    if (state->configuration.member_count == 1) {
-        return server_error_set(error, VR_SERVER_CONFIGURATION, ERROR_REBUILD_ALONE,
-                                "--rebuild would forget all that this group has: it has no other "
-                                "replica to fetch anything from");
-    }
-    const enum vr_server_exit result = ask_who_remembers(server, error);
-    if (result != VR_SERVER_OK) {
-        return result;
-    }
-    struct storage_error why;
-    /* The log goes first: a start after a crash in between finds the mark, or a log that ends
-     * before the segment that the state names. */
-    int status = wal_remove(&server->file_ops, server->options.data_directory, &why);
-    if (status == 0) {
-        durable_state_rebuild(state);
-        status = state_file_store(&server->state_file, state, &why);
-    }
-    if (status != 0) {
-        return server_error_storage(error, status, &why);
-    }
-    log_info(LOG_STORAGE, "rebuild: log and state of this replica are forgotten; it fetches them "
-                          "from the others");
     return VR_SERVER_OK;
 }
 
@@ -866,7 +791,7 @@ enum vr_server_exit vr_server_start(const struct vr_server_options *options, con
     if (result != VR_SERVER_OK) {
         goto free_server;
     }
-    result = judge_rebuild(server, error);
+    result = server_rebuild(&server->state_file, &server->state, &server->options, error);
     if (result != VR_SERVER_OK) {
         goto close_state;
     }

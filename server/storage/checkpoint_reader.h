@@ -12,8 +12,8 @@
  * Threads: one caller at a time for each reader. Memory: the list, 16 bytes a chunk.
  * Errors:  0 or a negative errno with a text. -ENOENT: there is no such checkpoint; -EBADMSG: it is
  *          damaged, or the disk cannot read all of it, tried twice: the previous one or another
- *          replica's must do (K3); -EIO: the disk may not answer at all; -EPROTO: of a newer
- * format; -EINVAL: another cluster's. */
+ *          replica's must do (K3); -EIO: the disk may not answer at all; -EPROTO: of a
+ *          newer format; -EINVAL: another cluster's. */
 #ifndef VR_STORAGE_CHECKPOINT_READER_H
 #define VR_STORAGE_CHECKPOINT_READER_H
 

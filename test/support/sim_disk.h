@@ -87,8 +87,8 @@ struct file_ops sim_disk_ops(struct sim_disk *disk);
 /* The machine loses power and comes back: all handles and locks are gone, faults are disarmed. */
 void sim_disk_power_cut(struct sim_disk *disk);
 
-/* The process dies, the machine does not: handles and locks are gone, everything written is there.
- */
+/* The process dies, the machine does not: handles and locks are gone, everything written is there;
+ * of the write that `power_cut_at` struck all, or its first sectors. */
 void sim_disk_process_killed(struct sim_disk *disk);
 
 /* Bit rot: inverts `size` bytes of a file, both contents. The file must be that long. */
