@@ -280,11 +280,17 @@ exit_as_ended() {
     exit "$code"
 }
 
-stop_replica() { # gracefully, and after STOP_SECONDS by force
+# Once and no more: a second SIGTERM ends a replica at once, amid its clean stop.
+ask_to_stop() {
     local pid
     pid=$(pid_of "$1") || return 0
     kill -TERM "$pid" 2>/dev/null || true
     kill -CONT "$pid" 2>/dev/null || true # a paused one could not hear it
+}
+
+await_stop() { # after STOP_SECONDS by force
+    local pid
+    pid=$(pid_of "$1") || return 0
     if ! wait_until_gone "$1" "$STOP_SECONDS"; then
         say "replica $1 (pid $pid) did not stop within $STOP_SECONDS s: killing it"
         kill -KILL "$pid" 2>/dev/null || true
@@ -295,15 +301,12 @@ stop_replica() { # gracefully, and after STOP_SECONDS by force
 
 # All at once, so that nobody starts a view change for those who went first.
 stop_replicas() {
-    local i pid
+    local i
     for ((i = 0; i < replicas; i++)); do
-        if pid=$(pid_of "$i"); then
-            kill -TERM "$pid" 2>/dev/null || true
-            kill -CONT "$pid" 2>/dev/null || true
-        fi
+        ask_to_stop "$i"
     done
     for ((i = 0; i < replicas; i++)); do
-        stop_replica "$i"
+        await_stop "$i"
         rm -f "$dir/replica-$i.pid"
     done
 }
@@ -722,7 +725,8 @@ verb_restart() {
     set -- "${which[@]}"
     take_lock
     [[ -n $insist ]] || refuse_to_risk_data "$1"
-    stop_replica "$1"
+    ask_to_stop "$1"
+    await_stop "$1"
     start_replica "$1" "${once[@]}"
     deadline=$((SECONDS + STOP_SECONDS))
     while [[ $SECONDS -lt $deadline ]]; do

@@ -7,8 +7,8 @@ import re
 import signal
 import subprocess
 
-from harness import (EXIT_FAILED, EXIT_IO, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, SCRIPT,
-                     ClusterTest, environment, times, wait_until)
+from harness import (EXIT_FAILED, EXIT_IO, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, PATIENCE_SECONDS,
+                     SCRIPT, ClusterTest, environment, times, wait_until)
 
 EXIT_CONFIGURATION = 78
 SLOW_HEARTBEAT_MS = 300
@@ -216,6 +216,23 @@ class Script(ClusterTest):
         c.run("stop")
         for pid in pids.values():
             wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), f"end of {pid}", 10)
+
+    def test_stop_asks_each_replica_once(self):
+        """A second SIGTERM would end it amid its clean stop."""
+        c = self.script_cluster(3)
+        pids = c.pids()
+        sent = os.path.join(c.parent, "signals")
+        # What the script sends is written down, and reaches the replicas late.
+        late = f"""() {{ if [[ $1 == -TERM ]]; then echo "$2" >>"{sent}"; (sleep 1; builtin kill "$@") &
+                 else builtin kill "$@"; fi; }}"""
+        done = subprocess.run([SCRIPT, "stop", "-d", c.directory], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE_SECONDS,
+                              env=environment() | {"BASH_FUNC_kill%%": late})
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        with open(sent, encoding="ascii") as signals:
+            self.assertEqual(sorted(signals.read().split()), sorted(str(p) for p in pids.values()))
+        for i in range(3):
+            self.assertIn("stopped", c.log(i))
 
     def test_lost_group_is_called_lost(self):
         """D9, in memory mode: a majority that stopped at once took its log along."""
