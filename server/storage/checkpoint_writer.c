@@ -36,6 +36,18 @@ static int make_file(struct checkpoint_writer *writer, const char *path)
     return ops->open(ops->disk, path, true);
 }
 
+static void give_back(struct checkpoint_writer *writer)
+{
+    if (writer->file >= 0) {
+        writer->ops->close(writer->ops->disk, writer->file);
+    }
+    free(writer->list);
+    free(writer->chunk);
+    writer->file = -1;
+    writer->list = NULL;
+    writer->chunk = NULL;
+}
+
 int checkpoint_writer_begin(struct checkpoint_writer *writer, const struct file_ops *ops,
                             const char *directory, uint64_t cluster_id, struct storage_error *error)
 {
@@ -51,10 +63,16 @@ int checkpoint_writer_begin(struct checkpoint_writer *writer, const struct file_
     writer->list = malloc(LIST_CAPACITY_FIRST * (size_t)CHECKPOINT_CHECKSUM_SIZE);
     writer->list_capacity = LIST_CAPACITY_FIRST;
     if (writer->chunk == NULL || writer->list == NULL) {
+        give_back(writer);
         return out_of_memory(error);
     }
-    writer->file = make_file(writer, path);
-    return writer->file < 0 ? refuse(writer, writer->file, error) : 0;
+    const int file = make_file(writer, path);
+    if (file < 0) {
+        give_back(writer);
+        return refuse(writer, file, error);
+    }
+    writer->file = file;
+    return 0;
 }
 
 /* --- the content --- */
@@ -143,18 +161,6 @@ static int publish(struct checkpoint_writer *writer, uint64_t op_number,
     status = ops->rename(ops->disk, from, to);
     status = status == 0 ? ops->sync_directory(ops->disk, writer->directory) : status;
     return status == 0 ? 0 : refuse(writer, status, error);
-}
-
-static void give_back(struct checkpoint_writer *writer)
-{
-    if (writer->file >= 0) {
-        writer->ops->close(writer->ops->disk, writer->file);
-    }
-    free(writer->list);
-    free(writer->chunk);
-    writer->file = -1;
-    writer->list = NULL;
-    writer->chunk = NULL;
 }
 
 int checkpoint_writer_finish(struct checkpoint_writer *writer, struct checkpoint_id *id,

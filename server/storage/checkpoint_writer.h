@@ -29,7 +29,8 @@ struct checkpoint_writer {
     char directory[STORAGE_PATH_MAX];
 };
 
-/* Begins a checkpoint; what an earlier one left in `checkpoint.new` is thrown away. */
+/* Begins a checkpoint; what an earlier one left in `checkpoint.new` is thrown away.
+ * After an error the writer holds nothing: it need not be abandoned. */
 int checkpoint_writer_begin(struct checkpoint_writer *writer, const struct file_ops *ops,
                             const char *directory, uint64_t cluster_id,
                             struct storage_error *error);
@@ -42,7 +43,8 @@ int checkpoint_writer_append(struct checkpoint_writer *writer, const uint8_t *by
 int checkpoint_writer_finish(struct checkpoint_writer *writer, struct checkpoint_id *id,
                              struct storage_error *error);
 
-/* Removes what was written. Allowed at any time after a begin, also after finish (then nothing). */
+/* Removes what was written. Allowed at any time after a begin, also a failed one, and after finish
+ * (then nothing). */
 void checkpoint_writer_abandon(struct checkpoint_writer *writer);
 
 #endif

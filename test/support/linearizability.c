@@ -373,7 +373,9 @@ struct linear_verdict linear_check(struct linear_search *search,
     struct linear_verdict whole = {.outcome = LINEAR_YES};
     size_t first = 0;
     *undecided = 0;
-    qsort(operations, count, sizeof *operations, compare_history);
+    if (count > 0) { /* qsort() takes no null pointer, not even of nothing */
+        qsort(operations, count, sizeof *operations, compare_history);
+    }
     while (first < count) {
         size_t end = first;
         while (end < count && operations[end].key == operations[first].key) {

@@ -69,6 +69,9 @@ static int write_checkpoint(struct fixture *f, size_t size, struct checkpoint_id
     struct checkpoint_writer writer;
     size_t done = 0;
     int status = checkpoint_writer_begin(&writer, &f->ops, DIRECTORY, CLUSTER, &f->error);
+    if (status != 0) {
+        return status; /* and the writer holds nothing that a sanitizer could call lost */
+    }
     while (status == 0 && done < size) {
         const size_t most = 1 + (size_t)prng_below(&f->prng, 100000);
         const size_t part = most < size - done ? most : size - done;

@@ -117,6 +117,8 @@ START_TEST(nothing_at_all)
     right();
     get(0, NEVER, NULL);
     right();
+    uint64_t undecided;
+    ck_assert_int_eq(linear_check(search, NULL, 0, 1, &undecided).outcome, LINEAR_YES);
 }
 END_TEST
 
