@@ -256,8 +256,10 @@ static int restore_group(struct restore_command *command)
     }
     if (!still_the_same(command)) {
         return report_error(command->shell, EXIT_DEFINITE_FAILURE, "changed",
-                            "the replicas hold something else by now than was shown: run "
-                            "unsafe-restore again. Nothing was changed");
+                            "the replicas hold something else by now than was shown, or one does "
+                            "not answer any more; perhaps somebody else restores the group. See "
+                            "vr-client status, and if it still says that the group is lost run "
+                            "unsafe-restore again. Nothing was changed by this one");
     }
     if (!carry_out(command)) {
         return say_unfinished(command);
