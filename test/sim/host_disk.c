@@ -34,6 +34,10 @@ void host_disk_make(struct sim_host *host)
     host->lost = false;
     host->rotten = false;
     host->refused = false;
+    host->differ_armed = false;
+    host->differs = false;
+    host->suspect = false;
+    host->leaving = false;
     host->disk_armed = false;
     host->checkpoint_rotten = false;
     host_state_make(host);
@@ -421,7 +425,8 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
     const uint64_t faults = host->platter->faults;
     boot_id(host, id);
     host->found = (struct wal_found){.condition = WAL_INTACT};
-    if (host_state_open(host) != 0 || host_base_load(host) != 0 || host->sim->failed) {
+    if (host_state_open(host) != 0 || (host->disk.diverged && host_rebuild(host) != 0) ||
+        host_base_load(host) != 0 || host->sim->failed) {
         return false;
     }
     struct durable_state state = host->disk;

@@ -73,6 +73,14 @@ int host_state_store(struct sim_host *host, const struct vr_durable_state *state
     return store(host, &next);
 }
 
+/* K4: it must not start from what it has again. */
+int host_state_diverge(struct sim_host *host)
+{
+    struct durable_state next = host->disk;
+    next.diverged = true;
+    return store(host, &next);
+}
+
 /* A segment of the log was begun: from now on the log is not whole without it. */
 int host_state_name_segment(struct sim_host *host, uint64_t segment)
 {

@@ -444,6 +444,10 @@ void sim_nemesis_restart(struct sim *sim, uint32_t index)
     if (host->running || (sim->nemesis.silenced & (1u << index)) != 0) {
         return;
     }
+    if (host->disk.diverged && !sim_host_may_rebuild(host)) {
+        restart_in(sim, index, 100 * SIM_MS); /* K4: the others first */
+        return;
+    }
     const bool started_before = host->disk.incarnation > 0;
     const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
     if (sim->options.lose_disk && started_before && !sim->nemesis.disk_lost && !sim->healing &&
@@ -487,6 +491,18 @@ static void wall_jump(struct sim *sim)
     sim->counts.wall_jumps++;
 }
 
+/* Somebody's state begins to differ, with the next write that it executes (K4). */
+static void differ(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.disk_prng;
+    struct sim_host *host =
+        &sim->hosts[prng_chance(prng, 1, 2) ? pick_primary(sim, prng) : pick_replica(sim, prng)];
+    if (host->running && !sim_host_forgot(host) &&
+        forgotten_count(sim) < configuration_faults_max(&sim->configuration)) {
+        host->differ_armed = true;
+    }
+}
+
 static void client_crash(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.client_prng;
@@ -510,6 +526,7 @@ void sim_nemesis_start(struct sim *sim)
     plan(sim, &n->machine_prng, NEMESIS_POWER_CUT, o->power_cut_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_DISK_FAIL, o->disk_fail_mean_ns);
     plan(sim, &n->disk_prng, NEMESIS_DISK_FULL, o->disk_full_mean_ns);
+    plan(sim, &n->disk_prng, NEMESIS_DIFFER, o->differ_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_HOLD, o->hold_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_BLACK_HOLE, o->black_hole_mean_ns);
@@ -578,6 +595,10 @@ void sim_nemesis_event(struct sim *sim, const struct sim_event *event)
         client_crash(sim);
         plan(sim, &n->client_prng, NEMESIS_CLIENT_CRASH, o->client_crash_mean_ns);
         break;
+    case NEMESIS_DIFFER:
+        differ(sim);
+        plan(sim, &n->disk_prng, NEMESIS_DIFFER, o->differ_mean_ns);
+        break;
     }
 }
 
@@ -635,6 +656,7 @@ void sim_nemesis_heal(struct sim *sim)
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         sim->hosts[i].crash_after = 0;
         sim->hosts[i].crash_at_write = false;
+        sim->hosts[i].differ_armed = false;
         sim_host_disarm_disk(&sim->hosts[i]);
         sim_host_resume(&sim->hosts[i]);
     }

@@ -22,6 +22,7 @@ enum nemesis_move {
     NEMESIS_PAUSE,
     NEMESIS_WALL_JUMP,
     NEMESIS_CLIENT_CRASH,
+    NEMESIS_DIFFER,
 };
 
 struct sim_nemesis {

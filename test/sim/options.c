@@ -235,6 +235,20 @@ static void draw_checkpoints(struct sim_options *o)
     o->inbox_max = o->inbox_max < 256 ? 256 : o->inbox_max;
 }
 
+/* In few seeds: what clients see is judged less strictly then. */
+static void draw_differences(struct sim_options *o)
+{
+    struct prng prng;
+    struct prng *p = &prng;
+    prng_seed(p, o->seed ^ UINT64_C(0xd1ff000000000000));
+    if (!percent(p, 5) || o->replica_count < 3 || o->checkpoint_interval == 0 || o->exceed_faults ||
+        o->lose_disk) {
+        return;
+    }
+    o->differ_mean_ns = draw_scale(p, 2, 16) * SIM_S;
+    o->core_only = false; /* a quorum of others is to be there to compare with */
+}
+
 void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enum durability *only)
 {
     struct prng prng;
@@ -267,6 +281,7 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enu
     }
     draw_disks(options, only);
     draw_checkpoints(options);
+    draw_differences(options);
     /* The clients' pace spreads their operations over the faulty time. */
     const uint64_t sessions = (uint64_t)options->proxy_count * options->session_count;
     options->think_mean_ns = options->safety_ns * sessions / options->operation_count / 2;
@@ -310,9 +325,10 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             (double)o->disk_full_max_ns / ms);
     fprintf(out,
             "  checkpoints: every %u ops, latency=%.3fms retain=%u rate=%" PRIu64
-            "MiB/s pin=%.0fms block=%zu\n",
+            "MiB/s pin=%.0fms block=%zu differ=%.0fms\n",
             o->checkpoint_interval, (double)o->checkpoint_latency_ns / ms, o->log_retain,
-            o->transfer_rate / (1024 * 1024), (double)o->checkpoint_pin_ns / ms, o->log_block_size);
+            o->transfer_rate / (1024 * 1024), (double)o->checkpoint_pin_ns / ms, o->log_block_size,
+            (double)o->differ_mean_ns / ms);
     fprintf(out,
             "  clients: %u x %u sessions, %u operations, %u keys, values to %u, think=%.3fms "
             "timeout=%.0fms crash=%.0fms%s; %.0fs of faults%s\n",

@@ -89,7 +89,8 @@ struct sim_options {
     uint32_t log_retain;
     uint64_t transfer_rate;
     uint64_t checkpoint_pin_ns;
-    size_t log_block_size; /* 0: the log's own choice */
+    size_t log_block_size;   /* 0: the log's own choice */
+    uint64_t differ_mean_ns; /* between two times that some replica's state begins to differ (K4) */
 
     /* The clients. */
     uint32_t proxy_count;
