@@ -4,6 +4,7 @@
  *     sim --seed N [--trace]         one run, its options first
  *     sim --seeds COUNT [--start S]  a batch, after the regression seeds of --regressions FILE
  *     sim --mode MODE ...            all of it in one mode of durability
+ *     sim --marks ...                ... and how often each coverage mark was met
  *
  * Exit code 0: everything passed; 1: some seed failed; 2: usage. */
 #include <argp.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/base/invariant.h"
+#include "test/sim/marks.h"
 #include "test/sim/sim.h"
 
 enum { FAILURES_SHOWN_MAX = 64, FAILURES_STOP = 20, PROGRESS_SEEDS = 500 };
@@ -24,6 +26,7 @@ struct arguments {
     uint64_t seed;
     bool single;
     bool trace;
+    bool marks;
     uint64_t seeds;
     uint64_t start;
     uint64_t failures_max;
@@ -228,6 +231,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case 't':
         arguments->trace = true;
         return 0;
+    case 'k':
+        arguments->marks = true;
+        return 0;
     case 'n':
         arguments->seeds = strtoull(value, NULL, 10);
         return 0;
@@ -257,6 +263,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static const struct argp_option options[] = {
     {"seed", 's', "N", 0, "Run this seed alone, and print its options first", 0},
     {"trace", 't', NULL, 0, "Print every message", 0},
+    {"marks", 'k', NULL, 0, "Print how often each coverage mark was met", 0},
     {"seeds", 'n', "COUNT", 0, "Run this many seeds (default 200)", 0},
     {"start", 'b', "S", 0, "... from this one on (default 1)", 0},
     {"failures", 'f', "COUNT", 0, "Stop after this many failed (default 20)", 0},
@@ -292,6 +299,9 @@ int main(int argc, char **argv)
         run_seed(arguments.seed, arguments.only, !arguments.trace);
     } else {
         run_batch(&arguments, began);
+    }
+    if (arguments.marks) {
+        sim_marks_print(stdout);
     }
     const int status = report(seconds_now() - began);
     sim_free(&batch.sim);
