@@ -272,7 +272,7 @@ marks-absent: all $(BUILD)/sim
 
 .PHONY: sim
 sim: $(BUILD)/sim
-	@$(if $(SEED),$(BUILD)/sim --trace --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
+	@$(if $(SEED),$(BUILD)/sim $(if $(SHRINK),--shrink,--trace) --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
 
 # --- real processes -----------------------------------------------------------------------------
 
@@ -459,7 +459,8 @@ help:
 	@echo 'make deps              installs the Debian packages that are missing'
 	@echo 'make test              what a user runs: unit tests, 200 simulated runs, a real cluster; minutes'
 	@echo 'make check             all that CI runs'
-	@echo 'make sim SEED=n        replays one simulated run with its message trace'
+	@echo 'make sim SEED=n        replays one simulated run with its message trace; SHRINK=1: one that'
+	@echo '                       fails, without all that it does not need, as a sequence chart'
 	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
