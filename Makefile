@@ -250,13 +250,29 @@ test-unit: $(if $(UNIT),$(BUILD)/test/unit/test_$(UNIT),$(UNIT_TESTS))
 # make sim SEED=n replays one run with its trace; make sim SEEDS=count [START=n] runs many.
 SEEDS ?= 200
 START ?= 1
-$(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(call archives,$(SIM_ROOMS))
+# These rooms hold coverage marks (common/base/mark.h). The simulator is linked with objects of their
+# own that count them; no other program is, and tools/marks.sh proves it.
+MARKED_ROOMS := server/vr server/executor client/proxy
+MARKED := $(patsubst %.c,$(BUILD)/marked/%.o,$(wildcard $(addsuffix /*.c,$(MARKED_ROOMS))))
+UNMARKED_ROOMS := $(filter-out $(MARKED_ROOMS),$(SIM_ROOMS))
+
+$(BUILD)/marked/%.o: %.c $(FLAGS_FILE) | $(PROTO_HEADERS)
+	$(say) CC "$< (marks)"
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -DVR_MARKS -MMD -MP -c -o $@ $<
+
+$(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(MARKED) $(call archives,$(UNMARKED_ROOMS))
 	$(say) LINK $@
-	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(SIM_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(UNMARKED_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+# What is released has no trace of the marks.
+.PHONY: marks-absent
+marks-absent: all $(BUILD)/sim
+	@tools/marks.sh $(BUILD)/sim $(PROGRAMS) $(LIBVRCLIENT) $(LIBVR)
 
 .PHONY: sim
 sim: $(BUILD)/sim
-	@$(if $(SEED),$(BUILD)/sim --trace --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
+	@$(if $(SEED),$(BUILD)/sim $(if $(SHRINK),--shrink,--trace) --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
 
 # --- small worlds, exhaustively ------------------------------------------------------------------
 
@@ -383,6 +399,7 @@ check-rest:
 	    'mutants apply: $(MAKE) --no-print-directory mutants-apply' \
 	    'gcc -Werror: $(call variant,gcc,CC=gcc WERROR=1 -j$(JOBS) everything)' \
 	    'clang -Werror: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) everything)' \
+	    'coverage marks are absent: $(call variant,gcc,CC=gcc WERROR=1 marks-absent)' \
 	    'purity, gcc: $(call variant,gcc,CC=gcc WERROR=1 purity)' \
 	    'purity, clang: $(call variant,clang,CC=clang-14 WERROR=1 purity)' \
 	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
@@ -456,7 +473,8 @@ help:
 	@echo 'make deps              installs the Debian packages that are missing'
 	@echo 'make test              what a user runs: unit tests, 200 simulated runs, a real cluster; minutes'
 	@echo 'make check             all that CI runs'
-	@echo 'make sim SEED=n        replays one simulated run with its message trace'
+	@echo 'make sim SEED=n        replays one simulated run with its message trace; SHRINK=1: one that'
+	@echo '                       fails, without all that it does not need, as a sequence chart'
 	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
@@ -475,5 +493,5 @@ help:
 	@echo 'make clean             removes $(BUILD)/ and $(BIN)/'
 	@echo 'Variables: BUILD BIN CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 SANITIZE=address,undefined NO_DEPS=1'
 
--include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto $(BUILD)/pic \
+-include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto $(BUILD)/pic $(BUILD)/marked \
     -name '*.d' 2>/dev/null)
