@@ -272,6 +272,18 @@ $(BUILD)/explore: $(call objects,$(wildcard test/explore/*.c)) $(call archives,$
 explore: $(BUILD)/explore
 	@$< --seconds $(EXPLORE_SECONDS) $(WORLD)
 
+# --- fuzzing --------------------------------------------------------------------------------------
+
+# Functions that are fed whatever clang's libFuzzer thinks of, one program each; they are built of
+# objects of their own, which count what was reached.
+FUZZ_TARGETS := $(patsubst test/fuzz/targets/%.c,%,$(wildcard test/fuzz/targets/*.c))
+FUZZ_BUILD := $(BUILD)/fuzzing
+.PHONY: fuzz-programs
+fuzz-programs: $(if $(filter fuzzing,$(notdir $(BUILD))),$(FUZZ_TARGETS:%=$(BUILD)/fuzz-%),)
+$(FUZZ_TARGETS:%=$(BUILD)/fuzz-%): $(BUILD)/fuzz-%: $(BUILD)/test/fuzz/targets/%.o $(call archives,$(TEST_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $< $(call group,$(TEST_ROOMS)) -Wl,--as-needed $(TEST_LIBS) $(LIBRARY_LIBS)
+
 # --- real processes -----------------------------------------------------------------------------
 
 TOOL_ROOMS := test/support common/os common/wire common/base
