@@ -294,6 +294,16 @@ $(FUZZ_PROGRAMS): $(BUILD)/fuzz-%: $(BUILD)/test/fuzz/targets/%.o $(call archive
 	$(say) LINK $@
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ -Wl,--start-group $^ -Wl,--end-group -Wl,--as-needed $(LIBRARY_LIBS)
 
+# What they begin with, made by the real encoders.
+$(BUILD)/fuzz_seeds: $(BUILD)/test/fuzz/seeds.o $(call archives,$(FUZZ_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ -Wl,--start-group $^ -Wl,--end-group -Wl,--as-needed $(TEST_LIBS) $(LIBRARY_LIBS)
+
+.PHONY: fuzz-seeds
+fuzz-seeds: $(BUILD)/fuzz_seeds
+	@mkdir -p $(FUZZ_TARGETS:%=test/fuzz/corpus/%)
+	@$< test/fuzz/corpus
+
 # All of them at once, as many as there are cores, from what is committed of each one's inputs.
 FUZZ_TARGET_SECONDS ?= 10
 fuzz-targets:
@@ -433,7 +443,7 @@ check-rest:
 	    'package: $(MAKE) --no-print-directory test-package'
 
 .PHONY: everything
-everything: all unit-programs $(BUILD)/sim $(BUILD)/explore $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
+everything: all unit-programs $(BUILD)/sim $(BUILD)/explore $(BUILD)/fuzz_seeds $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
 
 .PHONY: asan tsan
 asan:
