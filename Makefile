@@ -54,7 +54,7 @@ endif
 endif
 
 LIBRARY_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBRARIES) 2>/dev/null)
-LIBRARY_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null) -lJudy
+LIBRARY_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null) -lJudy -lm
 TEST_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(TEST_LIBRARIES) 2>/dev/null)
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs $(TEST_LIBRARIES) 2>/dev/null)
 LIBRARY_CFLAGS := $(LIBRARY_CFLAGS)
