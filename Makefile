@@ -302,6 +302,12 @@ test-cluster test-cluster-quick test-cluster-rest: $(PROGRAMS) $(CLUSTER_TOOLS)
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(if $(filter %-rest,$@),--rest) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
 
+# Everything at once, by a seeded schedule: make chaos MINUTES=45 SEED=100
+MINUTES ?= 3
+.PHONY: chaos
+chaos: $(PROGRAMS) $(CLUSTER_TOOLS)
+	@$(RUN_PYTHON) test/cluster/chaos.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 FUZZ_SECONDS ?= 30
 fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz
 	@$(RUN_PYTHON) test/fuzz/run.py --seconds $(FUZZ_SECONDS)
@@ -381,6 +387,7 @@ check-rest:
 	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
 	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=2801)' \
 	    'cluster: $(GCC) test-cluster-rest' \
+	    'chaos: $(GCC) chaos MINUTES=3 SEED=1' \
 	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
 	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
 	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)' \
@@ -449,6 +456,7 @@ help:
 	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
+	@echo 'make chaos             kills, bad networks, failing disks, damaged files by a seed (MINUTES=3 SEED=1)'
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput and latency, against the floor of this machine'
