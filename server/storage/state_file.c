@@ -287,6 +287,8 @@ static int64_t slots_read(struct state_file *file)
     return got < 0 ? got : (int64_t)mask;
 }
 
+/* Returns the slot of the older pair that is to be written first, one that is damaged if there is
+ * one, or a negative errno. */
 static int image_read(struct state_file *file, struct durable_state *state,
                       struct storage_error *error)
 {
@@ -308,7 +310,8 @@ static int image_read(struct state_file *file, struct durable_state *state,
     file->view_number = state->vr.view_number;
     file->last_normal_view = state->vr.last_normal_view;
     pair_fill(file->image, best);
-    return (int)scan.best;
+    const uint32_t older = scan.best / 2 * 2 ^ 2u;
+    return (int)((scan.valid >> older & 1u) == 0 ? older : older + 1);
 }
 
 /* --- writing --- */
@@ -336,13 +339,28 @@ static int slots_write(struct state_file *file, uint32_t first, uint32_t count,
     return 0;
 }
 
-/* Rewrites the newest pair, one copy after the other, so that a copy that is already on the disk is
- * never at risk together with the other one. The copy just read comes last. */
-static int pair_rewrite(struct state_file *file, uint32_t best, struct storage_error *error)
+/* Writes the newest state again, as the next one, into the older pair, one copy after the other.
+ * What was read, and is in the page cache only because its process ended before the sync, is synced
+ * before anything else is at risk. After a sync that failed that would not help, and nobody can
+ * tell which copies are on the disk: so the pair of the newest state is not touched. */
+static int state_renew(struct state_file *file, uint32_t first, struct storage_error *error)
 {
-    const uint32_t other = best ^ 1u;
-    const int status = slots_write(file, other, 1, error);
-    return status != 0 ? status : slots_write(file, best, 1, error);
+    const uint64_t sequence = file->sequence + 1;
+    const uint8_t *newest = file->image + (size_t)(file->sequence % 2) * PAIR_SIZE;
+    uint8_t *slot = file->image + (size_t)(sequence % 2) * PAIR_SIZE;
+    memcpy(slot, newest, STATE_SLOT_SIZE);
+    bytes_put_u64(slot + 16, sequence);
+    pair_fill(file->image, slot);
+    int status = file->ops->sync(file->ops->disk, file->file);
+    if (status != 0) {
+        return fail(file, status, "sync the state file in", error);
+    }
+    status = slots_write(file, first, 1, error);
+    status = status == 0 ? slots_write(file, first ^ 1u, 1, error) : status;
+    if (status == 0) {
+        file->sequence = sequence;
+    }
+    return status;
 }
 
 static int parent_directory(const char *directory, char *parent)
@@ -484,7 +502,7 @@ static int open_failed(int status, const char *directory, struct storage_error *
     return storage_error_system(error, status, "open the state file in", directory);
 }
 
-/* Locks, opens and reads. Returns the index of the slot that was read, or a negative errno. */
+/* Locks, opens and reads. Returns what image_read() does. */
 static int open_and_read(struct state_file *file, const struct file_ops *ops, const char *directory,
                          struct durable_state *state, struct storage_error *error)
 {
@@ -521,7 +539,7 @@ int state_file_open(struct state_file *file, const struct file_ops *ops, const c
     if (status < 0) {
         return status;
     }
-    status = pair_rewrite(file, (uint32_t)status, error);
+    status = state_renew(file, (uint32_t)status, error);
     if (status != 0) {
         state_file_close(file);
     }

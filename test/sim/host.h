@@ -106,7 +106,8 @@ struct sim_host {
     struct durable_state disk;  /* what is known to be in it */
     struct state_file state_file;
     bool state_open;
-    bool log_void; /* whatever is written to it says that the log does not count (D4) */
+    bool state_whole; /* all its copies were, after the last start that read it */
+    bool log_void;    /* whatever is written to it says that the log does not count (D4) */
     struct {
         uint64_t number;
         struct vr_durable_state state;

@@ -195,11 +195,15 @@ void host_on_log_write(struct sim_host *host)
     if (host->half == NULL) {
         return;
     }
+    const uint64_t segment = host->wal.segment.number;
     sim->counts.log_writes++;
     if (log_queue_append(host->half, &host->wal, NULL, NULL, &error) != 0 ||
         host_state_name_segment(host, host->wal.segment.number) != 0) {
         host_end_of_storage(host);
         return;
+    }
+    if (host->wal.segment.number != segment) {
+        sim_nemesis_segment(sim, host->index);
     }
     if (host->durability == DURABILITY_SYNC) {
         host_schedule(host, SIM_EVENT_LOG_SYNC, host_now_ns(host) + sync_latency(host), 0);

@@ -266,10 +266,12 @@ static bool lose_segment(struct sim_host *host, struct prng *prng)
     return true;
 }
 
-/* Some block of the state file: one copy of four, so it has to be there all the same. */
+/* Some block of the state file: one copy of four, so it has to be there all the same. Not another
+ * one before a start has mended that, or a torn one. */
 static void rot_state(struct sim_host *host, struct prng *prng)
 {
     const uint64_t slot = prng_below(prng, STATE_SLOTS);
+    host->state_whole = false;
     spoil(host, prng, HOST_DIRECTORY "/state", slot * STATE_SLOT_SIZE, STATE_SLOT_SIZE, true);
     host->sim->counts.state_rotted++;
     trace_node(host->sim, host->index, "copy %" PRIu64 " of its state file rots", slot);
@@ -322,7 +324,7 @@ static bool rot_checkpoint(struct sim_host *host, struct prng *prng)
 bool sim_host_rot(struct sim_host *host, struct prng *prng)
 {
     const uint64_t kind = prng_below(prng, 4);
-    if (prng_chance(prng, 1, 4)) {
+    if (prng_chance(prng, 1, 4) && host->state_whole) {
         rot_state(host, prng);
     }
     if (!host_on_disk(host)) {
