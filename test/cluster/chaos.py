@@ -45,9 +45,9 @@ MORE_DESCRIPTORS = 4
 MORE_MEMORY = 128 * 1024 * 1024  # four times what the log may take (SMALL); a client table, a store
 
 DISK_ORDERS = ("write /log. 1 1 EIO", "write /log. 3 - EIO", "sync /log. 1 1 EIO",
-               "write /log. 2 - ENOSPC", "reserve /log. 1 - ENOSPC", "write /replica- 1 - short", "write /log. 1 1 kill",
-               "write /checkpoint 1 - EIO", "write /checkpoint 1 - ENOSPC", "sync /checkpoint 1 - EIO",
-               "sync /replica- 2 2 EIO")
+               "write /log. 2 - ENOSPC", "reserve /log. 1 - ENOSPC", "write /replica- 1 - short",
+               "write /log. 1 1 kill", "write /checkpoint 1 - EIO", "write /checkpoint 1 - ENOSPC",
+               "sync /checkpoint 1 - EIO", "sync /replica- 2 2 EIO")
 
 
 def draw_network(rng, count):
