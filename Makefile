@@ -258,6 +258,20 @@ $(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(call archives,$(SIM_ROO
 sim: $(BUILD)/sim
 	@$(if $(SEED),$(BUILD)/sim --trace --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
 
+# --- small worlds, exhaustively ------------------------------------------------------------------
+
+# make explore EXPLORE_SECONDS=n WORLD="name ...": at most n seconds a world (0: all of each).
+EXPLORE_SECONDS ?= 600
+WORLD ?=
+EXPLORE_ROOMS := test/support server/vr common/wire common/base
+$(BUILD)/explore: $(call objects,$(wildcard test/explore/*.c)) $(call archives,$(EXPLORE_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(EXPLORE_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+.PHONY: explore
+explore: $(BUILD)/explore
+	@$< --seconds $(EXPLORE_SECONDS) $(WORLD)
+
 # --- real processes -----------------------------------------------------------------------------
 
 TOOL_ROOMS := test/support common/os common/wire common/base

@@ -8,6 +8,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/invariant.h"
+#include "server/storage/sector_read.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -197,7 +198,7 @@ static void pair_fill(uint8_t *image, const uint8_t *slot)
 struct slot_scan {
     uint32_t foreign;
     uint32_t newer;
-    uint32_t whole; /* a bit for each slot that is valid */
+    uint32_t valid; /* bit i: slot i */
     uint32_t best;  /* index of a slot with the newest valid state; STATE_SLOTS: there is none */
 };
 
@@ -213,7 +214,7 @@ static struct slot_scan image_scan(const uint8_t *image, struct durable_state *s
         if (verdict != SLOT_VALID) {
             continue;
         }
-        scan.whole |= 1u << i;
+        scan.valid |= UINT32_C(1) << i;
         if (scan.best == STATE_SLOTS ||
             slot_sequence(slot) > slot_sequence(image + (size_t)scan.best * STATE_SLOT_SIZE)) {
             scan.best = i;
@@ -246,18 +247,61 @@ static int refuse_scan(const struct slot_scan *scan, const char *directory,
         directory, state_name, STATE_SLOTS);
 }
 
+/* A copy that cannot be read is a damaged one, as long as the other of its pair is whole. Of a pair
+ * that has none, damage is what a torn write leaves, of a state that nobody was told of; a disk
+ * that cannot read leaves it open whether the newest state of all is there. */
+static bool is_hidden(uint32_t unreadable, uint32_t valid)
+{
+    for (uint32_t first = 0; first < STATE_SLOTS; first += 2) {
+        const uint32_t pair = UINT32_C(3) << first;
+        if ((unreadable & pair) != 0 && (valid & pair) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int refuse_hidden(const struct state_file *file, struct storage_error *error)
+{
+    return storage_error_set(
+        error, -EIO,
+        "cannot read the state file in %s: %s. Of one of its two states no copy can be read, and "
+        "that may be the newest: nothing was changed. Start it again when the disk reads it; if it "
+        "never does, this replica no longer knows what it promised: keep the directory, and "
+        "replace the replica in the group's configuration",
+        file->directory, strerror(EIO));
+}
+
+/* Bit i: slot i cannot be read. Or a negative errno. */
+static int64_t slots_read(struct state_file *file)
+{
+    struct unreadable unreadable;
+    uint32_t mask = 0;
+    memset(file->image, 0, sizeof file->image); /* a short file: the slots it lacks are damaged */
+    const int64_t got = sector_read(file->ops, file->file, 0, file->image, sizeof file->image,
+                                    STATE_SLOT_SIZE, &unreadable);
+    for (uint32_t i = 0; got >= 0 && i < STATE_SLOTS; i++) {
+        const uint64_t from = (uint64_t)i * STATE_SLOT_SIZE;
+        mask |= unreadable_within(&unreadable, from, from + STATE_SLOT_SIZE) ? 1u << i : 0;
+    }
+    return got < 0 ? got : (int64_t)mask;
+}
+
 /* Returns the slot of the older pair that is to be written first, one that is damaged if there is
  * one, or a negative errno. */
 static int image_read(struct state_file *file, struct durable_state *state,
                       struct storage_error *error)
 {
-    memset(file->image, 0, sizeof file->image); /* a short file: the slots it lacks are damaged */
-    const int64_t got =
-        file->ops->read(file->ops->disk, file->file, 0, file->image, sizeof file->image);
-    if (got < 0) {
-        return storage_error_system(error, (int)got, "read the state file in", file->directory);
+    const int64_t unreadable = slots_read(file);
+    if (unreadable < 0) {
+        return storage_error_system(error, (int)unreadable, "read the state file in",
+                                    file->directory);
     }
+    file->unreadable = (uint32_t)unreadable;
     const struct slot_scan scan = image_scan(file->image, state);
+    if (scan.newer == 0 && is_hidden(file->unreadable, scan.valid)) {
+        return refuse_hidden(file, error);
+    }
     if (scan.newer > 0 || scan.best == STATE_SLOTS) {
         return refuse_scan(&scan, file->directory, error);
     }
@@ -267,7 +311,7 @@ static int image_read(struct state_file *file, struct durable_state *state,
     file->last_normal_view = state->vr.last_normal_view;
     pair_fill(file->image, best);
     const uint32_t older = scan.best / 2 * 2 ^ 2u;
-    return (int)((scan.whole >> older & 1u) == 0 ? older : older + 1);
+    return (int)((scan.valid >> older & 1u) == 0 ? older : older + 1);
 }
 
 /* --- writing --- */

@@ -45,6 +45,21 @@ bool vote_is_live(const struct replica *r, const struct peer *peer)
     return peer->vote_view != 0 && r->time.now_ns - peer->vote_ns < 3 * r->options.resend_ns;
 }
 
+/* V2: for what it votes while it suspects: for the view after the own one, or for the latest that
+ * somebody else votes for. A vote for w says that view w - 1 was entered. Whoever slept while views
+ * passed would otherwise have to go through each of them, and be waited for meanwhile. */
+static uint64_t own_vote(const struct replica *r)
+{
+    uint64_t view_number = r->view_number + 1;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct peer *peer = &r->peers[i];
+        if (vote_is_live(r, peer) && peer->vote_view > view_number) {
+            view_number = peer->vote_view;
+        }
+    }
+    return view_number;
+}
+
 /* V3: the quorum-th largest vote, one per replica, the own one if it suspects. */
 static void count_votes(struct replica *r)
 {
@@ -53,7 +68,7 @@ static void count_votes(struct replica *r)
         const struct peer *peer = &r->peers[i];
         votes[i] = vote_is_live(r, peer) ? peer->vote_view : 0;
     }
-    votes[r->self] = r->suspecting ? r->view_number + 1 : 0;
+    votes[r->self] = r->suspecting ? own_vote(r) : 0;
     const uint64_t view_number = quorum_nth_largest(votes, r->member_count, r->quorum);
     if (view_number > r->view_number) {
         enter_view_change(r, view_number);
@@ -63,13 +78,13 @@ static void count_votes(struct replica *r)
 static void send_vote(struct replica *r)
 {
     timeout_set(&r->timeouts, TIMEOUT_VOTE, r->time.now_ns + r->options.resend_ns);
-    /* S1: a vote for view_number + 1 reveals view_number. */
+    /* S1: a vote for view_number + 1 reveals view_number; one for more, what others revealed. */
     if (r->durable.view_number != r->view_number) {
         return;
     }
     const struct message m = {
         .type = MESSAGE_START_VIEW_CHANGE,
-        .start_view_change = {.view_number = r->view_number + 1},
+        .start_view_change = {.view_number = own_vote(r)},
     };
     send_to_others(r, &m);
 }
@@ -95,7 +110,7 @@ void on_start_view_change(struct replica *r, const struct message *m, uint32_t p
     }
     struct peer *peer = &r->peers[peer_index];
     const uint64_t view_number = m->start_view_change.view_number;
-    note_later_view(r, view_number - 1); /* V9: the sender's own */
+    note_later_view(r, view_number - 1); /* V9: the sender's own, or one that it was told of */
     if (r->acting_primary && view_number <= r->view_number + 1) {
         send_start_view(r, 1u << peer_index); /* V8: it evidently missed something */
     }

@@ -196,6 +196,34 @@ class Damage(ClusterTest):
         code, found = inspect(c, 1)
         self.assertEqual(found["log"]["condition"], "intact")
 
+    def test_an_entry_cut_short_by_a_kill_is_no_damage(self):
+        """What a kill leaves amid a write: its header and some whole pages, then nothing."""
+        c = self.make()
+        c.kill(1)
+        path = self.log_file(c, 1)
+        whole = path.read_bytes()
+        c.restart(1)
+        c.value("set", "last", "x" * 20000)
+        c.wait_equal()
+        c.kill(1)
+        data = bytearray(path.read_bytes())
+        at = (data.index(b"x" * 20000) + 8191) // 4096 * 4096
+        self.assertEqual(whole[at:], bytes(len(whole) - at))
+        data[at:] = bytes(len(data) - at)
+        path.write_bytes(data)
+        code, found = inspect(c, 1)
+        self.assertEqual(code, EXIT_OK)
+        self.assertEqual(found["log"]["condition"], "unfinished")
+        self.assertIsNone(found["log"]["first_damage"])
+        self.assertEqual(found["log"]["head_op"], found["log"]["held_op"] + 1)
+        said = subprocess.run([SERVER, "inspect", "--data-dir", str(data_of(c, 1))],
+                              capture_output=True, text=True, env=environment())
+        self.assertEqual(said.returncode, EXIT_OK, said.stderr)
+        self.assertIn("were being written when it ended; it asks the others for them", said.stdout)
+        c.restart(1)
+        c.wait_equal()
+        self.assertNotIn("VR1212", c.log(1))
+
     def recovers_after(self, harm):
         """What a replica had cannot be told any more: it takes nothing for granted, and gets it all
         from the others."""

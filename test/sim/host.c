@@ -269,6 +269,7 @@ void sim_host_start(struct sim_host *host, enum durability durability)
     host->log_write_number = 0;
     host->log_generation = 0;
     host->log_last_ns = 0;
+    host->vote_heard = 0;
     host->durable_op = host_log_reaches_base(host) ? host->found.held_op : host->base.op_number;
     host->ready_count = 0;
     host->timer_at_ns = UINT64_MAX;

@@ -122,6 +122,7 @@ struct sim_host {
     uint64_t log_generation;
     uint64_t log_last_ns; /* completions of one generation come in order */
     uint64_t durable_op;  /* reported, and not cut since */
+    uint64_t vote_heard;  /* the latest view that others voted for since the start (V2) */
     struct vr_event ready[SIM_READY_MAX];
     uint32_t ready_count;
 

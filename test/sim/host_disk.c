@@ -413,7 +413,8 @@ static void check_promise(struct sim_host *host)
                  "D5: replica %u denies ops %" PRIu64 " to %" PRIu64
                  ", which it had reported durable",
                  host->index, found->head.op_number + 1, promised->op_number);
-    } else if (promised->op_number <= found->held_op && promised->op_number >= host->log.base_op &&
+    } else if (promised->op_number > 0 && /* 0: it has promised nothing yet */
+               promised->op_number <= found->held_op && promised->op_number >= host->log.base_op &&
                !vr_log_matches(&host->log, promised->op_number, promised->checksum)) {
         sim_fail(host->sim, "D5: replica %u has another entry at op %" PRIu64 " than it had",
                  host->index, promised->op_number);

@@ -16,8 +16,8 @@ void host_ready(struct sim_host *host, const struct vr_event *event)
 
 static void check_revealed(struct sim_host *host, const struct message *message)
 {
-    sim_expect(host->sim,
-               sim_check_revealed(message, &host->reported, host->durable_op, &host->sim->report));
+    sim_expect(host->sim, sim_check_revealed(message, &host->reported, host->durable_op,
+                                             host->vote_heard, &host->sim->report));
 }
 
 static void send_peers(struct sim_host *host, const struct vr_output *output)

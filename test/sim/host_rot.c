@@ -189,7 +189,7 @@ static bool wear_sector(struct sim_host *host, struct prng *prng, const struct p
 }
 
 static bool rot_sector(struct sim_host *host, struct prng *prng, const struct places *places,
-                       uint64_t segment, bool may_be_zeros)
+                       uint64_t segment, bool worn, bool alone)
 {
     char path[PATH_SIZE];
     size_t size;
@@ -206,7 +206,7 @@ static bool rot_sector(struct sim_host *host, struct prng *prng, const struct pl
     if (is_protected(places, segment, sector)) {
         return false;
     }
-    spoil(host, prng, path, sector, SIM_DISK_SECTOR_SIZE, may_be_zeros);
+    spoil(host, prng, path, sector, SIM_DISK_SECTOR_SIZE, !worn && (alone || sector == 0));
     host->sim->counts.sectors_rotted++;
     trace_node(host->sim, host->index,
                "a sector of its log rots in segment %" PRIu64 " at %" PRIu64, segment, sector);
@@ -214,7 +214,8 @@ static bool rot_sector(struct sim_host *host, struct prng *prng, const struct pl
 }
 
 /* Whole sectors, those of a segment's header among them. Where one that turned into zeros lies
- * before one that cannot be read, nothing tells them from room that was never used. */
+ * before one that cannot be read, nothing tells them from room that was never used; nor where the
+ * header of the segment, which might, is hurt as well. */
 static bool rot_sectors(struct sim_host *host, struct prng *prng)
 {
     struct places places = {.chosen = 0};
@@ -229,7 +230,8 @@ static bool rot_sectors(struct sim_host *host, struct prng *prng)
     }
     bool any = worn > 0;
     for (uint64_t i = worn; i < count; i++) {
-        any = rot_sector(host, prng, &places, pick_segment(prng, &places), worn == 0) || any;
+        any = rot_sector(host, prng, &places, pick_segment(prng, &places), worn > 0, count == 1) ||
+              any;
     }
     return any;
 }

@@ -337,13 +337,15 @@ static bool is_lost(const struct sim *sim)
     return sim->exceeded && remembering < configuration_quorum(&sim->configuration) && said;
 }
 
-/* True if this one cannot tell whether it ever acked an entry that `faulty` has lost: it recovers,
- * or its log is of an earlier view and reaches as far. */
+/* True if this one cannot tell whether it ever acked an entry that `faulty` has lost: its disk is
+ * gone, it recovers, or its log is of an earlier view and reaches as far. */
 static bool cannot_tell(const struct sim_host *host, const struct sim_host *faulty)
 {
-    return host->running && (host->snapshot.status == STATUS_RECOVERING ||
-                             (host->snapshot.last_normal_view < faulty->snapshot.last_normal_view &&
-                              host->snapshot.op_number >= faulty->snapshot.lost_from));
+    return host->replaced ||
+           (host->running &&
+            (host->snapshot.status == STATUS_RECOVERING ||
+             (host->snapshot.last_normal_view < faulty->snapshot.last_normal_view &&
+              host->snapshot.op_number >= faulty->snapshot.lost_from)));
 }
 
 /* D5: a replica knows that it had an entry and has lost it, and nobody can say that it was not

@@ -666,6 +666,65 @@ START_TEST(a_failed_open_is_reported)
 }
 END_TEST
 
+/* One copy of a pair is enough, and heals the other; of a pair that gives nothing it cannot be told
+ * whether it was the newest. */
+START_TEST(a_copy_that_cannot_be_read_is_a_damaged_one)
+{
+    for (uint32_t worn = 0; worn < 16; worn++) {
+        static struct fixture f;
+        fixture_init(&f, 1);
+        const struct durable_state old = fixture_open(&f);
+        const struct durable_state new = later_state(&old, 1);
+        fixture_store(&f, &new);
+        state_file_close(&f.file);
+        for (uint32_t i = 0; i < STATE_SLOTS; i++) {
+            if ((worn & (1u << i)) != 0) {
+                sim_disk_wear(&f.disk, STATE_PATH, (size_t)i * STATE_SLOT_SIZE + 600, 1);
+            }
+        }
+        if ((worn & 3) == 3 || (worn & 12) == 12) {
+            ck_assert_int_eq(fixture_try_open(&f), -EIO);
+            ck_assert_ptr_nonnull(strstr(f.error.text, "may be the newest"));
+            ck_assert_int_eq(fixture_try_open(&f), -EIO); /* and left no lock behind */
+            sim_disk_free(&f.disk);
+            continue;
+        }
+        struct durable_state found = fixture_open(&f);
+        ck_assert(states_equal(&found, &new));
+        ck_assert_uint_eq(f.file.unreadable, worn);
+        fixture_store(&f, &new); /* as a start does */
+        state_file_close(&f.file);
+        found = fixture_open(&f);
+        ck_assert(states_equal(&found, &new));
+        ck_assert_uint_eq(f.file.unreadable, 0);
+        sim_disk_free(&f.disk);
+    }
+}
+END_TEST
+
+/* What fails once and not again is no damage; beside a damaged copy an unreadable one hides what
+ * may be the newest. */
+START_TEST(a_copy_that_is_damaged_does_not_speak_for_one_that_cannot_be_read)
+{
+    static struct fixture f;
+    fixture_init(&f, 1);
+    const struct durable_state old = fixture_open(&f);
+    const struct durable_state new = later_state(&old, 1);
+    fixture_store(&f, &new);
+    state_file_close(&f.file);
+    f.disk.read_fail_at = f.disk.reads + 1;
+    const struct durable_state found = fixture_open(&f);
+    ck_assert(states_equal(&found, &new));
+    ck_assert_uint_eq(f.file.unreadable, 0);
+    const uint32_t newest = (uint32_t)(f.file.sequence % 2) * 2;
+    state_file_close(&f.file);
+    sim_disk_rot(&f.disk, STATE_PATH, (size_t)newest * STATE_SLOT_SIZE + 600, 1);
+    sim_disk_wear(&f.disk, STATE_PATH, (size_t)(newest + 1) * STATE_SLOT_SIZE + 600, 1);
+    ck_assert_int_eq(fixture_try_open(&f), -EIO);
+    sim_disk_free(&f.disk);
+}
+END_TEST
+
 START_TEST(a_full_disk_says_what_to_do)
 {
     static struct fixture f;
@@ -1022,6 +1081,8 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, random_bytes_never_open);
     tcase_add_test(tests, a_failed_store_is_final);
     tcase_add_test(tests, a_failed_open_is_reported);
+    tcase_add_test(tests, a_copy_that_cannot_be_read_is_a_damaged_one);
+    tcase_add_test(tests, a_copy_that_is_damaged_does_not_speak_for_one_that_cannot_be_read);
     tcase_add_test(tests, a_full_disk_says_what_to_do);
     tcase_add_test(tests, every_failure_of_init_is_reported);
     tcase_add_test(tests, init_refuses_an_existing_directory);
