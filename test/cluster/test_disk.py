@@ -15,7 +15,6 @@ import unittest
 
 from harness import EXIT_OK, QUICK, SANITIZED, SERVER, ClusterTest, environment, wait_until
 
-ROUNDS = int(os.environ.get("VR_ROUNDS", "1" if QUICK else "3"))
 EXIT_IO = 74
 EXIT_CONFIGURATION = 78
 
@@ -53,6 +52,8 @@ class EverybodyKilled(ClusterTest):
     are taken, and what is before them dropped, all the time, and laggards pull them: the kills hit
     that, too."""
 
+    ROUNDS = int(os.environ.get("VR_ROUNDS", 1 if QUICK else 3))
+
     def torture(self, mode):
         c = self.script_cluster(5, "--durability", mode, "--checkpoint-interval", "300",
                                 "--log-retain", "100", "--log-memory-max", str(32 * 1024 * 1024))
@@ -60,7 +61,7 @@ class EverybodyKilled(ClusterTest):
                      "--value-size", "2000"):
             wait_until(lambda: all((r.get("counters") or {}).get("log_base_op", 0) > 0
                                    for r in c.status()["replicas"]), "logs that begin later")
-            for round_number in range(ROUNDS):
+            for round_number in range(self.ROUNDS):
                 away = round_number % 5  # and has a checkpoint to pull after the start
                 os.kill(c.pids()[away], signal.SIGKILL)
                 time.sleep(random.uniform(0.2, 0.8))

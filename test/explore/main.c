@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* explore - every interleaving in small worlds of three real cores.
  *
- *     build/explore [--states N] [--seconds N] [--seed N] [WORLD...]
+ *     build/explore [--states N] [--seconds N] [--walks N] [--seed N] [WORLD...]
  *
- * Each world is searched until nothing new is found, or its share of the budget is used up; what
- * was counted is printed. Exit code 1 if an invariant broke: the path there is printed, shortened,
- * as a sequence of messages. */
+ * Each world is searched until nothing new is found, or its share of the budget is used up; then N
+ * paths are taken at random. What was counted is printed. Exit code 1 if an invariant broke: the
+ * path there is printed, shortened, as a sequence of messages. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -94,15 +94,15 @@ static void print_counts(const struct named_world *named, double seconds)
 }
 
 /* False: an invariant broke. */
-static bool explore(const struct named_world *named, uint64_t states, uint64_t seconds,
-                    uint64_t seed)
+static bool explore(const struct named_world *named, const uint64_t values[256])
 {
     static struct world world;
     world_init(&world, &named->budget);
     search_init(&search, &world);
-    search.states_max = states;
-    search.seconds_max = seconds;
-    search.seed = seed;
+    search.states_max = values['n'];
+    search.seconds_max = values['s'];
+    search.walks = values['w'];
+    search.seed = values['r'];
     const clock_t since = clock();
     const bool held = search_run(&search);
     print_counts(named, seconds_of(since));
@@ -118,8 +118,10 @@ static bool explore(const struct named_world *named, uint64_t states, uint64_t s
 
 static void usage(void)
 {
-    printf("explore [--states N] [--seconds N] [--seed N] [WORLD...]\n"
-           "  N states, or N seconds, of each world at most; without either all of it. Worlds:\n");
+    printf(
+        "explore [--states N] [--seconds N] [--walks N] [--seed N] [WORLD...]\n"
+        "  N states, or N seconds, of each world at most, then N paths at random; without these\n"
+        "  all of it. Worlds:\n");
     for (size_t i = 0; i < WORLDS; i++) {
         printf("  %-8s %s\n", worlds[i].name, worlds[i].text);
     }
@@ -147,11 +149,9 @@ static bool is_known(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"states", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"states", required_argument, NULL, 'n'}, {"seconds", required_argument, NULL, 's'},
+        {"walks", required_argument, NULL, 'w'},  {"seed", required_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     uint64_t values[256] = {0};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -169,7 +169,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < WORLDS; i++) {
         if (is_named(worlds[i].name, argv + optind, argc - optind) &&
-            !explore(&worlds[i], values['n'], values['s'], values['r'])) {
+            !explore(&worlds[i], values)) {
             return 1;
         }
     }

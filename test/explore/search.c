@@ -183,6 +183,43 @@ static void walk(struct search *search, struct frame *frames)
     }
 }
 
+/* One path at random to where nothing can happen any more; true: nothing broke. */
+static bool walk_at_random(struct search *search, struct prng *prng)
+{
+    static struct world_action actions[WORLD_ACTIONS_MAX];
+    struct world *world = search->world;
+    world_to_root(world);
+    search->path_count = 0;
+    for (;;) {
+        const uint32_t count = world->now.cut ? 0 : world_actions(world, actions);
+        if (count == 0 || search->path_count == SEARCH_DEPTH_MAX) {
+            return true;
+        }
+        const struct world_action action = actions[prng_below(prng, count)];
+        search->path[search->path_count++] = action;
+        (void)world_act(world, &action);
+        search->counts.transitions++;
+        if (world->failed) {
+            search->violated = true;
+            return false;
+        }
+        (void)note_state(search);
+    }
+}
+
+/* What is too large to be seen as a whole is seen from all sides. */
+static void sample(struct search *search)
+{
+    const uint64_t until = seconds_now() + search->seconds_max;
+    struct prng prng;
+    prng_seed(&prng, search->seed);
+    for (uint64_t i = 0; i < search->walks && walk_at_random(search, &prng); i++) {
+        if (search->seconds_max > 0 && seconds_now() >= until) {
+            return;
+        }
+    }
+}
+
 void search_init(struct search *search, struct world *world)
 {
     *search = (struct search){.world = world, .seen_capacity = SEEN_CAPACITY_FIRST};
@@ -203,6 +240,9 @@ bool search_run(struct search *search)
     world_to_root(search->world);
     if (setjmp(escape) == 0) {
         walk(search, frames);
+        if (!search->complete && !search->violated) {
+            sample(search);
+        }
     } else {
         search->violated = true;
     }

@@ -24,6 +24,7 @@ struct search {
     struct world *world;
     uint64_t states_max;  /* 0: all of them */
     uint64_t seconds_max; /* 0: as long as it takes */
+    uint64_t walks;       /* paths at random, behind a search that was ended by one of these */
     uint64_t seed;        /* of the order in which branches are taken */
     struct search_counts counts;
     bool complete;

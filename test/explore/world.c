@@ -12,7 +12,10 @@
 
 #define MS UINT64_C(1000000)
 
-enum { ARENA_SIZE = 64 * 1024 * 1024 };
+enum {
+    ARENA_SIZE = 64 * 1024 * 1024,
+    TICKS_AT_ONCE = 4, /* at the same time: what is due again at once waits for a tick of its own */
+};
 
 static void *allocate(size_t size)
 {
@@ -144,6 +147,10 @@ static void post(struct world *world, uint32_t from, uint32_t to, const struct m
 {
     struct world_now *now = &world->now;
     uint32_t size;
+    if (now->letter_count == WORLD_LETTERS_MAX) {
+        now->cut = true;
+        return;
+    }
     struct world_letter *letter = (void *)(world->arena + now->arena_used);
     INVARIANT(now->arena_used + sizeof *letter + WORLD_KEPT_SIZE <= ARENA_SIZE);
     letter->from = from;
@@ -157,10 +164,6 @@ static void post(struct world *world, uint32_t from, uint32_t to, const struct m
     }
     letter->hash = world_letter_hash(letter);
     now->arena_used += (sizeof *letter + size + 15) & ~(size_t)15;
-    if (now->letter_count == WORLD_LETTERS_MAX) {
-        now->cut = true;
-        return;
-    }
     now->letters[now->letter_count++] = letter;
     now->letters_hash += share_of(letter);
 }
@@ -299,6 +302,7 @@ static void settle(struct world *world, uint32_t index)
 {
     struct world_node *node = &world->now.nodes[index];
     bool more = true;
+    uint32_t ticks = 0;
     while (more && !world->failed) {
         more = vr_flush(world->replicas[index], time_of(world, index), &world->outputs);
         observe(world, index);
@@ -312,7 +316,8 @@ static void settle(struct world *world, uint32_t index)
             log_done(world, index);
             more = true;
         }
-        if (!more && vr_deadline(world->replicas[index]) <= node->now_ns) {
+        if (!more && vr_deadline(world->replicas[index]) <= node->now_ns &&
+            ticks++ < TICKS_AT_ONCE) {
             tick(world, index, node->now_ns);
             more = true;
         }
@@ -499,7 +504,9 @@ void world_restore(struct world *world, uint32_t node, const struct world_now *n
 {
     put_back(world, now);
     world_image_restore(world, node, image);
-    INVARIANT(world_node_hash(world, node) == world->now.nodes[node].hash);
+    if (++world->restored % 64 == 0) { /* a part of a core that is not saved would show */
+        INVARIANT(world_node_hash(world, node) == world->now.nodes[node].hash);
+    }
 }
 
 void world_to_root(struct world *world)

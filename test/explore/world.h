@@ -147,6 +147,7 @@ struct world {
     bool failed;
     struct sim_report report;
     uint64_t first_view; /* that the search begins in */
+    uint64_t restored;   /* times that a step was taken back */
 
     struct world_now root;
     struct world_image root_images[WORLD_NODES];

@@ -57,7 +57,7 @@ static void rebase_all(struct replica *head, uint64_t now)
     }
 }
 
-/* What is only counted, and what the next call overwrites. */
+/* What the next call overwrites. */
 static void leave_out(struct replica *head)
 {
     head->outputs = NULL;
@@ -65,10 +65,23 @@ static void leave_out(struct replica *head)
     head->received_ns = 0;
     head->dropped_last = DROP_NONE;
     head->gap_last = false;
-    const size_t counters = offsetof(struct replica, view_changes);
-    memset((uint8_t *)head + counters, 0, offsetof(struct replica, in_flight) - counters);
-    memset(head->log.blocks, 0, sizeof head->log.blocks);
-    memset(head->staging.blocks, 0, sizeof head->staging.blocks);
+}
+
+/* From a field up to another one. */
+#define MIX_FIELDS(hash, head, from, to) \
+    world_mix(hash, (const uint8_t *)(head) + offsetof(struct replica, from), \
+              offsetof(struct replica, to) - offsetof(struct replica, from))
+
+/* Options are the same all through a life; members that are not there, places in memory and what is
+ * only counted make no difference. */
+static uint64_t mix_head(uint64_t hash, const struct replica *head)
+{
+    hash = MIX_FIELDS(hash, head, self, peers[WORLD_NODES]);
+    hash = MIX_FIELDS(hash, head, wanted, log);
+    hash = MIX_FIELDS(hash, head, log.base_op, log.free_blocks);
+    hash = MIX_FIELDS(hash, head, staging.base_op, staging.free_blocks);
+    hash = MIX_FIELDS(hash, head, log_generation, checkpoints);
+    return MIX_FIELDS(hash, head, checkpoints_gone, view_changes);
 }
 
 static uint64_t mix_log(uint64_t hash, const struct vr_log *log)
@@ -150,8 +163,7 @@ uint64_t world_node_hash(const struct world *world, uint32_t node)
     memcpy(copy.bytes, r, sizeof copy.bytes);
     rebase_all(&copy.replica, now);
     leave_out(&copy.replica);
-    const size_t options = offsetof(struct replica, self); /* constant in a life */
-    uint64_t hash = world_mix(node, copy.bytes + options, sizeof copy.bytes - options);
+    uint64_t hash = mix_head(node, &copy.replica);
     hash = mix_log(hash, &r->log);
     hash = mix_log(hash, &r->staging);
     hash = mix_waiting(hash, r, now);

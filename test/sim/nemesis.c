@@ -571,12 +571,41 @@ static void client_crash(struct sim *sim)
 
 /* ---- the plan ---- */
 
+static uint64_t mean_between(const struct sim_options *o, enum nemesis_move move)
+{
+    switch (move) {
+    case NEMESIS_CRASH:
+        return o->crash_mean_ns;
+    case NEMESIS_POWER_CUT:
+        return o->power_cut_mean_ns;
+    case NEMESIS_DISK_FAIL:
+        return o->disk_fail_mean_ns;
+    case NEMESIS_DISK_FULL:
+        return o->disk_full_mean_ns;
+    case NEMESIS_PARTITION:
+        return o->partition_mean_ns;
+    case NEMESIS_HOLD:
+        return o->hold_mean_ns;
+    case NEMESIS_BLACK_HOLE:
+        return o->black_hole_mean_ns;
+    case NEMESIS_PAUSE:
+        return o->pause_mean_ns;
+    case NEMESIS_WALL_JUMP:
+        return o->wall_jump_mean_ns;
+    case NEMESIS_CLIENT_CRASH:
+        return o->client_crash_mean_ns;
+    default:
+        return 0;
+    }
+}
+
 void sim_nemesis_start(struct sim *sim)
 {
     struct sim_nemesis *n = &sim->nemesis;
     const struct sim_options *o = &sim->options;
     n->silenced = 0;
     n->disk_lost = false;
+    n->move_count = 0;
     plan(sim, &n->machine_prng, NEMESIS_CRASH, o->crash_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_PAUSE, o->pause_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_POWER_CUT, o->power_cut_mean_ns);
@@ -590,11 +619,39 @@ void sim_nemesis_start(struct sim *sim)
     plan(sim, &n->client_prng, NEMESIS_CLIENT_CRASH, o->client_crash_mean_ns);
 }
 
+/* A shrunk run is without it: the next one of its class comes at the time at which that would have
+ * come. */
+static bool is_left_out(struct sim *sim, enum nemesis_move move)
+{
+    struct sim_nemesis *n = &sim->nemesis;
+    const struct sim_options *o = &sim->options;
+    const struct sim_without *without = o->without;
+    if (move == NEMESIS_PARTITION_END || move == NEMESIS_BLACK_HOLE_END ||
+        move == NEMESIS_DISK_FULL_END) {
+        return false; /* of what was not left out */
+    }
+    const uint64_t number = n->move_count++;
+    if (without == NULL || number >= SIM_MOVES_MAX || without->moves[number] == 0) {
+        return false;
+    }
+    const bool on_machine = move == NEMESIS_CRASH || move == NEMESIS_PAUSE ||
+                            move == NEMESIS_POWER_CUT || move == NEMESIS_DISK_FAIL;
+    const bool on_network =
+        move == NEMESIS_PARTITION || move == NEMESIS_HOLD || move == NEMESIS_BLACK_HOLE;
+    struct prng *prng = on_machine                  ? &n->machine_prng
+                        : on_network                ? &n->network_prng
+                        : move == NEMESIS_WALL_JUMP ? &n->clock_prng
+                        : move == NEMESIS_DISK_FULL ? &n->disk_prng
+                                                    : &n->client_prng;
+    plan(sim, prng, move, mean_between(o, move));
+    return true;
+}
+
 void sim_nemesis_event(struct sim *sim, const struct sim_event *event)
 {
     struct sim_nemesis *n = &sim->nemesis;
     const struct sim_options *o = &sim->options;
-    if (sim->healing) {
+    if (sim->healing || is_left_out(sim, (enum nemesis_move)event->argument)) {
         return;
     }
     switch ((enum nemesis_move)event->argument) {

@@ -31,8 +31,9 @@ struct sim_nemesis {
     struct prng clock_prng;
     struct prng client_prng;
     struct prng disk_prng;
-    uint32_t silenced; /* replicas that healing leaves out, as a mask */
-    bool disk_lost;    /* it happens once a run */
+    uint32_t silenced;   /* replicas that healing leaves out, as a mask */
+    bool disk_lost;      /* it happens once a run */
+    uint64_t move_count; /* so far */
 };
 
 /* Schedules the first fault of each class. */

@@ -19,9 +19,20 @@ enum sim_application {
     SIM_APPLICATION_ACCOUNTS,
 };
 
+enum { SIM_MOVES_MAX = 1024, SIM_DATAGRAMS_MAX = 1 << 17 };
+
+/* Single things that a shrunk run is without (shrink.h), by their number in it: 1 is left out. */
+struct sim_without {
+    uint8_t moves[SIM_MOVES_MAX];         /* of the nemesis */
+    uint8_t datagrams[SIM_DATAGRAMS_MAX]; /* they are sent, and never arrive */
+};
+
 /* Probabilities are per million; means are of exponential distributions; 0 means never. */
 struct sim_options {
     uint64_t seed;
+    uint64_t salt;                     /* other streams of chance for the same seed; 0: its own */
+    const struct sim_without *without; /* NULL: nothing is left out */
+    uint64_t messages_max;             /* a run ends after so many; 0: it does not */
 
     /* The group. */
     uint32_t replica_count;

@@ -132,9 +132,15 @@ static void make_configuration(struct sim *sim)
     INVARIANT(refused == NULL);
 }
 
+/* What the seeds of a run's streams are counted from. */
+static uint64_t stream_seed(const struct sim_options *options)
+{
+    return options->seed * 16 + options->salt * UINT64_C(0x9e3779b97f4a7c10);
+}
+
 static void seed_streams(struct sim *sim)
 {
-    const uint64_t seed = sim->options.seed * 16;
+    const uint64_t seed = stream_seed(&sim->options);
     prng_seed(&sim->machine_prng, seed + 1);
     prng_seed(&sim->workload_prng, seed + 2);
     prng_seed(&sim->nemesis.network_prng, seed + 3);
@@ -166,7 +172,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     seed_streams(sim);
     make_configuration(sim);
     sim_schedule_reset(&sim->schedule);
-    sim_network_reset(&sim->network, &sim->options, &sim->schedule, options->seed * 16 + 7);
+    sim_network_reset(&sim->network, &sim->options, &sim->schedule, stream_seed(options) + 7);
     sim_history_reset(&sim->history, entry_chain_start(sim->configuration.cluster_id));
     sim_views_reset(&sim->views);
     sim_executions_reset(&sim->executions);
@@ -275,6 +281,9 @@ static void run_until(struct sim *sim, uint64_t end_ns)
             return;
         }
         happen(sim, &event);
+        if (sim->options.messages_max > 0 && sim->counts.messages > sim->options.messages_max) {
+            sim_fail(sim, "cut short: after %" PRIu64 " messages", sim->counts.messages);
+        }
     }
     if (!is_over(sim)) {
         sim->schedule.now_ns = end_ns;

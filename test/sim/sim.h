@@ -9,6 +9,9 @@
  *     model.h      what the log's order must yield, by other code than the replicas run
  *     nemesis.h    crashes, partitions, pauses, holds, clocks: when and whom
  *     trace.h      what happened, on demand
+ *     chart.h      the same as a sequence chart
+ *     shrink.h     a failing run without what the failure does not need
+ *     marks.h      which branches of the protocol were met
  *
  * The replicas are the real core, executor and applications, the clients real proxies, and between
  * them go the real bytes of common/wire. After every step the checkers (test/support/checkers.h)
@@ -19,6 +22,7 @@
 
 #include <setjmp.h>
 
+#include "test/sim/chart.h"
 #include "test/sim/client.h"
 #include "test/sim/client_history.h"
 #include "test/sim/differences.h"
@@ -124,6 +128,7 @@ enum { SIM_ROOTS_MAX = 4096 };
 struct sim {
     struct sim_options options;
     bool trace;
+    struct sim_chart *chart; /* where the trace goes; NULL: to stdout */
     struct sim_schedule schedule;
     struct sim_network network;
     struct configuration configuration;
