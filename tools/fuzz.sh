@@ -20,7 +20,7 @@ run() { # target
     if [[ $target == wire || $target == storage ]]; then
         length=8192
     fi
-    local options=(-max_len=$length -timeout=30 -rss_limit_mb=1024 -len_control=0 -print_final_stats=1
+    local options=(-max_len="$length" -timeout=30 -rss_limit_mb=1024 -len_control=0 -print_final_stats=1
         -artifact_prefix="$build/$target.crash-")
     if ! "$build/fuzz-$target" "${options[@]}" -max_total_time="$seconds" "$found" "$corpus" \
         >"$build/$target.log" 2>&1; then
