@@ -54,7 +54,7 @@ endif
 endif
 
 LIBRARY_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBRARIES) 2>/dev/null)
-LIBRARY_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null) -lJudy
+LIBRARY_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null) -lJudy -lm
 TEST_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(TEST_LIBRARIES) 2>/dev/null)
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs $(TEST_LIBRARIES) 2>/dev/null)
 LIBRARY_CFLAGS := $(LIBRARY_CFLAGS)
@@ -250,13 +250,29 @@ test-unit: $(if $(UNIT),$(BUILD)/test/unit/test_$(UNIT),$(UNIT_TESTS))
 # make sim SEED=n replays one run with its trace; make sim SEEDS=count [START=n] runs many.
 SEEDS ?= 200
 START ?= 1
-$(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(call archives,$(SIM_ROOMS))
+# These rooms hold coverage marks (common/base/mark.h). The simulator is linked with objects of their
+# own that count them; no other program is, and tools/marks.sh proves it.
+MARKED_ROOMS := server/vr server/executor client/proxy
+MARKED := $(patsubst %.c,$(BUILD)/marked/%.o,$(wildcard $(addsuffix /*.c,$(MARKED_ROOMS))))
+UNMARKED_ROOMS := $(filter-out $(MARKED_ROOMS),$(SIM_ROOMS))
+
+$(BUILD)/marked/%.o: %.c $(FLAGS_FILE) | $(PROTO_HEADERS)
+	$(say) CC "$< (marks)"
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -DVR_MARKS -MMD -MP -c -o $@ $<
+
+$(BUILD)/sim: $(call objects,$(wildcard test/sim/*.c)) $(MARKED) $(call archives,$(UNMARKED_ROOMS))
 	$(say) LINK $@
-	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(SIM_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(UNMARKED_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+# What is released has no trace of the marks.
+.PHONY: marks-absent
+marks-absent: all $(BUILD)/sim
+	@tools/marks.sh $(BUILD)/sim $(PROGRAMS) $(LIBVRCLIENT) $(LIBVR)
 
 .PHONY: sim
 sim: $(BUILD)/sim
-	@$(if $(SEED),$(BUILD)/sim --trace --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
+	@$(if $(SEED),$(BUILD)/sim $(if $(SHRINK),--shrink,--trace) --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
 
 # --- small worlds, exhaustively -----------------------------------------------------------------
 
@@ -343,15 +359,22 @@ $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS)
 	$(Q)$(LINK) -o $@ $< $(call group,$(CUT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
 # The tests find the programs by these two. CLUSTER names some of them: make test-cluster
-# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time.
+# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time. test-cluster-rest: what is
+# the same in test-cluster-quick is left out; both together are test-cluster.
 CLUSTER ?=
 CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
-test-cluster test-cluster-quick: $(PROGRAMS) $(CLUSTER_TOOLS)
-	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) \
+.PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
+test-cluster test-cluster-quick test-cluster-rest: $(PROGRAMS) $(CLUSTER_TOOLS)
+	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(if $(filter %-rest,$@),--rest) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
+
+# Everything at once, by a seeded schedule: make chaos MINUTES=45 SEED=100
+MINUTES ?= 3
+.PHONY: chaos
+chaos: $(PROGRAMS) $(CLUSTER_TOOLS)
+	@$(RUN_PYTHON) test/cluster/chaos.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 FUZZ_SECONDS ?= 30
 ifeq ($(TARGET),)
@@ -412,7 +435,9 @@ test:
 	    'simulator: $(MAKE) --no-print-directory sim' \
 	    'cluster: $(MAKE) --no-print-directory test-cluster-quick'
 
-# `make test`, then what it leaves out; .ci/run is the same.
+# `make test`, then what it leaves out; .ci/run is the same. What gcc builds is what `make test` has
+# built, if that, too, had WERROR=1, as in .ci/run: not a second time what differs in nothing.
+GCC = $(MAKE) --no-print-directory CC=gcc WERROR=1
 .PHONY: check check-rest
 check:
 	@.ci/run
@@ -424,23 +449,25 @@ check-rest:
 	    'shellcheck: $(MAKE) --no-print-directory shellcheck' \
 	    'licence lines: $(MAKE) --no-print-directory spdx-check' \
 	    'mutants apply: $(MAKE) --no-print-directory mutants-apply' \
-	    'gcc -Werror: $(call variant,gcc,CC=gcc WERROR=1 -j$(JOBS) everything)' \
+	    'gcc -Werror: $(GCC) -j$(JOBS) everything' \
 	    'clang -Werror: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) everything)' \
-	    'purity, gcc: $(call variant,gcc,CC=gcc WERROR=1 purity)' \
+	    'coverage marks are absent: $(GCC) marks-absent' \
+	    'purity, gcc: $(GCC) purity' \
 	    'purity, clang: $(call variant,clang,CC=clang-14 WERROR=1 purity)' \
 	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
 	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
-	    'simulator, gcc: $(call variant,gcc,CC=gcc WERROR=1 sim SEEDS=1800 START=1)' \
+	    'simulator, gcc: $(GCC) sim SEEDS=1800 START=1' \
 	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
 	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=2801)' \
-	    'cluster: $(call variant,gcc,CC=gcc WERROR=1 test-cluster)' \
+	    'cluster: $(GCC) test-cluster-rest' \
+	    'chaos: $(GCC) chaos MINUTES=3 SEED=1' \
 	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
 	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
-	    'small worlds: $(call variant,gcc,CC=gcc WERROR=1 explore-quick)' \
+	    'small worlds: $(GCC) explore-quick' \
 	    'fuzz targets: $(MAKE) --no-print-directory fuzz-targets' \
 	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)' \
-	    'package: $(MAKE) --no-print-directory test-package'
+	    'package: $(GCC) test-package'
 
 .PHONY: everything
 everything: all unit-programs $(BUILD)/sim $(BUILD)/explore $(BUILD)/fuzz_seeds $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
@@ -502,11 +529,13 @@ help:
 	@echo 'make deps              installs the Debian packages that are missing'
 	@echo 'make test              what a user runs: unit tests, 200 simulated runs, a real cluster; minutes'
 	@echo 'make check             all that CI runs'
-	@echo 'make sim SEED=n        replays one simulated run with its message trace'
+	@echo 'make sim SEED=n        replays one simulated run with its message trace; SHRINK=1: one that'
+	@echo '                       fails, without all that it does not need, as a sequence chart'
 	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
 	@echo 'make explore           every interleaving in small worlds of real cores (EXPLORE_SECONDS=600 WORLD=name)'
+	@echo 'make chaos             kills, bad networks, failing disks, damaged files by a seed (MINUTES=3 SEED=1)'
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
 	@echo 'make fuzz TARGET=core  one of $(FUZZ_TARGETS) in libFuzzer; make fuzz-targets: all, shortly'
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
@@ -523,5 +552,5 @@ help:
 	@echo 'make clean             removes $(BUILD)/ and $(BIN)/'
 	@echo 'Variables: BUILD BIN CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 SANITIZE=address,undefined NO_DEPS=1'
 
--include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto $(BUILD)/pic \
+-include $(shell find $(BUILD)/common $(BUILD)/server $(BUILD)/client $(BUILD)/test $(BUILD)/proto $(BUILD)/pic $(BUILD)/marked \
     -name '*.d' 2>/dev/null)
