@@ -176,8 +176,8 @@ static void post_to_mask(struct world *world, uint32_t from, const struct vr_out
                                     ? world->replicas[from]->log.op_number
                                     : node->durable_op;
     if (!world->failed) {
-        expect(world,
-               sim_check_revealed(&output->send.message, &durable, durable_op, &world->report));
+        expect(world, sim_check_revealed(&output->send.message, &durable, durable_op,
+                                         node->vote_heard, &world->report));
     }
     for (uint32_t to = 0; to < WORLD_NODES; to++) {
         if ((output->send.member_mask & (1u << to)) != 0) {
@@ -347,6 +347,7 @@ static void start(struct world *world, uint32_t index, enum vr_start how, const 
     options.log_memory_size = WORLD_LOG_SIZE;
     node->state_waits = false;
     node->log_waits = false;
+    node->vote_heard = 0;
     node->durable_op = log == NULL ? 0 : log->op_number;
     world->replicas[index] = vr_init(world->replicas[index], &options, time_of(world, index));
     node->observed = (struct sim_observed){.replica = index, .incarnation = node->incarnation};
@@ -603,6 +604,11 @@ static void take_letter(struct world *world, const struct world_letter *letter)
 static void step_message(struct world *world, uint32_t node, const struct message *message)
 {
     INVARIANT(message_validate(message));
+    uint64_t *heard = &world->now.nodes[node].vote_heard;
+    if (message->type == MESSAGE_START_VIEW_CHANGE &&
+        message->start_view_change.view_number > *heard) {
+        *heard = message->start_view_change.view_number;
+    }
     struct vr_event event = {
         .kind = VR_EVENT_MESSAGE,
         .message = {.message = message, .received_ns = world->now.nodes[node].now_ns},

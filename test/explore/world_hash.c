@@ -136,7 +136,7 @@ static uint64_t mix_disk(uint64_t hash, const struct world_node *node)
     const uint64_t fields[] = {
         node->incarnation,    node->disk.view_number, node->disk.last_normal_view,
         node->disk.log_valid, node->durable_op,       node->submitted,
-        node->state_waits,    node->log_waits,
+        node->state_waits,    node->log_waits,        node->vote_heard,
     };
     hash = world_mix(hash, fields, sizeof fields);
     hash = world_mix(hash, node->disk.identities, sizeof node->disk.identities);
