@@ -296,7 +296,7 @@ CLUSTER ?=
 CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-peers bench-failover deps-bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
+.PHONY: test-cluster test-cluster-quick fuzz bench bench-peers bench-failover bench-overload deps-bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
 test-cluster test-cluster-quick: $(PROGRAMS) $(CLUSTER_TOOLS)
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
@@ -326,6 +326,14 @@ deps-bench:
 # viewstamp, the floor, Redis, ZooKeeper and etcd, turn by turn.
 bench-peers: $(PROGRAMS) $(BUILD)/floor $(PEERS)
 	@$(RUN_PYTHON) test/bench/peers.py $(BENCH)
+
+# What a group does when it is offered five times what it can do.
+$(BUILD)/slow_server: $(BUILD)/test/bench/slow_server.o $(call archives,$(SERVER_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $< $(call group,$(SERVER_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+bench-overload: $(PROGRAMS) $(BUILD)/slow_server
+	@$(RUN_PYTHON) test/bench/overload.py $(BENCH)
 
 # How long a group is away when its primary dies, and whether views change that need not.
 bench-failover: $(PROGRAMS)
@@ -407,7 +415,7 @@ check-rest:
 	    'package: $(MAKE) --no-print-directory test-package'
 
 .PHONY: everything
-everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
+everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut $(BUILD)/slow_server $(DISK_SHIM)
 
 .PHONY: asan tsan
 asan:
@@ -473,6 +481,7 @@ help:
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput, latency, CPU per operation, against the floor of this machine'
 	@echo 'make bench-peers       the same beside Redis, ZooKeeper and etcd (make deps-bench installs them)'
+	@echo 'make bench-overload    what a group does when it is offered five times what it can do'
 	@echo 'make bench-failover    how long a group is away when its primary dies'
 	@echo 'make bench-checkpoints restart, catch-up, memory and disk under an endless flood'
 	@echo 'make bench-modes       throughput and latency of each durability, and the disk itself'

@@ -163,6 +163,9 @@ class RedisWait(Redis):
         return self.client(clients, seconds, BUILD / "peer_redis", "-w", "-c", clients, "-v", VALUE,
                            "-s", seconds, f"127.0.0.1:{self.ports[0]}")
 
+    def parse(self, out, seconds):
+        return json.loads(out)
+
 
 class ZooKeeper(Servers):
     needs = ("java", "/usr/share/java/zookeeper.jar", BUILD / "peer_zookeeper")
