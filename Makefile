@@ -365,7 +365,7 @@ CLUSTER ?=
 CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-peers bench-failover bench-overload deps-bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
+.PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-peers bench-failover bench-growth bench-overload deps-bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
 test-cluster test-cluster-quick test-cluster-rest: $(PROGRAMS) $(CLUSTER_TOOLS)
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(if $(filter %-rest,$@),--rest) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
@@ -414,6 +414,10 @@ $(BUILD)/slow_server: $(BUILD)/test/bench/slow_server.o $(call archives,$(SERVER
 
 bench-overload: $(PROGRAMS) $(BUILD)/slow_server
 	@$(RUN_PYTHON) test/bench/overload.py $(BENCH)
+
+# Whether an update costs more with more keys, more sessions, more uptime: half an hour.
+bench-growth: $(PROGRAMS)
+	@$(RUN_PYTHON) test/bench/growth.py $(BENCH)
 
 # How long a group is away when its primary dies, and whether views change that need not.
 bench-failover: $(PROGRAMS)
@@ -572,6 +576,7 @@ help:
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput, latency, CPU per operation, against the floor of this machine'
 	@echo 'make bench-peers       the same beside Redis, ZooKeeper and etcd (make deps-bench installs them)'
+	@echo 'make bench-growth      CPU per update by keys, sessions and uptime'
 	@echo 'make bench-overload    what a group does when it is offered five times what it can do'
 	@echo 'make bench-failover    how long a group is away when its primary dies'
 	@echo 'make bench-checkpoints restart, catch-up, memory and disk under an endless flood'

@@ -26,6 +26,13 @@ static void watch(zhandle_t *handle, int type, int state, const char *path, void
 
 static void begin(unsigned slot);
 
+static void next_path(char path[PEER_KEY_MAX + 1])
+{
+    path[0] = '/';
+    peer_next_key(&peer, path + 1);
+    path[6] = '-'; /* a node's children are another thing than keys */
+}
+
 /* On the library's one thread, as all completions. */
 static void done(int code, const struct Stat *stat, const void *context)
 {
@@ -44,13 +51,30 @@ static void done(int code, const struct Stat *stat, const void *context)
 
 static void begin(unsigned slot)
 {
-    char path[PEER_KEY_MAX + 1] = "/";
-    peer_next_key(&peer, path + 1);
-    path[6] = '-'; /* a node's children are another thing than keys */
+    char path[PEER_KEY_MAX + 1];
+    next_path(path);
     begun_ns[slot] = peer_now_ns();
     if (zoo_aset(zookeeper, path, peer.value, (int)peer.value_size, -1, done,
                  (void *)(uintptr_t)slot) != ZOK) {
         peer.errors++;
+    }
+}
+
+/* A set needs a node that is there. Those of an earlier run are; finding that out for each would be
+ * in what is measured. */
+static void make_nodes(void)
+{
+    char path[PEER_KEY_MAX + 1];
+    peer.drawn = PEER_KEYS - 1;
+    next_path(path);
+    const bool made = zoo_exists(zookeeper, path, 0, NULL) == ZOK;
+    peer.drawn = 0;
+    for (unsigned i = 0; i < PEER_KEYS && !made; i++) {
+        next_path(path);
+        const int code = zoo_create(zookeeper, path, "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0);
+        if (code != ZOK && code != ZNODEEXISTS) {
+            peer_fail("zookeeper", zerror(code));
+        }
     }
 }
 
@@ -64,15 +88,7 @@ int main(int argc, char **argv)
         peer_fail("zookeeper", "no handle");
     }
     sem_wait(&connected);
-    for (unsigned i = 0; i < PEER_KEYS; i++) {
-        char path[PEER_KEY_MAX + 1] = "/";
-        peer_next_key(&peer, path + 1);
-        path[6] = '-';
-        const int code = zoo_create(zookeeper, path, "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0);
-        if (code != ZOK && code != ZNODEEXISTS) {
-            peer_fail("zookeeper", zerror(code));
-        }
-    }
+    make_nodes();
     peer_begin(&peer);
     for (unsigned i = 0; i < peer.outstanding; i++) {
         begin(i);

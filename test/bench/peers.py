@@ -237,6 +237,7 @@ def turn(system, results, options):
                 add(clients, flood(cluster, clients, options.seconds, VALUE))
     else:
         with contextlib.closing(PEERS[system]()) as servers:
+            servers.measure(counts[-1], options.warmup)
             for clients in counts:
                 add(clients, servers.measure(clients, options.seconds))
 
@@ -248,10 +249,12 @@ def main():
     parser.add_argument("--clients", default="1,16,64,256,1024")
     parser.add_argument("--systems", default=",".join(["viewstamp", "floor", *PEERS]))
     parser.add_argument("--out", default=str(BUILD / "bench-peers"))
+    parser.add_argument("--warmup", type=float, default=3,
+                        help="seconds of load on another system before each turn: Java compiles")
     parser.add_argument("--quick", action="store_true", help="one turn of one second each")
     options = parser.parse_args()
     if options.quick:
-        options.turns, options.seconds = 1, min(options.seconds, 1)
+        options.turns, options.seconds, options.warmup = 1, min(options.seconds, 1), 0.5
     systems = []
     for system in options.systems.split(","):
         if system not in ("viewstamp", "floor", *PEERS):
