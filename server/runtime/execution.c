@@ -45,11 +45,10 @@ static void send_reply(struct execution *execution, const struct reply *reply, u
                        const struct net_address *address)
 {
     struct message message = {.type = MESSAGE_REPLY, .reply = *reply};
-    const uint64_t now_ns = clock_monotonic_ns();
     message.reply.view_number = view_number;
     message.address = *address;
-    outbox_send(&execution->outbox, address, &message, now_ns);
-    recorder_sent_client(&execution->recorder, &message, now_ns);
+    outbox_send(&execution->outbox, address, &message, execution->now_ns);
+    recorder_sent_client(&execution->recorder, &message, execution->now_ns);
 }
 
 static void execute_entry(struct execution *execution, const struct vr_execution *entry)
@@ -213,6 +212,7 @@ static void work_and_report(struct execution *execution, const struct execution_
 {
     const bool urgent = queue_count(&execution->work) >= EXECUTE_LAG_MAX / 2;
     const uint64_t began_ns = clock_monotonic_ns();
+    execution->now_ns = began_ns;
     const size_t entries = work_through(execution, items, count);
     const uint64_t now_ns = clock_monotonic_ns();
     if (entries > 0) {

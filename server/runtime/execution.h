@@ -77,6 +77,7 @@ struct execution {
     /* Held by who takes from `work`, until that is done: the executor, the outbox, the recorder and
      * the cut are its holder's. */
     pthread_mutex_t run_lock;
+    uint64_t now_ns;   /* when the batch under way began */
     uint64_t entry_ns; /* how long an entry takes, on average of the last few batches */
 
     struct queue work;    /* struct execution_item */
