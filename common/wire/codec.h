@@ -16,6 +16,7 @@ struct codec_form {
     union {
         ProtobufCMessage base;
         Vr__Request request;
+        Vr__Read read;
         Vr__StatusRequest status_request;
         Vr__Reply reply;
         Vr__NotPrimary not_primary;

@@ -21,11 +21,13 @@
 enum {
     EXECUTION_LOOKUPS_MAX = 1024, /* repeated requests that wait (N2); beyond it they are dropped */
     EXECUTION_REPAIRS_MAX = 64,   /* PartsMissing that wait (M6); beyond it they are dropped */
+    EXECUTION_READS_MAX = 4096,   /* reads that wait; beyond it they are told so */
     EXECUTION_CUTS_MAX = 1,       /* what is asked for once more before it is begun is one */
     EXECUTION_LOADS_MAX = 1,      /* the core waits for a checkpoint that it installs */
     EXECUTION_WAKES_MAX = 1,
     EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX +
-                          EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX,
+                          EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX +
+                          EXECUTION_READS_MAX,
     EXECUTION_BATCH_MAX = 64, /* items between two flushes of replies */
 };
 
@@ -38,6 +40,17 @@ struct execution_lookup {
     uint64_t operation_checksum;
     uint64_t view_number;
     struct net_address address;
+};
+
+/* A read beside the log, as VR_OUT_READ gives it. */
+struct execution_read {
+    struct client_id client_id;
+    uint64_t nonce;
+    uint64_t view_number;
+    uint64_t commit_number;
+    struct net_address address;
+    uint32_t operation_size;
+    uint8_t operation[READ_SIZE_MAX];
 };
 
 /* What others may know of it. */
@@ -69,6 +82,12 @@ struct execution {
 
     struct queue work;    /* struct execution_item */
     struct queue repairs; /* struct execution_repair, one for each repair in `work` */
+    /* A ring that the holder of the core lock fills and the thread empties, in the order of their
+     * items in `work`: a read is copied once. */
+    struct execution_read *reads;
+    uint64_t reads_pushed;             /* the holder's */
+    atomic_uint_least64_t reads_taken; /* the thread's; a slot below it is free again */
+    atomic_uint_least64_t reads_refused;
     atomic_uint lookups_waiting;
     atomic_uint_least64_t lookups_dropped;
     atomic_bool waking;     /* one is in `work` */
@@ -90,6 +109,9 @@ int execution_start(struct execution *execution);
 void execution_push(struct execution *execution, const struct vr_execution *entries, size_t count);
 
 void execution_look_up(struct execution *execution, const struct execution_lookup *lookup);
+
+/* False if there are EXECUTION_READS_MAX already; else the operation is copied. */
+bool execution_read(struct execution *execution, const struct vr_output *output);
 
 /* G4: behind what was handed over, the state becomes that of a checkpoint, whose file is there;
  * then the checkpointer is told. */

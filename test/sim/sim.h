@@ -37,6 +37,9 @@ struct sim_counts {
     uint64_t operations; /* that clients got an answer to */
     uint64_t unknown;    /* whose outcome nobody knows */
     uint64_t failed;     /* surely not executed */
+    uint64_t reads;      /* that replicas made beside the log */
+    uint64_t reads_told; /* of those, answers that clients took */
+    uint64_t reads_stale; /* of those, of any replica */
     uint64_t seen;       /* operations, and pairs of scans, in the histories of keys; ... */
     uint64_t histories;  /* which were judged, ... */
     uint64_t undecided;  /* and were too hard */

@@ -259,6 +259,12 @@ static void carry_out(struct core_fixture *f, uint32_t index)
         case VR_OUT_EXECUTE:
             node->execute_to = output->execute.last_op;
             break;
+        case VR_OUT_READ:
+            INVARIANT(output->read.op_number <= node->execute_to);
+            f->read = *output;
+            f->read_from = index;
+            f->read_count++;
+            break;
         case VR_OUT_LOOKUP:
         case VR_OUT_DIVERGED:
             break;

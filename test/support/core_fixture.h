@@ -106,6 +106,9 @@ struct core_fixture {
     uint32_t rule_count;
     struct message to_client; /* the last message to a client */
     uint32_t to_client_count;
+    struct vr_output read; /* the last VR_OUT_READ, of replica read_from */
+    uint32_t read_from;
+    uint32_t read_count;
     struct vr_outputs outputs;
 };
 

@@ -72,9 +72,43 @@ START_TEST(replicas_alone_say_what_the_protocol_says)
         const bool anybody = type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
                              type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
                              type == MESSAGE_RESTORE_STATUS || type == MESSAGE_RESTORE ||
-                             type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_PART ||
+                             type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_READ ||
+                             type == MESSAGE_PART ||
                              type == MESSAGE_PARTS_MISSING;
         ck_assert_msg(valid(m) == anybody, "%s", message_type_name(type));
+    }
+}
+END_TEST
+
+START_TEST(read_bounds)
+{
+    struct message *m = &drawn(MESSAGE_READ)->message;
+    static const uint8_t bytes[READ_SIZE_MAX + 1];
+    const struct read get = {
+        .client_id = {1, 0},
+        .nonce = 1,
+        .mode = READ_STALE,
+        .operation_size = 3,
+        .operation = bytes,
+    };
+    m->read = get;
+    ck_assert(valid(m));
+    m->read.client_id = (struct client_id){0, 0};
+    ck_assert(!valid(m));
+    m->read = get;
+    m->read.nonce = 0;
+    ck_assert(!valid(m));
+    m->read = get;
+    m->read.operation_size = 0;
+    ck_assert(!valid(m));
+    m->read.operation_size = READ_SIZE_MAX;
+    ck_assert(valid(m));
+    m->read.operation_size = READ_SIZE_MAX + 1;
+    ck_assert(!valid(m));
+    m->read = get;
+    for (int mode = 0; mode < 5; mode++) {
+        m->read.mode = (enum read_mode)mode;
+        ck_assert(valid(m) == (mode == READ_LINEARIZABLE || mode == READ_STALE));
     }
 }
 END_TEST
@@ -300,7 +334,7 @@ START_TEST(answers_to_clients_bounds)
 
     CHECK_CLIENT_ID(MESSAGE_BUSY, busy.client_id);
     CHECK_VIEW(MESSAGE_BUSY, busy.view_number);
-    CHECK_RANGE(MESSAGE_BUSY, busy.reason, enum busy_reason, BUSY_QUEUE_FULL, BUSY_NO_QUORUM);
+    CHECK_RANGE(MESSAGE_BUSY, busy.reason, enum busy_reason, BUSY_QUEUE_FULL, BUSY_BEHIND);
 
     CHECK_RANGE(MESSAGE_REFUSED, refused.reason, enum refused_reason, REFUSED_CLUSTER,
                 REFUSED_PEERS_PORT);
