@@ -138,13 +138,78 @@ static bool parse_signed(const struct word *word, int64_t *number)
 
 /* ---- key and value ---- */
 
+static bool is_option_of_get(const struct word *word)
+{
+    return !word->quoted && (word_is(word, "--stale") || word_is(word, "--at-least"));
+}
+
+static bool parse_op(const struct word *word, uint64_t *op_number)
+{
+    int64_t number;
+    if (word == NULL || !parse_signed(word, &number) || number < 1) {
+        return false;
+    }
+    *op_number = (uint64_t)number;
+    return true;
+}
+
+/* What is read, and how old it may be. */
+struct get {
+    const struct word *key; /* NULL: none was given */
+    bool stale;
+    uint64_t at_least_op; /* of a stale one; 0: whatever */
+};
+
+/* Options may stand before the key or behind it. EXIT_DONE, or what was said to be wrong. */
+static int parse_get(const struct shell *shell, const struct words *words, struct get *get)
+{
+    *get = (struct get){0};
+    for (size_t i = 1; i < words->count; i++) {
+        const struct word *word = &words->items[i];
+        if (!is_option_of_get(word)) {
+            if (get->key != NULL) {
+                return report_usage(shell, word->begin, word->end,
+                                    "get: one key, please; example: get greeting --stale");
+            }
+            get->key = word;
+            continue;
+        }
+        get->stale = true;
+        if (word_is(word, "--at-least") && !parse_op(argument(words, ++i), &get->at_least_op)) {
+            return report_usage(shell, word->begin, word->end,
+                                "get: --at-least wants an op number above 0, as --json shows it; "
+                                "example: get greeting --at-least 1234");
+        }
+    }
+    if (get->key == NULL) {
+        return report_usage(shell, words->items[0].begin, words->items[0].end,
+                            "get: which key? example: get greeting --stale");
+    }
+    if (shell->seen != NULL) {
+        seen_keys_add(shell->seen, get->key->bytes, get->key->size);
+    }
+    return EXIT_DONE;
+}
+
+static enum vr_outcome get_value(const struct shell *shell, const struct get *get,
+                                 struct vr_result *result)
+{
+    const struct word *key = get->key;
+    const uint32_t timeout_ms = shell->options->timeout_ms;
+    return get->stale ? vr_kv_get_stale(shell->session, key->bytes, key->size, get->at_least_op,
+                                        timeout_ms, result)
+                      : vr_kv_get(shell->session, key->bytes, key->size, timeout_ms, result);
+}
+
 static int run_get(struct shell *shell, const struct words *words)
 {
-    const struct word *key = key_argument(shell, words);
+    struct get get;
     struct vr_result result;
-    int code;
-    if (vr_kv_get(shell->session, key->bytes, key->size, shell->options->timeout_ms, &result) ==
-        VR_OK) {
+    int code = parse_get(shell, words, &get);
+    if (code != EXIT_DONE) {
+        return code;
+    }
+    if (get_value(shell, &get, &result) == VR_OK) {
         code = report_value(shell, &result);
     } else {
         code = report_failure(shell, &result);
@@ -311,8 +376,10 @@ static int run_timing(struct shell *shell, const struct words *words)
 /* ---- the table ---- */
 
 const struct command command_table[] = {
-    {"get", "KEY", "Prints the value of a key.", "Exit code 1 if there is no such key.",
-     "get greeting", 1, 1, run_get},
+    {"get", "KEY [--stale] [--at-least OP]", "Prints the value of a key.",
+     "--stale asks any replica, even one cut off from the others: the value may be old; with "
+     "--at-least OP it shows at least that op. Exit code 1 if there is no such key.",
+     "get greeting", 1, 4, run_get},
     {"set", "KEY VALUE", "Sets a key.", "- as VALUE reads the value from stdin; -- - is a dash.",
      "set greeting \"hello world\"", 2, 2, run_set},
     {"del", "KEY", "Deletes a key.", "Exit code 1 if there is no such key.", "del greeting", 1, 1,
@@ -476,11 +543,15 @@ static struct words end_options(const struct words *words)
     return plain;
 }
 
-/* The first argument that looks like an option, and is no value; NULL: there is none. */
-static const struct word *find_option(const struct words *words)
+/* The first argument that looks like an option, and is no value nor one that the command knows;
+ * NULL: there is none. */
+static const struct word *find_option(const struct command *command, const struct words *words)
 {
     for (size_t i = 1; i < words->count; i++) {
         const struct word *word = &words->items[i];
+        if (command->run == run_get && is_option_of_get(word)) {
+            continue;
+        }
         if (!word->quoted && word->size > 2 && memcmp(word->bytes, "--", 2) == 0) {
             return word;
         }
@@ -495,12 +566,14 @@ static int refuse_option(const struct shell *shell, const struct command *comman
     static const char *const names[] = {"--help",  "--cluster",    "--timeout", "--json",
                                         "--quiet", "--keep-going", "--config",  NULL};
     static const char *const names_inside[] = {"--help", NULL};
+    static const char *const names_of_get[] = {"--stale", "--at-least", "--help", NULL};
     static const char *const names_of_cas[] = {"--absent", "--help", NULL};
     const bool from_arguments = shell->source == SOURCE_ARGUMENTS;
     const char *meant =
-        suggest_nearest((const char *)option->bytes, command->run == run_cas ? names_of_cas
-                                                     : from_arguments        ? names
-                                                                             : names_inside);
+        suggest_nearest((const char *)option->bytes, command->run == run_cas   ? names_of_cas
+                                                     : command->run == run_get ? names_of_get
+                                                     : from_arguments          ? names
+                                                                               : names_inside);
     meant = meant != NULL && !word_is(option, meant) ? meant : NULL;
     return report_usage(shell, option->begin, option->end,
                         "%s: no option %s%s%s%s; put -- before it where it is a key or a value",
@@ -514,7 +587,7 @@ static int refuse_option(const struct shell *shell, const struct command *comman
 static bool judge_option(const struct shell *shell, const struct command *command,
                          const struct words *words, int *code)
 {
-    const struct word *option = find_option(words);
+    const struct word *option = find_option(command, words);
     const bool parses = command->run == flood_run || command->run == trace_run;
     if (option == NULL || parses || command->run == run_timing) {
         return false;

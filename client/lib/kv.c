@@ -153,8 +153,7 @@ enum vr_outcome vr_kv_get(struct vr_session *session, const void *key, size_t ke
 }
 
 enum vr_outcome vr_kv_get_stale(struct vr_session *session, const void *key, size_t key_size,
-                                uint64_t at_least_op, uint32_t timeout_ms,
-                                struct vr_result *result)
+                                uint64_t at_least_op, uint32_t timeout_ms, struct vr_result *result)
 {
     return get(session, key, key_size, &at_least_op, timeout_ms, result);
 }

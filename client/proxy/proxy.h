@@ -62,8 +62,8 @@ struct proxy_read {
     uint64_t min_op; /* what is read shows at least everything up to here */
 };
 
-/* As proxy_submit() of a read. One that is too large for this (READ_SIZE_MAX), and one whose primary
- * wants it so (R1), goes through the log after all; a stale one is refused then. */
+/* As proxy_submit() of a read. One that is too large for this (READ_SIZE_MAX), and one whose
+ * primary wants it so (R1), goes through the log after all; a stale one is refused then. */
 void proxy_submit_read(struct proxy *proxy, uint32_t session, const uint8_t *operation, size_t size,
                        const struct proxy_read *read, uint64_t deadline_ns, uint64_t now_ns);
 

@@ -246,8 +246,9 @@ void request_give_up_all(struct proxy *proxy, enum proxy_error error)
 
 /* ---- beginning ---- */
 
-/* Its Register, harmless to a wrong group, was answered, or it needs none; the operation is not sent
- * yet. Until somebody answers at all, a read probes the group by that: it asked for its status. */
+/* Its Register, harmless to a wrong group, was answered, or it needs none; the operation is not
+ * sent yet. Until somebody answers at all, a read probes the group by that: it asked for its
+ * status. */
 static void hold(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
     if (session->state == SESSION_READING && !is_stale_read(session) &&

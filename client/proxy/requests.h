@@ -64,7 +64,8 @@ static inline bool in_flight(const struct session *session)
            session->state == SESSION_READING;
 }
 
-/* R4: any replica answers it, whatever the group is at; what it is answered says nothing of that. */
+/* R4: any replica answers it, whatever the group is at; what it is answered says nothing of that.
+ */
 static inline bool is_stale_read(const struct session *session)
 {
     return session->read_mode == READ_STALE;

@@ -54,14 +54,14 @@ struct session {
     enum read_mode read_mode; /* beside the log; 0: through it */
     uint64_t min_op;          /* of such a read */
     uint64_t read_number;     /* its nonce; rises with every one */
-    bool operation_sent; /* ever, in any session: from then on silence proves nothing (C5) */
-    uint32_t attempts;   /* rounds of sending since routing last began anew */
-    uint32_t retries;    /* rounds beyond the first, in all */
-    bool backing_off;    /* the primary said Busy: its timer sends to the primary alone */
-    bool last_was_busy;  /* for the error at the deadline */
-    bool rtt_valid;      /* its answer measures the round trip */
-    uint32_t send_mask;  /* bit i: still to be sent to target i */
-    uint32_t tried_mask; /* bit i: was sent to target i since routing last began anew */
+    bool operation_sent;      /* ever, in any session: from then on silence proves nothing (C5) */
+    uint32_t attempts;        /* rounds of sending since routing last began anew */
+    uint32_t retries;         /* rounds beyond the first, in all */
+    bool backing_off;         /* the primary said Busy: its timer sends to the primary alone */
+    bool last_was_busy;       /* for the error at the deadline */
+    bool rtt_valid;           /* its answer measures the round trip */
+    uint32_t send_mask;       /* bit i: still to be sent to target i */
+    uint32_t tried_mask;      /* bit i: was sent to target i since routing last began anew */
     uint64_t submitted_ns;
     uint64_t sent_ns; /* last round */
     uint64_t interval_ns;

@@ -200,8 +200,7 @@ static bool read_valid(const struct read *m)
 static bool reply_valid(const struct reply *m)
 {
     return view_valid(m->view_number) && client_id_valid(m->client_id) && m->status >= REPLY_OK &&
-           m->status <= REPLY_NOT_A_READ &&
-           bytes_valid(m->result, m->result_size, RESULT_SIZE_MAX);
+           m->status <= REPLY_NOT_A_READ && bytes_valid(m->result, m->result_size, RESULT_SIZE_MAX);
 }
 
 static bool not_primary_valid(const struct not_primary *m)

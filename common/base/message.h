@@ -115,7 +115,7 @@ enum reply_status {
     REPLY_SUPERSEDED =
         4, /* a later request of the session was executed; this one's reply is gone */
     REPLY_OPERATION_TOO_LARGE =
-        5, /* over the cluster's operation_size_max; never entered the log */
+        5,                 /* over the cluster's operation_size_max; never entered the log */
     REPLY_READ_BY_LOG = 6, /* R1: reads go through the log here; not executed */
     REPLY_NOT_A_READ = 7,  /* of a Read: the operation changes something; not executed */
 };

@@ -70,13 +70,6 @@ const char *vr_status_name(enum vr_status status);
 
 const char *durability_name(enum durability durability);
 
-/* How an acting primary answers reads (section 5). */
-enum reads_mode {
-    READS_LOG = 1,    /* R1: through the log, as writes */
-    READS_QUORUM = 2, /* R2: once a quorum confirmed that it is primary still */
-    READS_LEASE = 3,  /* R3: at once, while a quorum promised to elect nobody else */
-};
-
 const char *reads_mode_name(enum reads_mode mode);
 
 #endif

@@ -115,7 +115,7 @@ static void execute_new(struct executor *executor, struct client_record *record,
 /* Executes a read, which has no place in the log, or once more. The application promised that it
  * changes nothing. */
 static void execute_read(struct executor *executor, const uint8_t *operation, uint32_t size,
-                               struct reply *reply)
+                         struct reply *reply)
 {
     const struct app *app = executor->app;
     const struct checksum before = app->digest(app->state);

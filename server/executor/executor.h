@@ -66,8 +66,8 @@ bool executor_lookup(struct executor *executor, struct client_id client_id, uint
                      struct reply *reply);
 
 /* Section 5: lets the application read from the state behind executed_op; neither it nor the client
- * table changes. Fills in status, op_number and result as executor_execute() does; an operation that
- * is no read is not executed, and gets REPLY_NOT_A_READ. */
+ * table changes. Fills in status, op_number and result as executor_execute() does; an operation
+ * that is no read is not executed, and gets REPLY_NOT_A_READ. */
 void executor_read(struct executor *executor, const uint8_t *operation, uint32_t size,
                    struct reply *reply);
 

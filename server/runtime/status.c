@@ -227,6 +227,7 @@ static void add_options(struct status_answer *answer, const struct status_source
 {
     add(answer, "option_heartbeat_ms", source->heartbeat_ns / NANOSECONDS_PER_MILLISECOND);
     add(answer, "option_view_change_ms", source->view_change_ns / NANOSECONDS_PER_MILLISECOND);
+    add(answer, "option_reads", answer->published.snapshot.reads);
     add(answer, "option_log_memory_mib", source->log_memory_size / (1024 * 1024));
 }
 

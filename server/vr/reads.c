@@ -4,9 +4,9 @@
  * R2: what was answered to anybody before a read arrived was committed in this view, and lies at or
  * below commit_number; or in an earlier one, and lies at or below the op at which this view
  * started; or in a later one, and then a quorum had left this view before the read arrived, and no
- * round that began afterwards is acked by a quorum. So the state behind the larger of the two ops is
- * recent enough, once such a round is acked, and so is every later one: it need not be asked again
- * whether this replica is still primary when the executor gets there. */
+ * round that began afterwards is acked by a quorum. So the state behind the larger of the two ops
+ * is recent enough, once such a round is acked, and so is every later one: it need not be asked
+ * again whether this replica is still primary when the executor gets there. */
 #include "server/vr/reads.h"
 
 #include <string.h>
@@ -154,8 +154,8 @@ static void keep(struct replica *r, const struct message *m, uint32_t index)
         .address = m->address,
         .view_number = r->view_number,
         .round = r->round + 1,
-        .op_number = stale ? read->min_op
-                           : larger(read->min_op, larger(r->commit_number, r->started_op)),
+        .op_number =
+            stale ? read->min_op : larger(read->min_op, larger(r->commit_number, r->started_op)),
         .arrived_ns = r->time.now_ns,
     };
     memcpy(reads->operations[index], read->operation, read->operation_size);
@@ -235,8 +235,7 @@ static void settle_pending(struct replica *r)
 {
     struct reads *reads = &r->reads;
     const uint64_t confirmed = is_serving(r) ? confirmed_round(r) : 0;
-    while (reads->pending.first != READ_SLOT_NONE &&
-           outputs_have_room(r, READS_OUTPUTS_SPARE)) {
+    while (reads->pending.first != READ_SLOT_NONE && outputs_have_room(r, READS_OUTPUTS_SPARE)) {
         const struct read_slot *slot = &reads->slots[reads->pending.first];
         const bool late = r->time.now_ns - slot->arrived_ns >= r->options.view_change_ns;
         if (!of_this_view(r, slot)) {

@@ -3,8 +3,8 @@
  * its tests; everybody else uses vr.h.
  *
  * One file a part of VR: normal.c (N), view_change.c (V), log_sync.c (G), checkpoint_sync.c
- * and checkpoint_serve.c (G4), compaction.c (K), reads.c (R), recovery.c (D, identities), restore.c (D9),
- * replica.c (dispatch, durable state, snapshot). */
+ * and checkpoint_serve.c (G4), compaction.c (K), reads.c (R), recovery.c (D, identities), restore.c
+ * (D9), replica.c (dispatch, durable state, snapshot). */
 #ifndef VR_REPLICA_H
 #define VR_REPLICA_H
 

@@ -165,15 +165,15 @@ struct vr_event {
 };
 
 enum vr_output_kind {
-    VR_OUT_SEND_PEERS,       /* to every member in the mask; loss is allowed */
-    VR_OUT_SEND_CLIENT,      /* to message.address; loss is allowed */
-    VR_OUT_WRITE_LOG,        /* then report VR_EVENT_LOG_DURABLE, at once or later */
-    VR_OUT_WRITE_STATE,      /* then report VR_EVENT_STATE_DURABLE, at once or later */
-    VR_OUT_EXECUTE,          /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
-    VR_OUT_LOOKUP,           /* N2: let the executor repeat a stored reply */
-    VR_OUT_READ, /* section 5: behind all that was handed over before, let the application read,
-                    and answer; loss is allowed */
-    VR_OUT_DIVERGED,         /* N7, K4: this replica has left service; say so loudly */
+    VR_OUT_SEND_PEERS,  /* to every member in the mask; loss is allowed */
+    VR_OUT_SEND_CLIENT, /* to message.address; loss is allowed */
+    VR_OUT_WRITE_LOG,   /* then report VR_EVENT_LOG_DURABLE, at once or later */
+    VR_OUT_WRITE_STATE, /* then report VR_EVENT_STATE_DURABLE, at once or later */
+    VR_OUT_EXECUTE,     /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
+    VR_OUT_LOOKUP,      /* N2: let the executor repeat a stored reply */
+    VR_OUT_READ,     /* section 5: behind all that was handed over before, let the application read,
+                        and answer; loss is allowed */
+    VR_OUT_DIVERGED, /* N7, K4: this replica has left service; say so loudly */
     VR_OUT_TAKE_CHECKPOINT,  /* K1: the log fills up before the interval is over: take a checkpoint
                                 of an op that is executed next, whatever its number; loss is
                                 allowed */

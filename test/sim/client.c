@@ -272,8 +272,7 @@ static void submit(struct sim_client *client, uint32_t index)
     if (session->read_mode != 0) {
         const struct proxy_read read = {session->read_mode, session->min_op};
         proxy_submit_read(client->proxy, session->index, session->operation,
-                          session->operation_size, &read, now_ns(client) + timeout,
-                          now_ns(client));
+                          session->operation_size, &read, now_ns(client) + timeout, now_ns(client));
     } else {
         proxy_submit(client->proxy, session->index, session->operation, session->operation_size,
                      session->is_read, now_ns(client) + timeout, now_ns(client));

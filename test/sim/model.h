@@ -72,7 +72,7 @@ struct sim_model {
     struct sim_memory arena; /* for decoding */
     struct sim_memory versions_arena;
     struct sim_memory encoded;
-    uint8_t *result;         /* RESULT_SIZE_MAX bytes */
+    uint8_t *result; /* RESULT_SIZE_MAX bytes */
 };
 
 void sim_model_reset(struct sim_model *model, const struct sim_options *options,
@@ -85,8 +85,8 @@ void sim_model_execute(struct sim_model *model, const struct entry *entry);
 /* NULL above executed_op. */
 const struct sim_outcome *sim_model_outcome(const struct sim_model *model, uint64_t op_number);
 
-/* What reading from the state behind an op must yield; false: the model cannot tell, for it remembers
- * old states of single keys only. */
+/* What reading from the state behind an op must yield; false: the model cannot tell, for it
+ * remembers old states of single keys only. */
 bool sim_model_read(struct sim_model *model, uint64_t op_number, const struct sim_asked *asked,
                     uint64_t *result_hash);
 

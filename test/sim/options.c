@@ -235,8 +235,8 @@ static void draw_checkpoints(struct sim_options *o)
     o->inbox_max = o->inbox_max < 256 ? 256 : o->inbox_max;
 }
 
-/* From a generator of its own; in half of the seeds all reads go through the log, as they did before
- * there was another way. */
+/* From a generator of its own; in half of the seeds all reads go through the log, as they did
+ * before there was another way. */
 static void draw_reads(struct sim_options *o)
 {
     struct prng prng;

@@ -73,8 +73,7 @@ START_TEST(replicas_alone_say_what_the_protocol_says)
                              type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
                              type == MESSAGE_RESTORE_STATUS || type == MESSAGE_RESTORE ||
                              type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_READ ||
-                             type == MESSAGE_PART ||
-                             type == MESSAGE_PARTS_MISSING;
+                             type == MESSAGE_PART || type == MESSAGE_PARTS_MISSING;
         ck_assert_msg(valid(m) == anybody, "%s", message_type_name(type));
     }
 }

@@ -93,10 +93,10 @@ struct vr_result {
     uint64_t op_number; /* where the operation stands in the log; 0: not known. Of a read that takes
                            no place there: what it shows is the state after this op */
     uint64_t commit_number; /* of a stale read: what the replica knows to be committed; else 0 */
-    uint32_t retries;   /* how often it had to be sent again */
-    int64_t number;     /* vr_kv_incr(): the new value */
-    uint8_t *data;      /* the application's result, or the value; NULL if there is none */
-    size_t size;        /* bytes of data */
+    uint32_t retries;       /* how often it had to be sent again */
+    int64_t number;         /* vr_kv_incr(): the new value */
+    uint8_t *data;          /* the application's result, or the value; NULL if there is none */
+    size_t size;            /* bytes of data */
     char message[VR_MESSAGE_MAX]; /* unless VR_OK: what happened, whom was asked, what it waited for
                                    */
 };
