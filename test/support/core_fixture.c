@@ -696,6 +696,22 @@ void core_request(struct core_fixture *f, uint32_t node, const char *body)
     core_request_again(f, node, ++f->request_number, body);
 }
 
+void core_read(struct core_fixture *f, uint32_t node, enum read_mode mode, uint64_t min_op)
+{
+    const struct message message = {
+        .type = MESSAGE_READ,
+        .from = REPLICA_NONE,
+        .address = {.port = 1},
+        .read = {.client_id = the_client,
+                 .nonce = ++f->request_number,
+                 .mode = mode,
+                 .min_op = min_op,
+                 .operation_size = 3,
+                 .operation = (const uint8_t *)"get"},
+    };
+    step_message(f, node, &message);
+}
+
 /* ---- looking ---- */
 
 const struct vr_snapshot *core_see(const struct core_fixture *f, uint32_t node)

@@ -184,6 +184,9 @@ void core_request(struct core_fixture *f, uint32_t node, const char *body);
 void core_request_again(struct core_fixture *f, uint32_t node, uint64_t request_number,
                         const char *body);
 
+/* A read beside the log, of a new nonce, straight into a node. */
+void core_read(struct core_fixture *f, uint32_t node, enum read_mode mode, uint64_t min_op);
+
 /* ---- storage and execution ---- */
 
 void core_state_written(struct core_fixture *f, uint32_t node); /* on disk, not reported */

@@ -314,7 +314,7 @@ START_TEST(answers_to_clients_bounds)
     CHECK_VIEW(MESSAGE_REPLY, reply.view_number);
     CHECK_CLIENT_ID(MESSAGE_REPLY, reply.client_id);
     CHECK_RANGE(MESSAGE_REPLY, reply.status, enum reply_status, REPLY_OK,
-                REPLY_OPERATION_TOO_LARGE);
+                REPLY_NOT_A_READ);
     static uint8_t large[RESULT_SIZE_MAX + 1];
     struct message *m = &drawn(MESSAGE_REPLY)->message;
     m->reply.result = large;
@@ -896,11 +896,11 @@ END_TEST
 
 START_TEST(names_say_something)
 {
-    for (int reason = BUSY_QUEUE_FULL; reason <= BUSY_NO_QUORUM; reason++) {
+    for (int reason = BUSY_QUEUE_FULL; reason <= BUSY_BEHIND; reason++) {
         ck_assert_str_ne(busy_reason_name((enum busy_reason)reason), "?");
     }
     ck_assert_str_eq(busy_reason_name((enum busy_reason)0), "?");
-    ck_assert_str_eq(busy_reason_name((enum busy_reason)(BUSY_NO_QUORUM + 1)), "?");
+    ck_assert_str_eq(busy_reason_name((enum busy_reason)(BUSY_BEHIND + 1)), "?");
     ck_assert_str_eq(message_type_name(MESSAGE_DO_VIEW_CHANGE), "DoViewChange");
 }
 END_TEST
@@ -914,6 +914,7 @@ int main(void)
     tcase_add_test(tests, unknown_types_are_not_valid);
     tcase_add_test(tests, replicas_alone_say_what_the_protocol_says);
     tcase_add_test(tests, request_bounds);
+    tcase_add_test(tests, read_bounds);
     tcase_add_test(tests, status_request_bounds);
     tcase_add_test(tests, log_level_bounds);
     tcase_add_test(tests, trace_request_bounds);
