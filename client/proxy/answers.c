@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What replicas answer, and what it means: who is primary (C6), and what became of a request. */
 #include "client/proxy/requests.h"
+#include "common/base/mark.h"
 
 /* ---- who is primary ---- */
 
@@ -21,6 +22,7 @@ static void follow_primary(struct proxy *proxy, enum group_news news, uint64_t n
             /* It asks whom it likes. */
         } else if (news == GROUP_CHANGED || (session->tried_mask & (1u << primary)) == 0) {
             session->retries++;
+            VR_MARK(C6_request_follows_the_primary);
             session->rtt_valid = false;
             request_send_first(proxy, session, now_ns);
         }
@@ -105,6 +107,7 @@ static void on_session_expired(struct proxy *proxy, struct session *session, uin
     session->expired_number = session->number;
     session->number = 0;
     if (request_outcome_unanswered(session) == PROXY_UNKNOWN) {
+        VR_MARK(C4_evicted_request_has_an_unknown_outcome);
         request_complete(proxy, session, PROXY_UNKNOWN, PROXY_ERROR_SESSION_EXPIRED);
         return;
     }

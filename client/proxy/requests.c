@@ -3,6 +3,7 @@
 #include "client/proxy/requests.h"
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 
 /* ---- how long to wait ---- */
 
@@ -113,6 +114,7 @@ static void request_send_again(struct proxy *proxy, struct session *session, uin
 
 static void park(struct proxy *proxy, struct session *session)
 {
+    VR_MARK(C5_one_asks_and_the_others_wait);
     session->send_mask = 0;
     session->rtt_valid = false;
     session_move(&proxy->table, index_of(proxy, session), LIST_PARKED);
@@ -219,6 +221,7 @@ enum proxy_outcome request_outcome_unanswered(const struct session *session)
 void request_give_up(struct proxy *proxy, struct session *session, enum proxy_error error,
                      uint64_t now_ns)
 {
+    VR_MARK_IF(request_outcome_unanswered(session) == PROXY_UNKNOWN, C5_silence_proves_nothing);
     const bool probed = proxy->probe == index_of(proxy, session);
     request_complete(proxy, session, request_outcome_unanswered(session), error);
     if (probed) {

@@ -5,6 +5,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -275,6 +276,7 @@ struct client_record *client_table_register(struct client_table *table, struct c
 {
     INVARIANT(client_table_find_client(table, client_id) == NULL);
     if (table->count == table->sessions_max) {
+        VR_MARK(C4_oldest_session_is_evicted);
         client_table_unregister(table, &table->records[table->oldest]);
         table->evicted_count++;
     }

@@ -2,6 +2,7 @@
 #include "server/executor/executor.h"
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/executor/executor_parts.h"
 
 #define XXH_INLINE_ALL
@@ -104,6 +105,7 @@ static void execute_new(struct executor *executor, struct client_record *record,
     if (size > executor->parameters.reply_stored_max) {
         INVARIANT(app->is_read(app->state, entry->body, entry->body_size)); /* app.h */
         const bool fits = entry->body_size <= READ_KEPT_MAX;
+        VR_MARK(C3_result_is_too_large_to_keep);
         kept = fits ? KEPT_READ : KEPT_NOTHING;
         bytes = entry->body;
         kept_size = fits ? entry->body_size : 0;
@@ -117,6 +119,7 @@ static void execute_new(struct executor *executor, struct client_record *record,
 static void execute_read(struct executor *executor, const uint8_t *operation, uint32_t size,
                          struct reply *reply)
 {
+    VR_MARK(C3_read_is_executed_again);
     const struct app *app = executor->app;
     const struct checksum before = app->digest(app->state);
     const uint32_t result_size = app_execute(executor, operation, size);
@@ -150,12 +153,14 @@ static enum verdict judge_operation(const struct client_record *record, const st
                                     struct reply *reply)
 {
     if (record == NULL || !client_id_equal(record->client_id, asked->client_id)) {
+        VR_MARK(C4_session_is_unknown);
         return refuse(reply, REPLY_SESSION_EXPIRED);
     }
     if (asked->request_number > record->request_number) {
         return VERDICT_NEW;
     }
     if (asked->request_number < record->request_number) {
+        VR_MARK(C2_request_is_superseded);
         return refuse(reply, REPLY_SUPERSEDED);
     }
     if (asked->checksum != record->operation_checksum) {
@@ -172,6 +177,7 @@ static bool repeat(struct executor *executor, const struct client_record *record
     reply->op_number = record->last_op;
     switch ((enum kept)record->kept) {
     case KEPT_RESULT:
+        VR_MARK(C3_stored_reply_is_said_again);
         reply_set_result(reply, kept, record->kept_size);
         return true;
     case KEPT_READ:
@@ -198,6 +204,8 @@ static void execute_register(struct executor *executor, const struct entry *entr
     struct client_record *record = client_table_find_client(&executor->table, entry->client_id);
     if (record == NULL) {
         record = client_table_register(&executor->table, entry->client_id, entry->op_number);
+    } else {
+        VR_MARK(C1_repeated_register_gets_its_session);
     }
     reply_session(reply, record);
 }

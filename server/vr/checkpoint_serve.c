@@ -11,12 +11,14 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/replica.h"
 
 void send_checkpoint_offer(struct replica *r, uint32_t peer, uint64_t nonce)
 {
     const struct checkpoint_id *id = checkpoint_offered(r);
     INVARIANT(id != NULL);
+    VR_MARK(G4_checkpoint_is_offered);
     const struct message m = {
         .type = MESSAGE_CHECKPOINT_OFFER,
         .checkpoint_offer =
@@ -91,6 +93,7 @@ void on_checkpoint_request(struct replica *r, const struct message *m, uint32_t 
     }
     const struct checkpoint_id *id = checkpoint_with_root(r, request->root);
     if (id == NULL) {
+        VR_MARK(G4_checkpoint_asked_for_is_gone);
         drop(r, DROP_UNKNOWN_OP);
         if (checkpoint_offered(r) != NULL) {
             send_checkpoint_offer(r, peer, request->nonce);
@@ -142,6 +145,7 @@ void chunks_flush(struct replica *r)
     timeout_stop(&r->timeouts, TIMEOUT_CHUNKS);
     while (r->chunk_queue_count > 0) {
         if (r->chunks_due_ns > r->time.now_ns || !outputs_have_room(r, CHUNK_WINDOW_MAX)) {
+            VR_MARK(G4_chunks_wait_for_the_rate);
             timeout_set(&r->timeouts, TIMEOUT_CHUNKS, r->chunks_due_ns);
             return;
         }

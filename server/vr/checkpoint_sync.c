@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/replica.h"
 
 enum {
@@ -96,6 +97,7 @@ static void fill_window(struct replica *r)
     struct transfer *t = &r->transfer;
     timeout_set(&r->timeouts, TIMEOUT_SYNC, r->time.now_ns + r->options.resend_ns);
     if (disk_rests(r)) {
+        VR_MARK(G4_own_disk_is_left_in_peace);
         r->sync.progress_ns = r->time.now_ns; /* the source is not to blame (G5) */
         return;
     }
@@ -151,6 +153,7 @@ static struct checkpoint_id id_to_pull(const struct replica *r, const struct che
     const struct checkpoint_id *begun = &r->transfer.id;
     const bool useful = begun->op_number > r->commit_number && r->transfer.staged > 0 &&
                         !vr_log_matches(&r->log, begun->op_number, begun->log);
+    VR_MARK_IF(useful, G4_transfer_is_resumed);
     return useful ? *begun : *offered;
 }
 
@@ -162,6 +165,7 @@ static void offered_another(struct replica *r, const struct checkpoint_offer *of
     struct transfer *t = &r->transfer;
     t->lacking |= 1u << peer;
     if ((r->sync.sources & ~t->lacking) == 0) {
+        VR_MARK(G4_transfer_is_given_up_for_another);
         transfer_pause(r);
         begin_pulling(r, &offer->id, offer->view_number);
         r->sync.source = peer;
@@ -196,10 +200,12 @@ static void try_install(struct replica *r)
         return;
     }
     if (t->id.op_number <= r->commit_number) {
+        VR_MARK(G4_transfer_is_overtaken);
         sync_drop(r); /* overtaken: what is known to be committed is never gone back behind */
         return;
     }
     if (vr_log_matches(&r->log, t->id.op_number, t->id.log)) {
+        VR_MARK(G4_log_has_come_past_it);
         /* Prepares that were late have brought the log past it meanwhile, and were acked. */
         const uint64_t op_number = t->id.op_number;
         transfer_pause(r);
@@ -212,6 +218,7 @@ static void try_install(struct replica *r)
         return;
     }
     if (r->durable.view_number < t->view_number) {
+        VR_MARK(G4_install_waits_for_the_view);
         if (r->wanted.view_number < t->view_number) {
             INVARIANT(r->status == STATUS_RECOVERING); /* else V3 has raised it already */
             r->view_number = t->view_number;
@@ -245,12 +252,14 @@ static bool adopt_view(struct replica *r, const struct checkpoint_offer *offer, 
         if (offer->view_number <= r->sync.entering) {
             return true;
         }
+        VR_MARK(D6_offer_of_a_later_view_is_not_followed);
         drop(r, DROP_NEWER_VIEW);
         if (peer == r->sync.source) {
             sync_next_source(r);
         }
         return false;
     }
+    VR_MARK(G4_view_of_an_offer_is_adopted);
     enter_view_change(r, offer->view_number); /* V3 */
     return false;
 }
@@ -277,6 +286,7 @@ void on_checkpoint_offer(struct replica *r, const struct message *m, uint32_t pe
     }
     if (vr_log_matches(&r->log, offer->id.op_number, offer->id.log)) {
         if (r->sync.entering != 0 && offer->id.op_number > r->sync.start_op) {
+            VR_MARK(G4_offer_is_a_start);
             sync_start_at(r, offer->id.op_number); /* nothing has to be pulled */
         }
         return;
@@ -333,6 +343,7 @@ void on_checkpoint_chunk(struct replica *r, const struct message *m, uint32_t pe
 /* The bytes were not what the root says: from somebody else, then. A list is wrong as a whole. */
 static void chunk_refused(struct replica *r, struct chunk_slot *slot)
 {
+    VR_MARK(G4_chunk_is_not_what_its_root_says);
     drop(r, DROP_CHECKSUM);
     sync_next_source(r);
     if (slot->list) {
@@ -349,6 +360,7 @@ static void chunk_refused(struct replica *r, struct chunk_slot *slot)
 static void chunk_lost(struct replica *r)
 {
     struct transfer *t = &r->transfer;
+    VR_MARK(G4_own_disk_loses_a_chunk);
     transfer_pause(r);
     r->sync.pulling = true;
     t->list_next = 0;
@@ -380,6 +392,7 @@ void on_chunk_staged(struct replica *r, const struct vr_event *event)
     t->staged++;
     uint64_t *next = slot->list ? &t->list_next : &t->chunk_next;
     if (event->chunk_staged.missing > *next) {
+        VR_MARK(G4_chunks_are_there_from_before);
         *next = event->chunk_staged.missing; /* there already, from an earlier run */
     }
     fill_window(r);
@@ -441,7 +454,10 @@ void on_checkpoint_installed(struct replica *r, const struct vr_event *event)
     r->checkpoint_count = 0;
     checkpoint_remember(r, id);
     r->checkpoints_installed++;
+    VR_MARK_IF(r->status == STATUS_RECOVERING, G4_recovering_replica_installs);
+    VR_MARK_IF(r->status == STATUS_VIEW_CHANGE, G4_installs_on_the_way_into_a_view);
     if (r->status == STATUS_NORMAL) {
+        VR_MARK(G4_installs_in_its_own_view);
         r->ack_owed = true;
         stash_drain(r);
     }

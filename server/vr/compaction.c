@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/replica.h"
 
 /* ---- the own checkpoints ---- */
@@ -68,6 +69,7 @@ void on_checkpoint_unreadable(struct replica *r, uint64_t op_number)
 {
     for (uint32_t i = 0; i < r->checkpoint_count; i++) {
         if (r->checkpoints[i].op_number == op_number) {
+            VR_MARK(K3_checkpoint_is_unreadable);
             r->checkpoints_gone |= UINT32_C(1) << i;
         }
     }
@@ -153,6 +155,7 @@ static void drop_while_scarce(struct replica *r)
     while (memory_is_scarce(r) && vr_log_drop_block(&r->log, smaller(last, held))) {
     }
     if (r->log.base_op > before) {
+        VR_MARK(K2_laggards_wait_in_vain);
         r->log_full = false;
         r->full_at_op = UINT64_MAX;
     }
@@ -206,6 +209,7 @@ static void compact(struct replica *r)
     output->drop_log.pulled_count = 0;
     for (uint32_t i = second + 1; i < r->checkpoint_count; i++) {
         if ((pins & (UINT32_C(1) << i)) != 0) {
+            VR_MARK(K2_checkpoint_that_is_pulled_is_kept);
             output->drop_log.pulled[output->drop_log.pulled_count++] = r->checkpoints[i].op_number;
         } else {
             r->checkpoints_gone |= UINT32_C(1) << i;
@@ -236,6 +240,7 @@ void compaction_flush(struct replica *r)
          vr_log_run_size(&r->log, last + 1, r->executed_op) < quarter)) {
         return;
     }
+    VR_MARK(K1_checkpoint_before_its_interval);
     r->asked_checkpoint_ns = r->time.now_ns;
     (void)output_add(r, VR_OUT_TAKE_CHECKPOINT);
 }

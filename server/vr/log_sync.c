@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/replica.h"
 
 enum {
@@ -38,6 +39,7 @@ void sync_drop(struct replica *r)
 static uint64_t common_op(const struct replica *r, uint64_t target_op)
 {
     if (target_op <= r->commit_number) {
+        VR_MARK(G6_late_target_is_met);
         return r->commit_number; /* a late duplicate that is met: nothing committed is cut */
     }
     uint64_t op = r->sync.start_op;
@@ -56,6 +58,7 @@ static void cut_log(struct replica *r, uint64_t op_number)
         }
         return;
     }
+    VR_MARK(G6_log_is_cut);
     vr_log_cut(&r->log, op_number);
     r->log_generation++; /* S4 */
     r->written_op = r->written_op < op_number ? r->written_op : op_number;
@@ -182,6 +185,7 @@ static void append_only(struct replica *r)
     const uint64_t head = r->log.op_number;
     const uint64_t last = r->staging.op_number;
     if (head >= last) {
+        VR_MARK(G6_gap_is_closed_already);
         sync_drop(r);
         return;
     }
@@ -195,6 +199,7 @@ static void append_only(struct replica *r)
         give_up_full(r, last);
         return;
     }
+    VR_MARK(G6_own_view_is_appended_to);
     sync_drop(r);
     vr_log_append_from(&r->log, &r->staging, last);
     r->catchup_entries += last - head;
@@ -344,11 +349,13 @@ static void start_over(struct replica *r)
         return;
     }
     if (r->sync.start_is_guess) {
+        VR_MARK(G1_guessed_start_was_wrong);
         r->sync.start_is_guess = false;
         stage_from(r, r->commit_number);
         fill_window(r);
         return;
     }
+    VR_MARK(G5_answer_does_not_chain);
     r->sync.mismatches++;
     if ((r->sync.entering == 0 || restoring(r)) && r->sync.mismatches >= r->member_count) {
         sync_drop(r); /* D9: not what is known to be committed here; a person chooses anew */
@@ -374,12 +381,14 @@ static uint64_t find_start(struct replica *r, const struct log_descriptor *targe
     uint64_t start_op = r->commit_number;
     if (target->commit_number > start_op &&
         vr_log_matches(&r->log, target->commit_number, target->commit_checksum)) {
+        VR_MARK(G1_starts_from_the_targets_commit_number);
         start_op = target->commit_number;
     }
     if (r->last_normal_view == target->last_normal_view && r->log.op_number > start_op &&
         r->log.op_number < target->op_number) {
         start_op =
             r->log.op_number; /* logs of one view are prefixes of each other; the chain tells */
+        VR_MARK(G1_start_is_guessed);
         r->sync.start_is_guess = true;
     }
     return start_op;
@@ -394,15 +403,18 @@ void sync_begin(struct replica *r, const struct log_descriptor *target, uint64_t
         return;
     }
     if (r->transfer.installing) {
+        VR_MARK(G4_sync_meets_an_install);
         drop(r, DROP_STATUS); /* G4: the log that it would start from is about to go */
         return;
     }
     if (target->op_number <= r->commit_number &&
         !vr_log_matches(&r->log, target->op_number, target->head_checksum)) {
+        VR_MARK(G6_superseded_view_is_ignored);
         drop(r, DROP_OLD_VIEW); /* G6: that view is superseded */
         return;
     }
     if (target->op_number >= r->full_at_op) {
+        VR_MARK(V11_log_larger_than_the_memory);
         drop(r, DROP_LOG_FULL); /* tried before: more than this replica's memory holds */
         return;
     }
@@ -454,6 +466,7 @@ static enum drop_reason reject_response(const struct replica *r,
 {
     if (!r->sync.active || response->nonce != r->sync.nonce ||
         response->last_normal_view != r->sync.target.last_normal_view) {
+        VR_MARK(G7_late_answer_is_dropped);
         return DROP_NONCE;
     }
     return DROP_NONE;
@@ -479,6 +492,7 @@ static void fit_slot(struct replica *r, struct sync_slot *slot, uint32_t entry_c
     const uint64_t asked = slot->to_op - slot->from_op + 1;
     slot->to_op = slot->from_op + entry_count - 1;
     if (entry_count < asked) {
+        VR_MARK(G1_answer_holds_less_than_was_asked_for);
         r->sync.range = entry_count;
     } else if (asked >= r->sync.range && r->sync.range < SYNC_ENTRIES_MAX) {
         r->sync.range = 2 * r->sync.range < SYNC_ENTRIES_MAX ? 2 * r->sync.range : SYNC_ENTRIES_MAX;
@@ -522,6 +536,7 @@ static struct sync_slot *slot_held_next(struct replica *r)
 static void hold(struct replica *r, struct sync_slot *slot, const struct catchup_response *response)
 {
     if (response->entries_size <= sizeof slot->entries) {
+        VR_MARK(G3_answer_waits_for_those_before);
         slot->held = true;
         slot->parent_checksum = response->parent_checksum;
         slot->entry_count = response->entry_count;
@@ -530,6 +545,7 @@ static void hold(struct replica *r, struct sync_slot *slot, const struct catchup
         return;
     }
     /* Too large to wait here: from now on one after the other. */
+    VR_MARK(G3_answer_is_too_large_to_wait);
     r->sync.window = 1;
     for (uint32_t i = 0; i < SYNC_WINDOW_MAX; i++) {
         if (r->sync_slots[i].from_op > r->staging.op_number + 1) {
@@ -548,6 +564,7 @@ void on_catchup_response(struct replica *r, const struct message *m, uint32_t pe
         return;
     }
     if (response->entry_count == 0) {
+        VR_MARK(G2_source_does_not_hold_it);
         if (peer == r->sync.source) {
             sync_next_source(r); /* the tick asks it */
         }
@@ -600,6 +617,7 @@ static void stall(struct replica *r)
     if (r->time.now_ns - since < sync_back_off(4 * r->options.resend_ns, r->sync.stalls)) {
         return;
     }
+    VR_MARK(G5_silent_source_is_left);
     r->sync.stalls++;
     r->sync.source_ns = r->time.now_ns;
     r->peers[r->sync.source].unreachable = r->sync.source != r->self;
@@ -626,6 +644,7 @@ void sync_tick(struct replica *r)
         return;
     }
     if (r->sync.entering == 0 && r->log.op_number >= r->sync.target.op_number) {
+        VR_MARK(G5_prepares_close_the_gap);
         sync_drop(r); /* Prepares have closed the gap */
         return;
     }
@@ -663,6 +682,7 @@ void on_catchup_request(struct replica *r, const struct message *m, uint32_t pee
         note_progress(r, peer, m->catchup_request.synced_op);
     }
     if (r->catchup_count == CATCHUP_QUEUE_MAX) {
+        VR_MARK(G2_too_many_questions_wait);
         drop(r, DROP_RATE);
         return;
     }
@@ -684,6 +704,7 @@ static void serve(struct replica *r, const struct catchup_waiting *waiting)
             },
     };
     const bool whole = request->restores || r->last_normal_view == request->last_normal_view;
+    VR_MARK_IF(!whole, G2_serves_what_is_committed_in_another_view);
     const uint64_t held = whole ? r->log.op_number : r->commit_number;
     const uint64_t last = request->to_op < held ? request->to_op : held;
     if (request->from_op <= r->log.base_op && checkpoint_offered(r) != NULL) {

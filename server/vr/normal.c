@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/quorum.h"
 #include "server/vr/replica.h"
 
@@ -22,6 +23,7 @@ static void answer_not_primary(struct replica *r, const struct message *m)
     if (!take_answer(r)) {
         return;
     }
+    VR_MARK(N1_request_meets_another_than_the_primary);
     const struct message answer = {
         .type = MESSAGE_NOT_PRIMARY,
         .not_primary =
@@ -73,16 +75,20 @@ static void answer_too_large(struct replica *r, const struct message *m)
 static enum busy_reason busy(struct replica *r, size_t entry_size)
 {
     if (r->abdicated) {
+        VR_MARK(V1_primary_without_a_quorum_takes_no_request);
         return BUSY_NO_QUORUM;
     }
     if (r->log.op_number - r->commit_number >=
         (uint64_t)r->options.pipeline_max + r->options.request_queue_max) {
+        VR_MARK(N3_queue_is_full);
         return BUSY_QUEUE_FULL;
     }
     if (r->commit_number - r->executed_op >= r->options.execute_lag_max) {
+        VR_MARK(N9_primary_waits_for_the_executor);
         return BUSY_EXECUTOR;
     }
     if (!vr_log_has_room(&r->log, entry_size)) {
+        VR_MARK(N3_log_is_full);
         r->log_full = true;
         return BUSY_LOG_FULL;
     }
@@ -99,12 +105,14 @@ static bool repeat_known(struct replica *r, const struct message *m)
         return false;
     }
     if (request->request_number < slot->request_number) {
+        VR_MARK(N2_older_request_is_dropped);
         drop(r, DROP_OLD_REQUEST);
         return true;
     }
     const uint64_t checksum =
         operation_checksum(request->kind, request->operation, request->operation_size);
     if (slot->op_number > r->handed_op) {
+        VR_MARK(N2_request_is_in_flight_already);
         if (slot->operation_checksum == checksum) {
             slot->address = m->address;
         }
@@ -114,8 +122,10 @@ static bool repeat_known(struct replica *r, const struct message *m)
     if (slot->looked_up) {
         /* That did not help: the answer was lost, or the executor no longer has it (an evicted
          * session's Register). Logged again it is answered for certain, and harmless by C3. */
+        VR_MARK(N2_request_is_logged_again);
         return false;
     }
+    VR_MARK(N2_request_is_looked_up);
     slot->looked_up = true;
     struct vr_output *output = output_add(r, VR_OUT_LOOKUP);
     output->lookup.client_id = request->client_id;
@@ -232,6 +242,7 @@ static uint64_t pipeline_end(const struct replica *r)
 {
     const uint64_t limit = r->commit_number + r->options.pipeline_max;
     const uint64_t end = r->log.op_number < limit ? r->log.op_number : limit;
+    VR_MARK_IF(r->log.op_number > limit, N3_pipeline_is_full);
     if (end <= r->prepared_op || r->prepared_op < r->commit_number) {
         return end;
     }
@@ -303,11 +314,13 @@ static void resend_prepares(struct replica *r)
         }
         uint64_t op = peer->acked_op;
         if (op < r->log.base_op) {
+            VR_MARK(N10_what_is_not_acked_is_gone);
             continue; /* NC-10: the heartbeat tells it what it lacks, and G4 how it gets it */
         }
         for (uint32_t n = 0; n < RESEND_PREPARES_MAX && op < r->prepared_op; n++) {
             op = send_prepare(r, 1u << i, op + 1, r->prepared_op);
             r->prepares_resent++;
+            VR_MARK(N10_prepare_is_sent_again);
         }
         peer->resends++;
         peer->progress_ns = r->time.now_ns;
@@ -352,12 +365,14 @@ static enum drop_reason reject_prepare_ok(const struct replica *r, const struct 
         return DROP_NOT_PRIMARY;
     }
     if (ok->view_number != r->view_number) {
+        VR_MARK_IF(ok->view_number < r->view_number, N5_ack_of_an_older_view);
         return ok->view_number < r->view_number ? DROP_OLD_VIEW : DROP_NEWER_VIEW;
     }
     if (r->later_view > r->view_number) {
         return DROP_NEWER_VIEW;
     }
     if (ok->op_number > r->log.op_number || ok->op_number < r->log.base_op) {
+        VR_MARK(N5_ack_of_what_the_log_does_not_hold);
         return DROP_UNKNOWN_OP;
     }
     if (!vr_log_matches(&r->log, ok->op_number, ok->checksum)) {
@@ -404,9 +419,11 @@ static bool check_quorum(struct replica *r)
     const bool silent = heard < r->time.now_ns && /* UINT64_MAX in a group of one */
                         r->time.now_ns - heard >= r->options.view_change_ns;
     if (silent && !r->abdicated) {
+        VR_MARK(V1_primary_without_a_quorum_falls_silent);
         r->abdicated = true;
         suspect(r);
     } else if (!silent && r->abdicated) {
+        VR_MARK(V1_silent_primary_is_heard_again);
         r->abdicated = false;
         hear_primary(r);
     }
@@ -426,6 +443,7 @@ void note_progress(struct replica *r, uint32_t peer_index, uint64_t synced_op)
 {
     struct peer *peer = &r->peers[peer_index];
     if (r->acting_primary && synced_op > peer->synced_op && synced_op <= r->log.op_number) {
+        VR_MARK(V1_progress_counts_as_an_answer);
         peer->synced_op = synced_op;
         count_as_heard(peer, r->received_ns);
     }
@@ -482,6 +500,7 @@ static void learn_commit(struct replica *r, uint64_t commit_number, struct check
                          uint32_t peer)
 {
     if (commit_number > r->hint_commit) {
+        VR_MARK_IF(commit_number > r->log.op_number, N7_commit_number_is_beyond_the_own_log);
         r->hint_commit = commit_number;
         r->hint_checksum = checksum;
     }
@@ -536,6 +555,7 @@ static enum appended append_entries(struct replica *r, uint64_t first_op, struct
         } else if (vr_log_has_room(&r->log, entry_size)) {
             vr_log_append_bytes(&r->log, bytes, entry_size);
         } else {
+            VR_MARK(N9_backup_has_no_room);
             r->log_full = true;
             drop(r, DROP_LOG_FULL);
             return APPEND_FULL;
@@ -551,6 +571,7 @@ void stash_drain(struct replica *r)
     const uint32_t primary = primary_of(r, r->view_number);
     struct stash_slot *slot;
     while (!r->diverged && (slot = stash_find(&r->stash, r->log.op_number + 1)) != NULL) {
+        VR_MARK(N4_stashed_prepare_is_used);
         (void)append_entries(r, slot->first_op, slot->parent_checksum, slot->entries,
                              slot->entries_size, primary); /* what it could not use is dropped */
         stash_free(&r->stash, slot);
@@ -579,6 +600,7 @@ static void stash_prepare(struct replica *r, const struct prepare *prepare)
 {
     r->gap_last = true;
     if (!stash_put(&r->stash, prepare)) {
+        VR_MARK(N4_stash_is_full);
         drop(r, DROP_STASH_FULL);
     }
 }
@@ -600,6 +622,7 @@ static bool follow_view(struct replica *r, const struct message *m, uint32_t pee
         return false;
     }
     if (view_number > r->view_number) {
+        VR_MARK(V8_asks_for_a_later_view);
         note_later_view(r, view_number);
         ask_view(r, peer, view_number);
         drop(r, DROP_NEWER_VIEW);
@@ -613,13 +636,16 @@ static bool follow_view(struct replica *r, const struct message *m, uint32_t pee
     if (r->status == STATUS_VIEW_CHANGE) {
         /* V8: its log is not ours yet, so nothing of it is executed by number. */
         if (!sync_running(r, view_number)) {
+            VR_MARK(V8_asks_for_its_own_view);
             ask_view(r, peer, view_number);
         } else if (m->type == MESSAGE_PREPARE) {
+            VR_MARK(V7_prepare_waits_for_the_view);
             stash_prepare(r, &m->prepare);
         }
         return false;
     }
     if (r->transfer.installing) {
+        VR_MARK(G4_prepare_meets_an_install);
         drop(r, DROP_STATUS); /* G4: the log is about to go */
         return false;
     }
@@ -638,10 +664,12 @@ void on_prepare(struct replica *r, const struct message *m, uint32_t peer)
         stash_drain(r);
         break;
     case APPENDED_NOTHING:
+        VR_MARK(N4_repeated_prepare_is_acked_again);
         drop(r, DROP_DUPLICATE);
         r->ack_owed = true;
         break;
     case APPEND_GAP:
+        VR_MARK(N4_prepare_leaves_a_gap);
         stash_prepare(r, prepare);
         close_gap(r, prepare->first_op - 1, prepare->parent_checksum, peer);
         break;
@@ -682,6 +710,7 @@ void on_goodbye(struct replica *r, const struct message *m, uint32_t peer)
         drop(r, DROP_NOT_FROM_PRIMARY);
         return;
     }
+    VR_MARK(V1_goodbye_is_suspicion);
     suspect(r);
 }
 
@@ -694,6 +723,7 @@ static void rebuild_in_flight(struct replica *r)
     static const struct net_address unknown;
     in_flight_clear(&r->in_flight);
     uint64_t op = r->executed_op > r->log.base_op ? r->executed_op : r->log.base_op;
+    VR_MARK_IF(op < r->log.op_number, N2_filter_is_rebuilt_from_the_log);
     if (r->log.op_number - op > IN_FLIGHT_MAX) {
         op = r->log.op_number - IN_FLIGHT_MAX;
     }
@@ -709,6 +739,7 @@ static void rebuild_in_flight(struct replica *r)
 
 void primary_begin(struct replica *r)
 {
+    VR_MARK_IF(r->commit_number < r->log.op_number, V6_view_starts_with_uncommitted_entries);
     r->acting_primary = true;
     r->abdicated = false;
     r->later_view = r->view_number; /* what was said of later views came to nothing until now */
@@ -771,6 +802,7 @@ void normal_tick(struct replica *r)
 static void send_prepare_ok(struct replica *r)
 {
     INVARIANT(r->durable.last_normal_view == r->view_number);
+    VR_MARK_IF(r->durable_op < r->log.op_number, N4_ack_names_less_than_the_head);
     r->ack_owed = false;
     const struct message m = {
         .type = MESSAGE_PREPARE_OK,

@@ -2,6 +2,7 @@
 /* recovery.c - who may speak at all (identities, incarnations: D10, section 1), and the way back of
  * a replica whose log may have lost what it acked (VRR section 4.3; D6 to D9). */
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/replica.h"
 
 /* ---- the envelope ---- */
@@ -32,6 +33,7 @@ static bool judge_identity(struct replica *r, const struct message *m, uint32_t 
         state_changed(r);
     }
     if (m->identity == 0 || *wanted != m->identity) {
+        VR_MARK(D10_another_identity_is_refused);
         refuse(r, peer, REFUSED_IDENTITY, *wanted, m->identity);
         return false;
     }
@@ -55,6 +57,7 @@ bool judge_envelope(struct replica *r, const struct message *m, uint32_t peer)
     }
     struct peer *p = &r->peers[peer];
     if (m->incarnation < p->incarnation) {
+        VR_MARK(S1_message_of_an_earlier_start);
         drop(r, DROP_INCARNATION);
         return false;
     }
@@ -110,6 +113,7 @@ void on_recovery(struct replica *r, const struct message *m, uint32_t peer)
         return;
     }
     if (m->recovery.view_number > r->view_number) {
+        VR_MARK(D8_recovery_moves);
         enter_view_change(r, m->recovery.view_number); /* D8 */
         return;
     }
@@ -117,6 +121,7 @@ void on_recovery(struct replica *r, const struct message *m, uint32_t peer)
         drop(r, DROP_NOT_PRIMARY); /* P1, V9 */
         return;
     }
+    VR_MARK(D6_recovery_is_answered);
     const struct message answer = {
         .type = MESSAGE_RECOVERY_RESPONSE,
         .recovery_response =
@@ -137,6 +142,7 @@ void on_recovery_response(struct replica *r, const struct message *m, uint32_t p
         return;
     }
     if (response->nonce != r->options.nonce) {
+        VR_MARK(D6_answer_to_an_earlier_start);
         drop(r, DROP_NONCE);
         return;
     }
@@ -145,6 +151,7 @@ void on_recovery_response(struct replica *r, const struct message *m, uint32_t p
         return;
     }
     if (response->view_number < r->durable.view_number) {
+        VR_MARK(D6_answer_of_a_view_before_its_own);
         drop(r, DROP_OLD_VIEW);
         return;
     }
@@ -158,6 +165,7 @@ void on_recovery_response(struct replica *r, const struct message *m, uint32_t p
         drop(r, DROP_DUPLICATE);
         return;
     }
+    VR_MARK(D6_follows_an_acting_primary);
     sync_begin(r, &response->log, response->view_number, peer, others_mask(r));
 }
 
@@ -183,6 +191,7 @@ void watch_group(struct replica *r)
     if (!lost) {
         r->lost_since_ns = 0;
     } else if (r->lost_since_ns == 0) {
+        VR_MARK(D9_too_few_remember);
         r->lost_since_ns = r->time.now_ns;
     }
 }

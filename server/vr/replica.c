@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 
 void vr_options_default(struct vr_options *options)
 {
@@ -114,6 +115,7 @@ static void take_log(struct replica *r)
     if (options->had.op_number > 0) {
         INVARIANT(options->start == VR_START_RESUME);
         INVARIANT(options->had.op_number > r->log.op_number);
+        VR_MARK(D5_starts_with_lost_entries);
         r->had = options->had;
         r->held_op = r->log.op_number;
     }
@@ -130,6 +132,8 @@ static void take_log(struct replica *r)
 static void resume_normal(struct replica *r)
 {
     const bool was_primary = primary_of(r, r->view_number) == r->self;
+    VR_MARK(D5_resumes_in_its_view);
+    VR_MARK_IF(was_primary, P1_restarted_primary_leads_no_more);
     r->status = STATUS_NORMAL;
     r->ack_owed = true;
     timeout_set(&r->timeouts, TIMEOUT_SUSPECT,
@@ -352,6 +356,7 @@ void state_changed(struct replica *r)
 
 static void write_state_if_changed(struct replica *r)
 {
+    VR_MARK_IF(r->state_dirty && r->state_in_flight, S4_state_changes_while_it_is_written);
     if (!r->state_dirty || r->state_in_flight || !outputs_have_room(r, 1)) {
         return;
     }
@@ -386,6 +391,7 @@ static void on_state_durable(struct replica *r, uint64_t number)
 static void on_log_durable(struct replica *r, uint64_t generation, uint64_t op_number)
 {
     if (generation != r->log_generation || op_number > r->written_op) {
+        VR_MARK(S4_write_of_an_older_log);
         return;
     }
     r->settled_generation = generation;
@@ -553,6 +559,7 @@ static void forgive_stall(struct replica *r)
         r->time.now_ns < due + r->options.view_change_ns / 2) {
         return;
     }
+    VR_MARK(V1_stall_is_forgiven);
     r->stall_forgiven = true;
     if (r->timeouts.at_ns[TIMEOUT_SUSPECT] != TIMEOUT_NEVER) {
         timeout_set_at_least(&r->timeouts, TIMEOUT_SUSPECT,
@@ -688,6 +695,7 @@ static void hand_over(struct replica *r)
 {
     const uint64_t limit = r->executed_op + r->options.execute_lag_max;
     const uint64_t last = r->commit_number < limit ? r->commit_number : limit;
+    VR_MARK_IF(r->commit_number > limit, N9_execution_trails_at_the_bound);
     if (last <= r->handed_op) {
         return;
     }

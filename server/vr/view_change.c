@@ -5,6 +5,7 @@
  * votes for it, or when a message comes that can only exist after a quorum did (V3). DoViewChange
  * and StartView carry a log descriptor, never a log; log_sync.c closes the difference. */
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/quorum.h"
 #include "server/vr/replica.h"
 
@@ -23,12 +24,14 @@ uint64_t view_change_timeout(struct replica *r)
     if (r->failed_views == 0) {
         return timeout;
     }
+    VR_MARK(V1_failed_view_gives_the_next_more_time);
     const uint64_t jittered = timeout - prng_below(&r->prng, timeout / 4);
     return jittered > r->options.view_change_ns ? jittered : r->options.view_change_ns;
 }
 
 void hear_primary(struct replica *r)
 {
+    VR_MARK_IF(r->suspecting, V2_vote_is_withdrawn);
     r->suspecting = false;
     timeout_stop(&r->timeouts, TIMEOUT_VOTE);
     r->stall_forgiven = false;
@@ -45,6 +48,22 @@ bool vote_is_live(const struct replica *r, const struct peer *peer)
     return peer->vote_view != 0 && r->time.now_ns - peer->vote_ns < 3 * r->options.resend_ns;
 }
 
+/* V2: for what it votes while it suspects: for the view after the own one, or for the latest that
+ * somebody else votes for. A vote for w says that view w - 1 was entered. Whoever slept while views
+ * passed would otherwise have to go through each of them, and be waited for meanwhile. */
+static uint64_t own_vote(const struct replica *r)
+{
+    uint64_t view_number = r->view_number + 1;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct peer *peer = &r->peers[i];
+        if (vote_is_live(r, peer) && peer->vote_view > view_number) {
+            view_number = peer->vote_view;
+            VR_MARK(V2_votes_for_the_latest_that_is_wanted);
+        }
+    }
+    return view_number;
+}
+
 /* V3: the quorum-th largest vote, one per replica, the own one if it suspects. */
 static void count_votes(struct replica *r)
 {
@@ -53,9 +72,10 @@ static void count_votes(struct replica *r)
         const struct peer *peer = &r->peers[i];
         votes[i] = vote_is_live(r, peer) ? peer->vote_view : 0;
     }
-    votes[r->self] = r->suspecting ? r->view_number + 1 : 0;
+    votes[r->self] = r->suspecting ? own_vote(r) : 0;
     const uint64_t view_number = quorum_nth_largest(votes, r->member_count, r->quorum);
     if (view_number > r->view_number) {
+        VR_MARK(V3_votes_move);
         enter_view_change(r, view_number);
     }
 }
@@ -63,13 +83,13 @@ static void count_votes(struct replica *r)
 static void send_vote(struct replica *r)
 {
     timeout_set(&r->timeouts, TIMEOUT_VOTE, r->time.now_ns + r->options.resend_ns);
-    /* S1: a vote for view_number + 1 reveals view_number. */
+    /* S1: a vote for view_number + 1 reveals view_number; one for more, what others revealed. */
     if (r->durable.view_number != r->view_number) {
         return;
     }
     const struct message m = {
         .type = MESSAGE_START_VIEW_CHANGE,
-        .start_view_change = {.view_number = r->view_number + 1},
+        .start_view_change = {.view_number = own_vote(r)},
     };
     send_to_others(r, &m);
 }
@@ -95,8 +115,9 @@ void on_start_view_change(struct replica *r, const struct message *m, uint32_t p
     }
     struct peer *peer = &r->peers[peer_index];
     const uint64_t view_number = m->start_view_change.view_number;
-    note_later_view(r, view_number - 1); /* V9: the sender's own */
+    note_later_view(r, view_number - 1); /* V9: the sender's own, or one that it was told of */
     if (r->acting_primary && view_number <= r->view_number + 1) {
+        VR_MARK(V8_vote_is_answered);
         send_start_view(r, 1u << peer_index); /* V8: it evidently missed something */
     }
     if (view_number <= r->view_number) {
@@ -117,7 +138,10 @@ static void leave_view(struct replica *r)
     r->abdicated = false;
     in_flight_clear(&r->in_flight);
     stash_clear(&r->stash);
+    VR_MARK_IF(r->sync.active, G7_sync_ends_with_its_view);
     sync_drop(r);
+    VR_MARK_IF(r->install.phase == INSTALL_LOG, G6_log_install_is_interrupted);
+    VR_MARK_IF(r->install.phase == INSTALL_STATE, G6_state_install_is_interrupted);
     r->install.phase = INSTALL_NONE;
     r->suspecting = false;
     r->hint_commit = 0;
@@ -157,6 +181,8 @@ void note_later_view(struct replica *r, uint64_t view_number)
 {
     if (view_number > r->later_view && view_epoch(view_number) == view_epoch(r->view_number)) {
         r->later_view = view_number;
+        VR_MARK_IF(r->acting_primary && view_number > r->view_number,
+                   V9_primary_hears_of_a_later_view);
     }
 }
 
@@ -176,6 +202,7 @@ static struct message do_view_change(const struct replica *r)
             },
     };
     if (r->had.op_number > 0) {
+        VR_MARK(D5_lost_entries_are_claimed);
         /* D5: what was had is said, and how much of it is lost. */
         struct do_view_change *dvc = &m.do_view_change;
         dvc->log.op_number = r->had.op_number;
@@ -201,6 +228,7 @@ static void record(struct replica *r, uint32_t peer_index, const struct do_view_
     if (peer->do_view_change_present &&
         (kept->last_normal_view > log->last_normal_view ||
          (kept->last_normal_view == log->last_normal_view && kept->op_number > log->op_number))) {
+        VR_MARK(V4_smaller_do_view_change_does_not_count);
         return;
     }
     peer->do_view_change = *log;
@@ -215,6 +243,7 @@ void send_do_view_change(struct replica *r)
 {
     timeout_set(&r->timeouts, TIMEOUT_DO_VIEW_CHANGE, r->time.now_ns + r->options.resend_ns);
     if (r->durable.view_number != r->view_number) {
+        VR_MARK(S1_do_view_change_waits_for_the_disk);
         return; /* S1: sent as soon as the state file says so */
     }
     const struct message m = do_view_change(r);
@@ -259,6 +288,8 @@ static uint32_t choosers(const struct replica *r)
     if (!r->peers[r->self].do_view_change_present || present_count < r->quorum) {
         return 0;
     }
+    VR_MARK_IF(reachable_count >= r->quorum && reachable != present,
+               V6_log_out_of_reach_is_left_out);
     return reachable_count >= r->quorum ? reachable : present;
 }
 
@@ -274,6 +305,7 @@ static uint32_t best_log(const struct replica *r)
         if ((mask & (1u << i)) != 0 &&
             (log->last_normal_view > top->last_normal_view ||
              (log->last_normal_view == top->last_normal_view && log->op_number > top->op_number))) {
+            VR_MARK_IF(log->op_number < top->op_number, V6_shorter_log_of_a_later_view_wins);
             best = i;
         }
     }
@@ -318,6 +350,7 @@ static void judge_primary(struct replica *r)
         if (i != primary && r->peers[i].do_view_change_present &&
             r->options.configuration.members[i].role == MEMBER_ACTIVE &&
             !is_far_behind(r, i, best)) {
+            VR_MARK(V12_primary_far_behind_is_passed_over);
             suspect(r);
             return;
         }
@@ -331,6 +364,7 @@ static void credit_progress(struct replica *r, uint32_t peer, uint64_t synced_op
         r->view_extended_ns >= r->options.view_change_max_ns) {
         return;
     }
+    VR_MARK(V12_progress_gives_time);
     r->primary_synced_op = synced_op;
     r->view_extended_ns += r->options.resend_ns;
     r->suspecting = false;
@@ -351,16 +385,19 @@ void on_do_view_change(struct replica *r, const struct message *m, uint32_t peer
             if (dvc->view_number == r->view_number) {
                 note_progress(r, peer, dvc->synced_op);
             }
+            VR_MARK(V8_do_view_change_is_answered);
             send_start_view(r, 1u << peer); /* V8 */
         }
         drop(r, DROP_OLD_VIEW);
         return;
     }
     if (dvc->view_number > r->view_number) {
+        VR_MARK(V3_do_view_change_moves);
         enter_view_change(r, dvc->view_number);
     }
     if (primary_of(r, dvc->view_number) == r->self &&
         dvc->primary_identity != r->options.identity) {
+        VR_MARK(D10_do_view_change_is_for_another_directory);
         /* D10: meant for another data directory, or for whoever it may be. */
         drop(r, DROP_IDENTITY);
         return;
@@ -454,12 +491,16 @@ static bool choose_log(const struct replica *r, uint32_t best, struct log_descri
             chosen->commit_checksum = committed.checksum;
         }
     }
+    VR_MARK_IF(chosen->commit_number > r->peers[best].do_view_change.commit_number,
+               V6_commit_number_is_anothers);
     if (held.op_number >= chosen->op_number) {
         return true;
     }
     if (committed_of_all(r) > held.op_number || !surely_uncommitted(r, best, held.op_number + 1)) {
+        VR_MARK(D5_lost_entries_are_waited_for);
         return false;
     }
+    VR_MARK(D5_lost_entries_are_dropped);
     chosen->op_number = held.op_number;
     chosen->head_checksum = held.checksum;
     return true;
@@ -502,6 +543,7 @@ void try_start_view(struct replica *r)
         drop(r, DROP_INVALID);
         return;
     }
+    VR_MARK_IF(best != r->self, V6_winner_is_another);
     sync_begin(r, &chosen, r->view_number, holder_of(r, best), sources_of(r, best));
 }
 
@@ -519,6 +561,7 @@ void choose_anew(struct replica *r)
         r->sync.sources = sources_of(r, best) & others_mask(r);
         return;
     }
+    VR_MARK(V6_chooses_anew);
     sync_drop(r);
     try_start_view(r);
 }
@@ -559,9 +602,11 @@ void on_start_view(struct replica *r, const struct message *m, uint32_t peer)
     if (r->status == STATUS_RECOVERING) {
         /* D7: never an equal view; it may be an old duplicate. */
         if (start->view_number <= r->durable.view_number) {
+            VR_MARK(D7_start_view_that_is_not_later_is_ignored);
             drop(r, DROP_OLD_VIEW);
             return;
         }
+        VR_MARK(D7_follows_a_later_start_view);
         restore_abandon(r);
         if (start->view_number <= r->sync.entering || r->install.phase != INSTALL_NONE) {
             drop(r, DROP_OLD_VIEW);
@@ -569,9 +614,11 @@ void on_start_view(struct replica *r, const struct message *m, uint32_t peer)
         }
     } else if (start->view_number < r->view_number ||
                (start->view_number == r->view_number && r->status != STATUS_VIEW_CHANGE)) {
+        VR_MARK_IF(start->view_number == r->view_number, V7_late_start_view_is_ignored);
         drop(r, DROP_OLD_VIEW); /* VC-7: in its own normal view it ignores StartView */
         return;
     } else if (start->view_number > r->view_number) {
+        VR_MARK(V3_start_view_moves);
         enter_view_change(r, start->view_number);
     }
     if (sync_running(r, start->view_number)) {
@@ -605,6 +652,7 @@ void on_get_view(struct replica *r, const struct message *m, uint32_t peer)
         drop(r, DROP_NOT_PRIMARY);
         return;
     }
+    VR_MARK(V8_get_view_is_answered);
     send_start_view(r, 1u << peer);
 }
 

@@ -270,6 +270,7 @@ void sim_host_start(struct sim_host *host, enum durability durability)
     host->log_write_number = 0;
     host->log_generation = 0;
     host->log_last_ns = 0;
+    host->vote_heard = 0;
     host->durable_op = host_log_reaches_base(host) ? host->found.held_op : host->base.op_number;
     host->ready_count = 0;
     host->timer_at_ns = UINT64_MAX;
@@ -278,6 +279,9 @@ void sim_host_start(struct sim_host *host, enum durability durability)
     host->resumed = start == VR_START_RESUME;
     host->was_faulty = start == VR_START_RESUME && host->found.condition == WAL_FAULTY;
     host->rotten = host->rotten && host->found.condition != WAL_INTACT;
+    host->differ_armed = false;
+    host->leaving = false;
+    host->suspect = host->differs;
     for (size_t i = 0; i < sizeof host->token_secret; i++) {
         host->token_secret[i] = (uint8_t)prng_next(&sim->machine_prng);
     }
@@ -332,8 +336,9 @@ bool sim_host_forgot(const struct sim_host *host)
     const bool memory = host->durability == DURABILITY_MEMORY;
     const bool armed = host->crash_after > 0 || host->crash_at_write;
     const enum sim_end end = host->crash_machine ? SIM_END_POWER : SIM_END_KILLED;
-    return host->replaced || host->lost || host->rotten || host->disk_armed ||
-           (memory && !host->running) || (armed && sim_host_would_forget(host, end));
+    return host->replaced || host->lost || host->rotten || host->disk_armed || host->differ_armed ||
+           host->suspect || host->disk.diverged || (memory && !host->running) ||
+           (armed && sim_host_would_forget(host, end));
 }
 
 void sim_host_pause(struct sim_host *host, uint64_t until_ns)

@@ -108,6 +108,10 @@ static bool receive_message(struct sim_host *host, enum sim_lane lane,
         return false;
     }
     sim->counts.messages++;
+    if (message->type == MESSAGE_START_VIEW_CHANGE &&
+        message->start_view_change.view_number > host->vote_heard) {
+        host->vote_heard = message->start_view_change.view_number;
+    }
     struct vr_event event = {
         .kind = VR_EVENT_MESSAGE,
         .message = {.message = message, .received_ns = received_ns},

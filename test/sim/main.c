@@ -4,6 +4,9 @@
  *     sim --seed N [--trace]         one run, its options first
  *     sim --seeds COUNT [--start S]  a batch, after the regression seeds of --regressions FILE
  *     sim --mode MODE ...            all of it in one mode of durability
+ *     sim --marks ...                ... and how often each coverage mark was met
+ *     sim --shrink --seed N          the failure of that seed with as little as it needs, as a
+ * chart
  *
  * Exit code 0: everything passed; 1: some seed failed; 2: usage. */
 #include <argp.h>
@@ -16,14 +19,18 @@
 #include <unistd.h>
 
 #include "common/base/invariant.h"
+#include "test/sim/marks.h"
+#include "test/sim/shrink.h"
 #include "test/sim/sim.h"
 
-enum { FAILURES_SHOWN_MAX = 64, FAILURES_STOP = 20, PROGRESS_SEEDS = 500 };
+enum { FAILURES_SHOWN_MAX = 64, FAILURES_STOP = 20, PROGRESS_SEEDS = 500, SHRINK_RUNS_MAX = 6000 };
 
 struct arguments {
     uint64_t seed;
     bool single;
     bool trace;
+    bool marks;
+    bool shrink;
     uint64_t seeds;
     uint64_t start;
     uint64_t failures_max;
@@ -130,8 +137,10 @@ static void run_seed(uint64_t seed, const enum durability *only, bool repeat)
     printf("FAILED at %.3f ms: %s\n", (double)batch.sim.schedule.now_ns / 1e6,
            batch.sim.report.text);
     sim_options_print(&options, stdout);
-    printf("  replay with: build/sim --trace --seed %" PRIu64 "%s%s\n", seed,
-           only != NULL ? " --mode " : "", only != NULL ? durability_name(*only) : "");
+    const char *mode = only != NULL ? " --mode " : "";
+    const char *name = only != NULL ? durability_name(*only) : "";
+    printf("  replay with: build/sim --trace --seed %" PRIu64 "%s%s\n", seed, mode, name);
+    printf("  shrink with: build/sim --shrink --seed %" PRIu64 "%s%s\n", seed, mode, name);
     note_failure(seed);
 }
 
@@ -170,6 +179,32 @@ static void run_batch(const struct arguments *arguments, double began)
             fflush(stdout);
         }
     }
+}
+
+/* Exit code 1: it fails, as was said; 2: it does not. */
+static int shrink_seed(uint64_t seed, const enum durability *only)
+{
+    static struct sim_shrunk shrunk;
+    struct sim_chart chart = {0};
+    struct sim_options options;
+    seed_now = seed;
+    sim_options_from_seed(&options, seed, only);
+    if (!sim_shrink(&batch.sim, &options, SHRINK_RUNS_MAX, &shrunk)) {
+        printf("seed %" PRIu64 " passes: there is nothing to shrink\n", seed);
+        return 2;
+    }
+    sim_chart_reset(&chart, shrunk.options.replica_count, shrunk.options.proxy_count);
+    batch.sim.chart = &chart;
+    batch.sim.trace = true;
+    (void)sim_run(&batch.sim, &shrunk.options);
+    sim_options_print(&shrunk.options, stdout);
+    printf("shrunk in %" PRIu64 " runs, from %" PRIu64 " messages to %zu\n\n", shrunk.runs,
+           shrunk.messages_before, sim_chart_message_count(&chart));
+    sim_chart_print(&chart, batch.sim.report.text, stdout);
+    printf("\n");
+    sim_chart_print_mermaid(&chart, batch.sim.report.text, stdout);
+    sim_chart_free(&chart);
+    return 1;
 }
 
 /* A checker that mostly shrugs proves nothing: one history in a thousand may be too hard. */
@@ -228,6 +263,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case 't':
         arguments->trace = true;
         return 0;
+    case 'k':
+        arguments->marks = true;
+        return 0;
+    case 'x':
+        arguments->shrink = true;
+        return 0;
     case 'n':
         arguments->seeds = strtoull(value, NULL, 10);
         return 0;
@@ -257,6 +298,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static const struct argp_option options[] = {
     {"seed", 's', "N", 0, "Run this seed alone, and print its options first", 0},
     {"trace", 't', NULL, 0, "Print every message", 0},
+    {"marks", 'k', NULL, 0, "Print how often each coverage mark was met", 0},
+    {"shrink", 'x', NULL, 0, "Leave out of a failing seed what it does not need, and draw it", 0},
     {"seeds", 'n', "COUNT", 0, "Run this many seeds (default 200)", 0},
     {"start", 'b', "S", 0, "... from this one on (default 1)", 0},
     {"failures", 'f', "COUNT", 0, "Stop after this many failed (default 20)", 0},
@@ -283,6 +326,11 @@ int main(int argc, char **argv)
         (void)signal(signals[i], on_signal);
     }
     const double began = seconds_now();
+    if (arguments.shrink) {
+        const int code = shrink_seed(arguments.seed, arguments.only);
+        sim_free(&batch.sim);
+        return code;
+    }
     batch.sim.trace = arguments.trace;
     if (arguments.single) {
         struct sim_options drawn;
@@ -292,6 +340,9 @@ int main(int argc, char **argv)
         run_seed(arguments.seed, arguments.only, !arguments.trace);
     } else {
         run_batch(&arguments, began);
+    }
+    if (arguments.marks) {
+        sim_marks_print(stdout);
     }
     const int status = report(seconds_now() - began);
     sim_free(&batch.sim);

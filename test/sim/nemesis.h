@@ -22,6 +22,7 @@ enum nemesis_move {
     NEMESIS_PAUSE,
     NEMESIS_WALL_JUMP,
     NEMESIS_CLIENT_CRASH,
+    NEMESIS_DIFFER,
 };
 
 struct sim_nemesis {
@@ -30,8 +31,9 @@ struct sim_nemesis {
     struct prng clock_prng;
     struct prng client_prng;
     struct prng disk_prng;
-    uint32_t silenced; /* replicas that healing leaves out, as a mask */
-    bool disk_lost;    /* it happens once a run */
+    uint32_t silenced;   /* replicas that healing leaves out, as a mask */
+    bool disk_lost;      /* it happens once a run */
+    uint64_t move_count; /* so far */
 };
 
 /* Schedules the first fault of each class. */
@@ -40,6 +42,9 @@ void sim_nemesis_event(struct sim *sim, const struct sim_event *event);
 
 /* A replica begins to replace the end of its log on the disk. */
 void sim_nemesis_steps(struct sim *sim, uint32_t index);
+
+/* A replica has begun a segment of its log. */
+void sim_nemesis_segment(struct sim *sim, uint32_t index);
 
 /* A replica that is down comes back, be it with another disk (D10). */
 void sim_nemesis_restart(struct sim *sim, uint32_t index);

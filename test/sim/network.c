@@ -90,6 +90,7 @@ void sim_network_reset(struct sim_network *network, const struct sim_options *op
     network->options = options;
     network->schedule = schedule;
     network->healed = false;
+    network->left_out = false;
     memset(&network->counts, 0, sizeof network->counts);
     prng_seed(&network->prng, seed);
     links_draw(network);
@@ -135,6 +136,9 @@ static uint64_t draw_delay(struct sim_network *network)
 
 static void schedule_delivery(struct sim_network *network, uint32_t index, uint64_t at_ns)
 {
+    if (network->left_out) {
+        return;
+    }
     network->datagrams[index].references++;
     sim_schedule_add(network->schedule, (struct sim_event){.at_ns = at_ns,
                                                            .kind = SIM_EVENT_DATAGRAM,
@@ -214,10 +218,19 @@ static void disturb(struct sim_network *network, uint32_t index)
     }
 }
 
+/* A shrunk run is without the datagram of this number. Chance is asked all the same, so that the
+ * next ones fare as they did. */
+static bool is_left_out(const struct sim_network *network, uint64_t number)
+{
+    const struct sim_without *without = network->options->without;
+    return without != NULL && number < SIM_DATAGRAMS_MAX && without->datagrams[number] != 0;
+}
+
 const char *sim_network_send(struct sim_network *network, uint32_t from, uint32_t to,
                              enum sim_lane lane, const uint8_t *bytes, size_t size, uint64_t types)
 {
     const struct sim_link *link = &network->links[from][to];
+    const bool left_out = is_left_out(network, network->counts.sent);
     network->counts.sent++;
     const char *lost = lost_by(network, link, size);
     if (lost != NULL) {
@@ -232,9 +245,16 @@ const char *sim_network_send(struct sim_network *network, uint32_t from, uint32_
         at_ns = link->hold_until_ns + draw_delay(network);
         network->counts.held++;
     }
+    network->left_out = left_out;
     schedule_delivery(network, index, at_ns);
     if (!network->healed) {
         disturb(network, index);
+    }
+    network->left_out = false;
+    if (left_out) {
+        network->datagrams[index].references++;
+        sim_network_release(network, index);
+        return NULL;
     }
     return held ? "held back" : NULL;
 }

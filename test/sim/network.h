@@ -65,6 +65,7 @@ struct sim_network {
     struct sim_schedule *schedule;
     struct prng prng;
     bool healed;                                         /* no more faults of its own */
+    bool left_out;                                       /* what is sent now never arrives */
     struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
     struct sim_datagram *datagrams;
     size_t datagram_count; /* slots ever used in this run */

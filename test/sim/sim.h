@@ -9,6 +9,9 @@
  *     model.h      what the log's order must yield, by other code than the replicas run
  *     nemesis.h    crashes, partitions, pauses, holds, clocks: when and whom
  *     trace.h      what happened, on demand
+ *     chart.h      the same as a sequence chart
+ *     shrink.h     a failing run without what the failure does not need
+ *     marks.h      which branches of the protocol were met
  *
  * The replicas are the real core, executor and applications, the clients real proxies, and between
  * them go the real bytes of common/wire. After every step the checkers (test/support/checkers.h)
@@ -19,8 +22,10 @@
 
 #include <setjmp.h>
 
+#include "test/sim/chart.h"
 #include "test/sim/client.h"
 #include "test/sim/client_history.h"
+#include "test/sim/differences.h"
 #include "test/sim/host.h"
 #include "test/sim/model.h"
 #include "test/sim/nemesis.h"
@@ -101,7 +106,13 @@ struct sim_counts {
     uint64_t checkpoints_rotted;
     uint64_t starts_from_checkpoint; /* K3 */
     uint64_t transfers_resumed;
-    uint64_t logs_detached; /* that ended before the checkpoint, or were another one there */
+    uint64_t logs_detached;      /* that ended before the checkpoint, or were another one there */
+    uint64_t differed;           /* replicas whose state began to differ (K4); of those, ... */
+    uint64_t diverged;           /* were told so, and left; ... */
+    uint64_t rebuilt;            /* and came back */
+    uint64_t wrong_answers;      /* meanwhile */
+    uint64_t differences_loaded; /* checkpoints of such a state, at a start or from others */
+    uint64_t differences_spread; /* runs in which more than f had one */
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;
@@ -120,6 +131,7 @@ enum { SIM_ROOTS_MAX = 4096 };
 struct sim {
     struct sim_options options;
     bool trace;
+    struct sim_chart *chart; /* where the trace goes; NULL: to stdout */
     struct sim_schedule schedule;
     struct sim_network network;
     struct configuration configuration;
@@ -134,6 +146,7 @@ struct sim {
     struct sim_views views;
     struct sim_executions executions;
     struct sim_digests digests;
+    struct sim_differences differences;
     struct sim_model model;
     struct sim_client_history client_history;
     struct checksum checkpoint_roots[SIM_ROOTS_MAX]; /* K1: by op / interval; zero: not taken yet */

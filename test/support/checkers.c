@@ -475,10 +475,12 @@ static struct revealed revealed_by(const struct message *m)
 }
 
 bool sim_check_revealed(const struct message *message, const struct sim_durable *durable,
-                        uint64_t durable_op, struct sim_report *report)
+                        uint64_t durable_op, uint64_t vote_heard, struct sim_report *report)
 {
     const struct revealed revealed = revealed_by(message);
-    if (revealed.view_number > durable->view_number) {
+    const bool follows = message->type == MESSAGE_START_VIEW_CHANGE &&
+                         message->start_view_change.view_number <= vote_heard;
+    if (revealed.view_number > durable->view_number && !follows) {
         return violated(report, "S1: %s reveals view %" PRIu64 ", durable is %" PRIu64,
                         message_type_name(message->type), VIEW(revealed.view_number),
                         VIEW(durable->view_number));

@@ -160,9 +160,10 @@ bool sim_check_durable_progress(const struct sim_durable *before, const struct s
                                 struct sim_report *report);
 
 /* S1, N4, V4: a message reveals no view that the state file was not reported to hold, and claims no
- * entry that is not as durable as the mode requires. */
+ * entry that is not as durable as the mode requires. A vote may be for the view after the own one,
+ * or for what others voted for: `vote_heard` is the latest such view (V2; 0: none). */
 bool sim_check_revealed(const struct message *message, const struct sim_durable *durable,
-                        uint64_t durable_op, struct sim_report *report);
+                        uint64_t durable_op, uint64_t vote_heard, struct sim_report *report);
 
 /* ---- I7: logs within a view. ---- */
 

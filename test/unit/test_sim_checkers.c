@@ -308,14 +308,14 @@ START_TEST(s1_message_reveals_what_is_not_durable)
         .do_view_change = {.view_number = view(3),
                            .log = {.last_normal_view = view(2), .op_number = 7}},
     };
-    ck_assert(sim_check_revealed(&dvc, &durable, 7, &report));
+    ck_assert(sim_check_revealed(&dvc, &durable, 7, 0, &report));
     struct message wrong = dvc;
     wrong.do_view_change.view_number = view(4);
-    rejected(sim_check_revealed(&wrong, &durable, 7, &report), "S1");
+    rejected(sim_check_revealed(&wrong, &durable, 7, 0, &report), "S1");
     wrong = dvc;
     wrong.do_view_change.log.last_normal_view = view(3);
-    rejected(sim_check_revealed(&wrong, &durable, 7, &report), "S1");
-    rejected(sim_check_revealed(&dvc, &durable, 6, &report), "N4");
+    rejected(sim_check_revealed(&wrong, &durable, 7, 0, &report), "S1");
+    rejected(sim_check_revealed(&dvc, &durable, 6, 0, &report), "N4");
 }
 END_TEST
 
@@ -338,9 +338,27 @@ START_TEST(s1_every_type_is_judged)
     };
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
         const struct sim_durable older = {view(2), view(2)};
-        ck_assert(sim_check_revealed(&messages[i], &durable, 0, &report));
-        rejected(sim_check_revealed(&messages[i], &older, 0, &report), "S1");
+        ck_assert(sim_check_revealed(&messages[i], &durable, 0, 0, &report));
+        rejected(sim_check_revealed(&messages[i], &older, 0, 0, &report), "S1");
     }
+}
+END_TEST
+
+/* V2: a vote may follow others' votes, and no further; nothing else may. */
+START_TEST(s1_a_vote_follows_votes)
+{
+    const struct sim_durable durable = {view(3), view(3)};
+    const struct message vote = {
+        .type = MESSAGE_START_VIEW_CHANGE,
+        .start_view_change = {.view_number = view(9)},
+    };
+    const struct message dvc = {
+        .type = MESSAGE_DO_VIEW_CHANGE,
+        .do_view_change = {.view_number = view(9), .log = {.last_normal_view = view(3)}},
+    };
+    ck_assert(sim_check_revealed(&vote, &durable, 0, view(9), &report));
+    rejected(sim_check_revealed(&vote, &durable, 0, view(8), &report), "S1");
+    rejected(sim_check_revealed(&dvc, &durable, 0, view(9), &report), "S1");
 }
 END_TEST
 
@@ -455,6 +473,7 @@ int main(void)
     tcase_add_test(tests, i6_states_that_must_not_be);
     tcase_add_test(tests, i6_state_file_goes_backwards);
     tcase_add_test(tests, s1_message_reveals_what_is_not_durable);
+    tcase_add_test(tests, s1_a_vote_follows_votes);
     tcase_add_test(tests, s1_every_type_is_judged);
     tcase_add_test(tests, i7_two_logs_in_one_view);
     tcase_add_test(tests, i7_log_that_the_view_began_with_is_missing);

@@ -417,6 +417,31 @@ START_TEST(V1_progress_of_a_pulling_backup_keeps_the_primary)
 }
 END_TEST
 
+/* V2, VC-18: a member that slept while the group went through many views, and is needed now, votes
+ * for the view that the others want, and does not time out in each that it missed. */
+START_TEST(V2_whoever_slept_votes_for_the_latest)
+{
+    const uint32_t sleeper = (core_form(&f) + 2) % 3;
+    core_run(&f, 100);
+    core_isolate(&f, sleeper);
+    uint32_t primary = core_primary(&f);
+    for (int i = 0; i < 20; i++) {
+        const uint64_t v = core_view(&f, primary);
+        core_crash(&f, primary);
+        core_resume(&f, primary, 0);
+        primary = core_run_until_primary_above(&f, v, 60 * 1000);
+        ck_assert_uint_lt(primary, 3);
+    }
+    const uint64_t v = core_view(&f, primary);
+    ck_assert_uint_ge(v, core_view(&f, sleeper) + 20);
+    core_crash(&f, primary);
+    core_no_rules(&f);
+    core_discard(&f, CORE_ANY, CORE_ANY, CORE_ANY);
+    const uint64_t cap_ms = f.defaults.view_change_max_ns / CORE_MS;
+    ck_assert_uint_lt(core_run_until_primary_above(&f, v, 3 * cap_ms), 3);
+}
+END_TEST
+
 /* N2, C4: a look-up that the executor cannot answer is followed by an entry, or the client of an
  * evicted session would ask for ever. */
 START_TEST(N2_a_look_up_without_an_answer_is_logged_again)
@@ -482,6 +507,7 @@ int main(void)
     tcase_add_test(tcase, N7_a_diverged_replica_rests);
     tcase_add_test(tcase, D9_a_dead_source_does_not_hide_that_the_group_is_lost);
     tcase_add_test(tcase, V1_progress_of_a_pulling_backup_keeps_the_primary);
+    tcase_add_test(tcase, V2_whoever_slept_votes_for_the_latest);
     tcase_add_test(tcase, N2_a_look_up_without_an_answer_is_logged_again);
     tcase_add_test(tcase, G3_a_log_that_does_not_fit_is_pulled_once);
     suite_add_tcase(suite, tcase);

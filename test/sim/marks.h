@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* marks.h - how often the runs of this process met each coverage mark (common/base/mark.h). */
+#ifndef VR_SIM_MARKS_H
+#define VR_SIM_MARKS_H
+
+#include <stdio.h>
+
+/* A line each: "mark NAME COUNT SENTENCE". tools/seeds.sh adds up those of several processes, and
+ * judges the sum. */
+void sim_marks_print(FILE *out);
+
+#endif
