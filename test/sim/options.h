@@ -114,6 +114,9 @@ struct sim_options {
     uint32_t key_count;
     uint32_t value_size_max;
     uint64_t think_mean_ns;
+    enum reads_mode reads;  /* what primaries do with reads beside the log */
+    uint32_t reads_percent; /* of reads that are not asked through the log, ... */
+    uint32_t stale_percent; /* and of those, that are asked of anybody (R4) */
     uint64_t request_timeout_ns;
     uint64_t client_crash_mean_ns;
     bool clients_ask_cluster; /* they do not know the cluster id (M7) */
