@@ -44,7 +44,7 @@ TEST_LIBRARIES := check
 
 # Goals that compile need the libraries; the others must work without them. `test` and `check`
 # install first and then call make again.
-WITHOUT_LIBRARIES := help deps clean format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan \
+WITHOUT_LIBRARIES := help deps clean fuzz-targets format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan \
     spdx-check man stage uninstall deb test-package
 ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell tools/deps.sh --missing build)
@@ -54,7 +54,7 @@ endif
 endif
 
 LIBRARY_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBRARIES) 2>/dev/null)
-LIBRARY_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null) -lJudy
+LIBRARY_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null) -lJudy -lm
 TEST_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(TEST_LIBRARIES) 2>/dev/null)
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs $(TEST_LIBRARIES) 2>/dev/null)
 LIBRARY_CFLAGS := $(LIBRARY_CFLAGS)
@@ -274,6 +274,58 @@ marks-absent: all $(BUILD)/sim
 sim: $(BUILD)/sim
 	@$(if $(SEED),$(BUILD)/sim $(if $(SHRINK),--shrink,--trace) --seed $(SEED),tools/seeds.sh $(BUILD)/sim $(SEEDS) $(START))
 
+# --- small worlds, exhaustively -----------------------------------------------------------------
+
+# make explore EXPLORE_SECONDS=n WORLD="name ...": n seconds a world, or until all of it is seen, and
+# as long again for paths at random where it is not.
+EXPLORE_SECONDS ?= 600
+WORLD ?=
+EXPLORE_ROOMS := test/support server/vr common/wire common/base
+$(BUILD)/explore: $(call objects,$(wildcard test/explore/*.c)) $(call archives,$(EXPLORE_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(call group,$(EXPLORE_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+# What CI has time for: some seconds, always the same states; and two mutants.
+.PHONY: explore explore-quick
+explore: $(BUILD)/explore
+	@$< --seconds $(EXPLORE_SECONDS) --walks 1000000000 $(WORLD)
+explore-quick: $(BUILD)/explore
+	@$< --states 20000 --walks 500
+	@CC='$(CC)' test/explore/mutants.sh $(BUILD)
+
+# --- fuzzing --------------------------------------------------------------------------------------
+
+# Functions that are fed whatever clang's libFuzzer thinks of, one program each, in a build of their
+# own, whose objects count what was reached: make fuzz TARGET=core FUZZ_SECONDS=600. Without TARGET
+# `make fuzz` is what throws datagrams at live replicas.
+FUZZ_TARGETS := $(patsubst test/fuzz/targets/%.c,%,$(wildcard test/fuzz/targets/*.c))
+FUZZ_ROOMS := test/support server/storage server/executor server/app server/vr client/proxy \
+              common/os common/wire common/base
+FUZZ_VARIABLES := CC=clang-14 SANITIZE=address,undefined CFLAGS='-O1 -g -fsanitize=fuzzer-no-link'
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz-%)
+.PHONY: fuzz-programs fuzz-targets
+fuzz-programs: $(FUZZ_PROGRAMS)
+$(BUILD)/fuzz-text: $(call archives,client/cli client/lib common/settings)
+$(FUZZ_PROGRAMS): $(BUILD)/fuzz-%: $(BUILD)/test/fuzz/targets/%.o $(call archives,$(FUZZ_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ -Wl,--start-group $^ -Wl,--end-group -Wl,--as-needed $(LIBRARY_LIBS)
+
+# What they begin with, made by the real encoders.
+$(BUILD)/fuzz_seeds: $(BUILD)/test/fuzz/seeds.o $(call archives,$(FUZZ_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ -Wl,--start-group $^ -Wl,--end-group -Wl,--as-needed $(TEST_LIBS) $(LIBRARY_LIBS)
+
+.PHONY: fuzz-seeds
+fuzz-seeds: $(BUILD)/fuzz_seeds
+	@mkdir -p $(FUZZ_TARGETS:%=test/fuzz/corpus/%)
+	@$< test/fuzz/corpus
+
+# All of them at once, as many as there are cores, from what is committed of each one's inputs.
+FUZZ_TARGET_SECONDS ?= 10
+fuzz-targets:
+	@$(call variant,fuzzing,$(FUZZ_VARIABLES) -j$(JOBS) fuzz-programs)
+	@tools/fuzz.sh '$(BUILD)/fuzzing' '$(FUZZ_TARGET_SECONDS)' $(or $(TARGET),$(FUZZ_TARGETS))
+
 # --- real processes -----------------------------------------------------------------------------
 
 TOOL_ROOMS := test/support common/os common/wire common/base
@@ -307,19 +359,31 @@ $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS)
 	$(Q)$(LINK) -o $@ $< $(call group,$(CUT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
 # The tests find the programs by these two. CLUSTER names some of them: make test-cluster
-# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time.
+# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time. test-cluster-rest: what is
+# the same in test-cluster-quick is left out; both together are test-cluster.
 CLUSTER ?=
 CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
-test-cluster test-cluster-quick: $(PROGRAMS) $(CLUSTER_TOOLS)
-	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) \
+.PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
+test-cluster test-cluster-quick test-cluster-rest: $(PROGRAMS) $(CLUSTER_TOOLS)
+	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(if $(filter %-rest,$@),--rest) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
 
+# Everything at once, by a seeded schedule: make chaos MINUTES=45 SEED=100
+MINUTES ?= 3
+.PHONY: chaos
+chaos: $(PROGRAMS) $(CLUSTER_TOOLS)
+	@$(RUN_PYTHON) test/cluster/chaos.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 FUZZ_SECONDS ?= 30
+ifeq ($(TARGET),)
 fuzz: $(PROGRAMS) $(BUILD)/relay $(BUILD)/fuzz
 	@$(RUN_PYTHON) test/fuzz/run.py --seconds $(FUZZ_SECONDS)
+else
+fuzz:
+	@$(MAKE) --no-print-directory fuzz-targets FUZZ_TARGET_SECONDS=$(FUZZ_SECONDS)
+endif
 
 bench: $(PROGRAMS) $(BUILD)/floor
 	@$(RUN_PYTHON) test/bench/run.py
@@ -376,7 +440,9 @@ test:
 	    'simulator: $(MAKE) --no-print-directory sim' \
 	    'cluster: $(MAKE) --no-print-directory test-cluster-quick'
 
-# `make test`, then what it leaves out; .ci/run is the same.
+# `make test`, then what it leaves out; .ci/run is the same. What gcc builds is what `make test` has
+# built, if that, too, had WERROR=1, as in .ci/run: not a second time what differs in nothing.
+GCC = $(MAKE) --no-print-directory CC=gcc WERROR=1
 .PHONY: check check-rest
 check:
 	@.ci/run
@@ -388,26 +454,29 @@ check-rest:
 	    'shellcheck: $(MAKE) --no-print-directory shellcheck' \
 	    'licence lines: $(MAKE) --no-print-directory spdx-check' \
 	    'mutants apply: $(MAKE) --no-print-directory mutants-apply' \
-	    'gcc -Werror: $(call variant,gcc,CC=gcc WERROR=1 -j$(JOBS) everything)' \
+	    'gcc -Werror: $(GCC) -j$(JOBS) everything' \
 	    'clang -Werror: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) everything)' \
-	    'coverage marks are absent: $(call variant,gcc,CC=gcc WERROR=1 marks-absent)' \
-	    'purity, gcc: $(call variant,gcc,CC=gcc WERROR=1 purity)' \
+	    'coverage marks are absent: $(GCC) marks-absent' \
+	    'purity, gcc: $(GCC) purity' \
 	    'purity, clang: $(call variant,clang,CC=clang-14 WERROR=1 purity)' \
 	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
 	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
-	    'simulator, gcc: $(call variant,gcc,CC=gcc WERROR=1 sim SEEDS=1800 START=1)' \
-	    'shrinking: $(call variant,gcc,CC=gcc WERROR=1 test-shrink)' \
+	    'simulator, gcc: $(GCC) sim SEEDS=1800 START=1' \
+	    'shrinking: $(GCC) test-shrink' \
 	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
 	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=2801)' \
-	    'cluster: $(call variant,gcc,CC=gcc WERROR=1 test-cluster)' \
+	    'cluster: $(GCC) test-cluster-rest' \
+	    'chaos: $(GCC) chaos MINUTES=3 SEED=1' \
 	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
 	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
+	    'small worlds: $(GCC) explore-quick' \
+	    'fuzz targets: $(MAKE) --no-print-directory fuzz-targets' \
 	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)' \
-	    'package: $(MAKE) --no-print-directory test-package'
+	    'package: $(GCC) test-package'
 
 .PHONY: everything
-everything: all unit-programs $(BUILD)/sim $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
+everything: all unit-programs $(BUILD)/sim $(BUILD)/explore $(BUILD)/fuzz_seeds $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
 
 .PHONY: asan tsan
 asan:
@@ -436,7 +505,8 @@ format-check:
 
 .PHONY: shellcheck spdx-check
 shellcheck:
-	@shellcheck run_cluster.sh .ci/run tools/*.sh packaging/*.sh packaging/completion/* test/package/*.sh
+	@shellcheck run_cluster.sh .ci/run tools/*.sh packaging/*.sh packaging/completion/* test/package/*.sh \
+	    test/explore/*.sh
 
 spdx-check:
 	@tools/spdx.sh
@@ -470,7 +540,10 @@ help:
 	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
 	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
+	@echo 'make explore           every interleaving in small worlds of real cores (EXPLORE_SECONDS=600 WORLD=name)'
+	@echo 'make chaos             kills, bad networks, failing disks, damaged files by a seed (MINUTES=3 SEED=1)'
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
+	@echo 'make fuzz TARGET=core  one of $(FUZZ_TARGETS) in libFuzzer; make fuzz-targets: all, shortly'
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
 	@echo 'make bench             throughput and latency, against the floor of this machine'
 	@echo 'make bench-checkpoints restart, catch-up, memory and disk under an endless flood'

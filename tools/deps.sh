@@ -34,6 +34,7 @@ needs() {
         echo 'git                  command git'
         echo 'patch                command patch'
         echo 'clang-14             command clang-14'
+        echo 'libclang-rt-14-dev   clang-runtime libclang_rt.fuzzer'
         echo 'clang-format-14      command clang-format-14'
         echo 'shellcheck           command shellcheck'
         echo 'jq                   command jq'
@@ -80,6 +81,9 @@ is_there() { # kind name...
         case $kind in
         command) command -v "$name" >/dev/null && return 0 ;;
         library) pkg-config --exists "$name" 2>/dev/null && return 0 ;;
+        clang-runtime)
+            compgen -G "$(clang-14 --print-resource-dir 2>/dev/null)/lib/linux/$name-*.a" >/dev/null && return 0
+            ;;
         header)
             [[ -e /usr/include/$name || -e /usr/local/include/$name ]] && return 0
             ;;

@@ -155,6 +155,16 @@ void disagreement_say_split(const struct survey *survey, const struct disagreeme
     }
 }
 
+/* What it began with, and what the rest did. */
+static void say_origin(const struct configuration *theirs, const struct configuration *ours,
+                       char *text, size_t size)
+{
+    (void)snprintf(text, size, "%s",
+                   !configuration_has_origin(theirs) ? "without the backup that the others are from"
+                   : !configuration_has_origin(ours) ? "from a backup, and the others are from none"
+                                                     : "from another backup");
+}
+
 /* What differs, in the words of the options of init. */
 static void say_parameters(const struct configuration *theirs, const struct configuration *ours,
                            char *text, size_t size)
@@ -176,6 +186,8 @@ static void say_parameters(const struct configuration *theirs, const struct conf
     } else if (a->state_size_max != b->state_size_max) {
         (void)snprintf(text, size, "state_size_max %" PRIu64 ", not %" PRIu64, a->state_size_max,
                        b->state_size_max);
+    } else if (!checksum_equal(theirs->origin, ours->origin)) {
+        say_origin(theirs, ours, text, size);
     } else if (theirs->epoch != ours->epoch) {
         (void)snprintf(text, size, "epoch %" PRIu32 ", not %" PRIu32, theirs->epoch, ours->epoch);
     } else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/flood.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "client/cli/exit_code.h"
 #include "client/cli/flood_lane.h"
+#include "client/cli/flood_plot.h"
 #include "client/cli/interrupt.h"
 #include "client/cli/memory.h"
 #include "client/cli/report.h"
@@ -20,6 +22,7 @@ enum {
     LANES_MAX = 4,
     SESSIONS_PER_LANE = 1024, /* one thread keeps up with that many closed loops */
     LOOK_MS = 20,             /* how often it looks whether something is over */
+    ROW_MS_MIN = 100,         /* the last row covers at least that, or is the only one */
 };
 
 struct flood {
@@ -30,6 +33,16 @@ struct flood {
     uint64_t begin_ns; /* of measuring */
     uint64_t end_ns;   /* of measuring */
     struct flood_stats *stats;
+    struct flood_cpu cpu;
+    FILE *csv; /* NULL: not wanted */
+    FILE *png;
+    struct flood_rows rows;
+};
+
+/* What was counted up to a time, so that what came since can be told. */
+struct look {
+    uint64_t at_ns;
+    struct flood_stats stats;
 };
 
 /* ---- running ---- */
@@ -50,27 +63,109 @@ static bool is_over(struct flood *flood, uint64_t now_ns)
             now_ns >= flood->begin_ns + flood->options.duration_ns);
 }
 
+static double seconds_since(uint64_t since_ns, uint64_t now_ns)
+{
+    return (double)(now_ns - since_ns) / (double)NANOSECONDS_PER_SECOND;
+}
+
+static void show_progress(struct flood *flood, struct look *last, uint64_t started_ns,
+                          uint64_t now_ns)
+{
+    struct look *now = must_calloc(1, sizeof *now);
+    now->at_ns = now_ns;
+    collect(flood, &now->stats);
+    flood_stats_print_progress(&last->stats, &now->stats, now_ns - started_ns,
+                               now_ns - last->at_ns);
+    *last = *now;
+    free(now);
+}
+
+static void add_row(struct flood *flood, struct look *last, uint64_t now_ns)
+{
+    struct look *now = must_calloc(1, sizeof *now);
+    struct flood_cpu_usage cpu;
+    now->at_ns = now_ns;
+    collect(flood, &now->stats);
+    flood_cpu_latest(&flood->cpu, &cpu);
+    struct flood_row row = {
+        .at_s = seconds_since(flood->begin_ns, now_ns),
+        .seconds = seconds_since(last->at_ns, now_ns),
+        .overdue = now->stats.overdue,
+        .cpu_known = cpu.replicas_known,
+        .replicas_cpu = cpu.replicas,
+        .own_cpu = cpu.own,
+    };
+    flood_row_fill(&row, &last->stats, &now->stats);
+    flood_rows_add(&flood->rows, &row);
+    *last = *now;
+    free(now);
+}
+
+static bool wants_rows(const struct flood *flood)
+{
+    return flood->csv != NULL || flood->png != NULL;
+}
+
+/* Rows end a whole number of seconds after measuring began, but for the last one; `last` is where
+ * the one before ended, and its time is 0 before measuring began. */
+static void make_rows(struct flood *flood, struct look *last, uint64_t now_ns)
+{
+    if (!wants_rows(flood) || now_ns < flood->begin_ns) {
+        return;
+    }
+    if (last->at_ns == 0) {
+        collect(flood, &last->stats);
+        last->at_ns = now_ns;
+        return;
+    }
+    const uint64_t done = (last->at_ns - flood->begin_ns) / NANOSECONDS_PER_SECOND;
+    if (now_ns >= flood->begin_ns + (done + 1) * NANOSECONDS_PER_SECOND) {
+        add_row(flood, last, now_ns);
+    }
+}
+
+static void make_last_row(struct flood *flood, struct look *last)
+{
+    if (wants_rows(flood) && last->at_ns != 0 && flood->end_ns > last->at_ns &&
+        (flood->end_ns - last->at_ns >= ROW_MS_MIN * NANOSECONDS_PER_MILLISECOND ||
+         flood->rows.count == 0)) {
+        add_row(flood, last, flood->end_ns);
+    }
+}
+
+static uint64_t mark_view_change(struct flood *flood, uint64_t known, uint64_t now_ns)
+{
+    const uint64_t view = atomic_load(&flood->shared.view_number);
+    if (view > known && known != 0 && now_ns >= flood->begin_ns) {
+        flood_rows_view_change(&flood->rows, seconds_since(flood->begin_ns, now_ns),
+                               view_within_epoch(view));
+    }
+    return view;
+}
+
 /* Waits for the end of the measuring, with a line a second where somebody watches. */
 static void watch(struct flood *flood, bool progress)
 {
-    struct flood_stats *before = must_calloc(1, sizeof *before);
-    struct flood_stats *now = must_calloc(1, sizeof *now);
-    uint64_t line_ns = clock_monotonic_ns();
-    const uint64_t started_ns = line_ns;
-    uint64_t now_ns = line_ns;
+    struct look *line = must_calloc(1, sizeof *line);
+    struct look *row = must_calloc(1, sizeof *row);
+    const uint64_t started_ns = clock_monotonic_ns();
+    uint64_t now_ns = started_ns;
+    uint64_t view = 0;
+    line->at_ns = started_ns;
+    row->at_ns = flood->options.warmup_ns == 0 ? flood->begin_ns : 0;
     while (!is_over(flood, now_ns)) {
         clock_sleep_ns(LOOK_MS * NANOSECONDS_PER_MILLISECOND);
         now_ns = clock_monotonic_ns();
-        if (progress && now_ns - line_ns >= NANOSECONDS_PER_SECOND) {
-            collect(flood, now);
-            flood_stats_print_progress(before, now, now_ns - started_ns, now_ns - line_ns);
-            line_ns = now_ns;
-            *before = *now;
+        view = mark_view_change(flood, view, now_ns);
+        if (progress && now_ns - line->at_ns >= NANOSECONDS_PER_SECOND) {
+            show_progress(flood, line, started_ns, now_ns);
         }
+        make_rows(flood, row, now_ns);
     }
     flood->end_ns = now_ns;
-    free(before);
-    free(now);
+    make_last_row(flood, row);
+    free(line);
+    free(row);
 }
 
 /* The silence at the end is a gap like any other; with --count the end is the last answer. */
@@ -148,6 +243,32 @@ static const char *name_of_error(const struct flood_shared *shared)
     }
 }
 
+/* The picture, if one is wanted; and whether all that was written is there. */
+static int close_files(struct shell *shell, struct flood *flood)
+{
+    int code = EXIT_DONE;
+    if (flood->csv != NULL) {
+        const bool whole = !ferror(flood->csv);
+        if (fclose(flood->csv) != 0 || !whole) {
+            code = report_error(shell, EXIT_IO, "io", "flood: cannot write %s: %s",
+                                flood->options.csv, strerror(errno));
+        }
+    }
+    if (flood->png != NULL) {
+        const int error = flood->rows.count > 0
+                              ? flood_plot_draw(fileno(flood->png), &flood->rows, &flood->options)
+                              : -ENODATA;
+        if (fclose(flood->png) != 0 || error != 0) {
+            code =
+                report_error(shell, EXIT_IO, "io", "flood: cannot draw %s: %s", flood->options.plot,
+                             error == -EPROTO    ? "gnuplot failed"
+                             : error == -ENODATA ? "nothing was measured"
+                                                 : strerror(error != 0 ? -error : errno));
+        }
+    }
+    return code;
+}
+
 static int finish(struct shell *shell, struct flood *flood)
 {
     const struct flood_shared *shared = &flood->shared;
@@ -184,22 +305,57 @@ static int run(struct shell *shell, struct flood *flood, const struct cluster_li
     flood->begin_ns = clock_monotonic_ns() + flood->options.warmup_ns;
     atomic_store(&flood->shared.measure_from_ns, flood->begin_ns);
     flood->stats = must_calloc(1, sizeof *flood->stats);
+    flood_rows_begin(&flood->rows, flood->csv, flood->png != NULL);
+    flood_cpu_start(&flood->cpu, list, shell->options->datagram_size, flood->begin_ns);
     const int error = start_lanes(flood, list);
     if (error == 0) {
         watch(flood, progress);
     }
+    flood_cpu_stop(&flood->cpu);
     interrupt_end_line();
     if (interrupt_seen() && shell->source == SOURCE_ARGUMENTS) {
         interrupt_give_up(); /* the first one ends the measuring; what is in flight may take long */
     }
     join_lanes(flood);
+    flood_cpu_join(&flood->cpu, &flood->stats->cpu);
     close_measuring(flood);
     const int code = error == 0 ? finish(shell, flood)
                                 : report_error(shell, EXIT_INTERNAL, "internal",
                                                "flood: cannot open a socket and start a thread: %s",
                                                strerror(-error));
+    const int written = close_files(shell, flood);
+    flood_rows_free(&flood->rows);
     mutex_destroy(&flood->shared.mutex);
     free(flood->stats);
+    return code != 0 ? code : written;
+}
+
+/* Before anything is measured, so that nothing is measured in vain. */
+static int open_file(struct shell *shell, const char *name, FILE **file)
+{
+    if (name == NULL) {
+        return 0;
+    }
+    *file = fopen(name, "we");
+    return *file != NULL ? 0
+                         : report_error(shell, EXIT_IO, "io", "flood: cannot write %s: %s", name,
+                                        strerror(errno));
+}
+
+static int open_files(struct shell *shell, struct flood *flood)
+{
+    if (flood->options.plot != NULL && !flood_plot_possible()) {
+        return report_error(shell, EXIT_CONFIGURATION, "configuration",
+                            "flood: --plot needs gnuplot, which cannot be run: install it (Debian: "
+                            "gnuplot-nox), or take --csv");
+    }
+    int code = open_file(shell, flood->options.csv, &flood->csv);
+    if (code == 0) {
+        code = open_file(shell, flood->options.plot, &flood->png);
+    }
+    if (code != 0 && flood->csv != NULL) {
+        (void)fclose(flood->csv);
+    }
     return code;
 }
 
@@ -229,7 +385,8 @@ int flood_run(struct shell *shell, const struct words *words)
         flood->shared.timeout_ns = shell->options->timeout_ms * NANOSECONDS_PER_MILLISECOND;
         flood->shared.datagram_size = shell->options->datagram_size;
         atomic_store(&flood->shared.budget, flood->options.count);
-        code = run(shell, flood, &list);
+        code = open_files(shell, flood);
+        code = code != 0 ? code : run(shell, flood, &list);
     }
     free(flood);
     return code;

@@ -55,10 +55,11 @@ static void note_error(struct lane *lane, const struct lane_slot *slot,
 
 /* ---- one operation after the other ---- */
 
-static void submit(struct lane *lane, uint32_t session)
+static void submit(struct lane *lane, uint32_t session, uint64_t since_ns)
 {
     struct lane_slot *slot = &lane->slots[session];
     slot->begun_ns = lane->now_ns;
+    slot->since_ns = since_ns;
     slot->in_flight = true;
     driver_submit(&lane->driver, session, slot->workload.operation, slot->workload.operation_size,
                   slot->workload.is_read, lane->now_ns + lane->shared->timeout_ns, lane->now_ns);
@@ -76,20 +77,62 @@ static bool take_from_budget(struct flood_shared *shared)
     return left > 0;
 }
 
+static bool is_open_loop(const struct lane *lane)
+{
+    return lane->shared->options->rate > 0;
+}
+
+static bool is_stopping(const struct lane *lane)
+{
+    return atomic_load_explicit(&lane->shared->stopping, memory_order_relaxed);
+}
+
+static void become_idle(struct lane *lane, uint32_t session)
+{
+    INVARIANT(lane->idle_count < lane->slot_count);
+    lane->idle[(lane->idle_head + lane->idle_count++) % lane->slot_count] = session;
+}
+
+/* True if this session, which is free, has something to begin; and since when it should have. */
+static bool take_turn(struct lane *lane, uint32_t session, uint64_t *since_ns)
+{
+    *since_ns = lane->now_ns;
+    if (is_stopping(lane)) {
+        return false;
+    }
+    if (!is_open_loop(lane)) {
+        return take_from_budget(lane->shared);
+    }
+    if (pace_take(&lane->pace, lane->now_ns, since_ns)) {
+        return take_from_budget(lane->shared);
+    }
+    become_idle(lane, session);
+    return false;
+}
+
 static void begin_next(struct lane *lane, uint32_t session)
 {
     struct lane_slot *slot = &lane->slots[session];
+    uint64_t since_ns;
     if (lane->reading_back) {
         if (workload_next_readback(&slot->workload)) {
             slot->attempts = 1;
-            submit(lane, session);
+            submit(lane, session, lane->now_ns);
         }
-        return;
-    }
-    if (!atomic_load_explicit(&lane->shared->stopping, memory_order_relaxed) &&
-        take_from_budget(lane->shared)) {
+    } else if (take_turn(lane, session, &since_ns)) {
         workload_next(&slot->workload);
-        submit(lane, session);
+        submit(lane, session, since_ns);
+    }
+}
+
+/* With --rate: what is due now, as long as sessions are free. */
+static void begin_due(struct lane *lane)
+{
+    while (lane->idle_count > 0 && pace_next_ns(&lane->pace) <= lane->now_ns) {
+        const uint32_t session = lane->idle[lane->idle_head];
+        lane->idle_head = (lane->idle_head + 1) % lane->slot_count;
+        lane->idle_count--;
+        begin_next(lane, session);
     }
 }
 
@@ -117,10 +160,19 @@ static void count_ack(struct lane *lane, const struct lane_slot *slot)
 {
     lane->acked = true;
     if (!lane->reading_back &&
-        slot->begun_ns >=
+        slot->since_ns >=
             atomic_load_explicit(&lane->shared->measure_from_ns, memory_order_relaxed)) {
         lane->stats.ops++;
-        histogram_record(&lane->stats.latency, lane->now_ns - slot->begun_ns);
+        histogram_record(&lane->stats.latency, lane->now_ns - slot->since_ns);
+    }
+}
+
+static void note_view(struct lane *lane, uint64_t view_number)
+{
+    lane->stats.view_number = view_number;
+    uint_least64_t known = atomic_load_explicit(&lane->shared->view_number, memory_order_relaxed);
+    while (view_number > known &&
+           !atomic_compare_exchange_weak(&lane->shared->view_number, &known, view_number)) {
     }
 }
 
@@ -131,7 +183,7 @@ static void operation_done(void *context, const struct driver_done *done)
     struct flood_stats *stats = &lane->stats;
     slot->in_flight = false;
     stats->retries += done->retries;
-    stats->view_number = done->view_number;
+    note_view(lane, done->view_number);
     if (done->outcome == PROXY_OK) {
         count_ack(lane, slot);
         judge(lane, slot, done);
@@ -141,7 +193,7 @@ static void operation_done(void *context, const struct driver_done *done)
     }
     note_error(lane, slot, done);
     if (lane->reading_back && slot->attempts++ < READBACK_ATTEMPTS) {
-        submit(lane, done->session);
+        submit(lane, done->session, lane->now_ns);
         return;
     }
     stats->unread_keys += lane->reading_back ? 1 : 0;
@@ -170,13 +222,40 @@ static void note_acks(struct lane *lane)
     }
 }
 
+/* Until an answer is there, or the next operation is due. */
+static uint64_t wait_ns(const struct lane *lane)
+{
+    const uint64_t usual_ns = driver_wait_ns(&lane->driver, lane->now_ns);
+    if (!is_open_loop(lane) || lane->idle_count == 0 || lane->reading_back || is_stopping(lane)) {
+        return usual_ns;
+    }
+    const uint64_t next_ns = pace_next_ns(&lane->pace);
+    const uint64_t until_ns = next_ns > lane->now_ns ? next_ns - lane->now_ns : 0;
+    return until_ns < usual_ns ? until_ns : usual_ns;
+}
+
+/* What no session was free for is in no latency until it was answered, so it is told. */
+static void note_overdue(struct lane *lane)
+{
+    const uint64_t next_ns = pace_next_ns(&lane->pace);
+    lane->stats.overdue = pace_overdue(&lane->pace, lane->now_ns);
+    lane->stats.overdue_ns = lane->now_ns > next_ns ? lane->now_ns - next_ns : 0;
+}
+
 static void step(struct lane *lane)
 {
-    driver_wait(&lane->driver, driver_wait_ns(&lane->driver, lane->now_ns));
+    const bool paced = is_open_loop(lane) && !lane->reading_back && !is_stopping(lane);
+    driver_wait(&lane->driver, wait_ns(lane));
     mutex_lock(&lane->mutex);
     lane->now_ns = clock_monotonic_ns();
     lane->acked = false;
-    driver_step(&lane->driver, lane->now_ns);
+    if (paced) {
+        begin_due(lane);
+    }
+    driver_step(&lane->driver, lane->now_ns); /* sends what that began, too */
+    if (paced && !is_stopping(lane)) {
+        note_overdue(lane);
+    }
     note_acks(lane);
     mutex_unlock(&lane->mutex);
 }
@@ -192,14 +271,22 @@ static void begin_all(struct lane *lane)
     mutex_unlock(&lane->mutex);
 }
 
+/* Something is in flight or, with --rate, will be. */
+static bool is_loading(const struct lane *lane)
+{
+    return lane->driver.in_flight_count > 0 ||
+           (is_open_loop(lane) && lane->idle_count > 0 && !is_stopping(lane) &&
+            (lane->shared->options->count == 0 || atomic_load(&lane->shared->budget) > 0));
+}
+
 static void load(struct lane *lane)
 {
     uint64_t grace_until_ns = UINT64_MAX;
+    pace_init(&lane->pace, lane->pace.per_second, clock_monotonic_ns());
     begin_all(lane);
-    while (lane->driver.in_flight_count > 0 && lane->now_ns < grace_until_ns) {
+    while (is_loading(lane) && lane->now_ns < grace_until_ns) {
         step(lane);
-        if (grace_until_ns == UINT64_MAX && atomic_load(&lane->shared->stopping) &&
-            !lane->shared->options->verify) {
+        if (grace_until_ns == UINT64_MAX && is_stopping(lane) && !lane->shared->options->verify) {
             grace_until_ns = lane->now_ns + GRACE_MS * NANOSECONDS_PER_MILLISECOND;
         }
     }
@@ -234,6 +321,7 @@ static void destroy(struct lane *lane)
         workload_free(&lane->slots[i].workload);
     }
     free(lane->slots);
+    free(lane->idle);
     memory_release(lane->arena.memory, lane->arena.size);
     mutex_destroy(&lane->mutex);
 }
@@ -260,6 +348,9 @@ int lane_start(struct lane *lane, struct flood_shared *shared, const struct clus
     arena_init(&lane->arena, memory, memory != NULL ? KV_ARENA_SIZE : 0);
     lane->slots = must_calloc(session_count, sizeof(struct lane_slot));
     lane->slot_count = session_count;
+    lane->idle = must_calloc(session_count, sizeof *lane->idle);
+    lane->pace.per_second =
+        (double)shared->options->rate * session_count / shared->options->clients;
     for (uint32_t i = 0; i < session_count; i++) {
         const uint32_t session = driver_open_session(&lane->driver);
         INVARIANT(session < session_count);

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "client/cli/flood_stats.h"
+#include "client/cli/pace.h"
 #include "client/cli/workload.h"
 #include "client/lib/cluster_list.h"
 #include "client/lib/driver.h"
@@ -27,6 +28,7 @@ struct flood_shared {
     atomic_uint_least64_t measure_from_ns; /* operations begun before it are not measured */
     atomic_uint_least64_t budget;          /* operations that may still begin, with --count */
     atomic_uint_least64_t last_ack_ns;     /* 0: none yet */
+    atomic_uint_least64_t view_number;     /* the latest that an answer told */
 
     pthread_mutex_t mutex; /* guards what follows; never held together with a lane's */
     bool has_error;
@@ -38,6 +40,7 @@ struct flood_shared {
 struct lane_slot {
     struct workload workload;
     uint64_t begun_ns;
+    uint64_t since_ns; /* latency counts from here: when it began or, with --rate, was due */
     uint32_t attempts; /* at the same read, in the final pass */
     bool in_flight;
 };
@@ -49,6 +52,10 @@ struct lane {
     struct driver driver;
     struct lane_slot *slots; /* by the driver's session */
     uint32_t slot_count;
+    struct pace pace; /* with --rate: this lane's share of it */
+    uint32_t *idle;   /* with --rate: sessions that wait for it, a ring of slot_count */
+    uint32_t idle_head;
+    uint32_t idle_count;
     struct arena arena; /* for results */
     uint64_t now_ns;    /* of the step under way */
     bool acked;         /* something was acknowledged in it */

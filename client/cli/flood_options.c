@@ -22,6 +22,10 @@ enum option_key {
     OPTION_KEY_COUNT,
     OPTION_VALUE_SIZE,
     OPTION_WARMUP,
+    OPTION_DIST,
+    OPTION_RATE,
+    OPTION_CSV,
+    OPTION_PLOT,
     OPTION_SEED,
     OPTION_VERIFY,
     OPTION_JSON,
@@ -35,6 +39,15 @@ const struct argp_option flood_option_table[] = {
     {"warmup", OPTION_WARMUP, "S", 0, "Seconds before measuring begins (0)", 0},
     {"mix", OPTION_MIX, "WRITE%", 0, "Percentage of writes, the rest being reads (50)", 0},
     {"key-count", OPTION_KEY_COUNT, "N", 0, "Different keys (1000)", 0},
+    {"dist", OPTION_DIST, "uniform|zipf", 0,
+     "Which keys: all alike (uniform), or few of them most of the time (zipf)", 0},
+    {"rate", OPTION_RATE, "OPS", 0,
+     "So many operations a second are due, however fast they are answered; latency counts from "
+     "when one was due",
+     0},
+    {"csv", OPTION_CSV, "FILE", 0, "A row for each second", 0},
+    {"plot", OPTION_PLOT, "FILE.png", 0,
+     "Throughput, latency and view changes over time, drawn by gnuplot", 0},
     {"value-size", OPTION_VALUE_SIZE, "BYTES", 0, "Size of values (64)", 0},
     {"seed", OPTION_SEED, "N", 0, "The same seed makes the same operations (random)", 0},
     {"verify", OPTION_VERIFY, NULL, 0,
@@ -87,6 +100,31 @@ static error_t parse_u32(struct argp_state *state, const char *option, const cha
     return 0;
 }
 
+const char *flood_distribution_name(enum flood_distribution distribution)
+{
+    return distribution == FLOOD_ZIPF ? "zipf" : "uniform";
+}
+
+static error_t parse_distribution(struct argp_state *state, const char *argument,
+                                  enum flood_distribution *distribution)
+{
+    if (strcmp(argument, "uniform") != 0 && strcmp(argument, "zipf") != 0) {
+        return refuse(state, "dist", argument, "uniform or zipf");
+    }
+    *distribution = argument[0] == 'z' ? FLOOD_ZIPF : FLOOD_UNIFORM;
+    return 0;
+}
+
+static error_t parse_file(struct argp_state *state, const char *option, const char *argument,
+                          const char **name)
+{
+    if (argument[0] == '\0') {
+        return refuse(state, option, "\"\"", "the name of a file");
+    }
+    *name = argument;
+    return 0;
+}
+
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct flood_options *options = state->input;
@@ -105,6 +143,14 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return parse_u32(state, "key-count", argument, 1, FLOOD_KEYS_MAX, &options->key_count);
     case OPTION_VALUE_SIZE:
         return parse_u32(state, "value-size", argument, 0, VALUE_SIZE_MAX, &options->value_size);
+    case OPTION_DIST:
+        return parse_distribution(state, argument, &options->distribution);
+    case OPTION_RATE:
+        return parse_count(state, "rate", argument, FLOOD_RATE_MAX, &options->rate);
+    case OPTION_CSV:
+        return parse_file(state, "csv", argument, &options->csv);
+    case OPTION_PLOT:
+        return parse_file(state, "plot", argument, &options->plot);
     case OPTION_SEED:
         if (!option_number(argument, 0, UINT64_MAX, &options->seed)) {
             return refuse(state, "seed", argument, "a number");
@@ -136,7 +182,8 @@ int flood_options_parse(size_t count, char **arguments, struct flood_options *op
         .parser = parse_option,
         .doc =
             "Measures the group: every session makes its next request as soon as the last one is "
-            "answered.\vCtrl-C ends it early and still prints the summary.",
+            "answered; or, with --rate, when the next one is due.\vCtrl-C ends it early and still "
+            "prints the summary.",
     };
     memset(options, 0, sizeof *options);
     options->clients = 16;

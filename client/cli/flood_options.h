@@ -12,7 +12,15 @@ enum {
     FLOOD_CLIENTS_MAX = 100 * 1000,
     FLOOD_KEYS_MAX = 100 * 1000 * 1000,
     FLOOD_SECONDS_MAX = 7 * 24 * 3600,
+    FLOOD_RATE_MAX = 100 * 1000 * 1000,
 };
+
+enum flood_distribution {
+    FLOOD_UNIFORM,
+    FLOOD_ZIPF,
+};
+
+const char *flood_distribution_name(enum flood_distribution distribution);
 
 struct flood_options {
     uint32_t clients;     /* sessions, each with one request in flight */
@@ -21,8 +29,12 @@ struct flood_options {
     uint64_t warmup_ns;   /* before measuring */
     uint32_t mix_percent; /* of writes */
     uint32_t key_count;
-    uint32_t value_size; /* bytes */
+    uint32_t value_size;                  /* bytes */
+    enum flood_distribution distribution; /* of keys */
+    uint64_t rate;                        /* operations a second that are due; 0: a closed loop */
     uint64_t seed;
+    const char *csv;  /* a file's name; NULL: none. Both are the argument's bytes */
+    const char *plot; /* as csv */
     bool verify;
     bool json;
     bool help; /* was asked for and printed: nothing else to do */

@@ -70,6 +70,8 @@ void flood_stats_add(struct flood_stats *all, const struct flood_stats *one)
         all->longest_gap_ns = one->longest_gap_ns;
     }
     histogram_add(&all->latency, &one->latency);
+    all->overdue += one->overdue;
+    all->overdue_ns = one->overdue_ns > all->overdue_ns ? one->overdue_ns : all->overdue_ns;
     const uint64_t kept =
         one->violation_count < FLOOD_VIOLATIONS_KEPT ? one->violation_count : FLOOD_VIOLATIONS_KEPT;
     for (uint64_t i = 0; i < kept && all->violation_count + i < FLOOD_VIOLATIONS_KEPT; i++) {
@@ -117,16 +119,56 @@ static void print_verification(const struct flood_stats *stats)
     }
 }
 
+/* CPU time of each operation, given how many cores were in use. */
+static double us_per_op(double cores, const struct flood_stats *stats, uint64_t measured_ns)
+{
+    return stats->ops > 0 ? cores * 1e6 * seconds(measured_ns) / (double)stats->ops : 0;
+}
+
+static void print_cpu(const struct flood_stats *stats, uint64_t measured_ns)
+{
+    const struct flood_cpu_usage *cpu = &stats->cpu;
+    (void)printf("CPU:");
+    if (cpu->replicas_known) {
+        (void)printf(" replicas %.2f cores, %.1f us per op;", cpu->replicas,
+                     us_per_op(cpu->replicas, stats, measured_ns));
+    } else {
+        (void)printf(" replicas unknown;");
+    }
+    if (cpu->own_known) {
+        (void)printf(" flood %.2f cores, %.1f us per op\n", cpu->own,
+                     us_per_op(cpu->own, stats, measured_ns));
+    } else {
+        (void)printf(" flood unknown\n");
+    }
+}
+
+static void print_rate(const struct flood_stats *stats, const struct flood_options *options)
+{
+    char rate[GROUPED_MAX];
+    char overdue[GROUPED_MAX];
+    (void)printf("%s ops/s were due", explain_grouped(options->rate, rate));
+    if (stats->overdue > 0) {
+        (void)printf("; at the end %s of them waited for a free session, the first for %.1f s",
+                     explain_grouped(stats->overdue, overdue), seconds(stats->overdue_ns));
+    }
+    (void)putchar('\n');
+}
+
 void flood_stats_print(const struct flood_stats *stats, const struct flood_options *options,
                        uint64_t measured_ns)
 {
     char ops[GROUPED_MAX];
     char rate[GROUPED_MAX];
     char keys[GROUPED_MAX];
-    (void)printf("%" PRIu32 " clients, %" PRIu32 " %% writes, %s keys, values of %" PRIu32
+    (void)printf("%" PRIu32 " clients, %" PRIu32 " %% writes, %s keys (%s), values of %" PRIu32
                  " bytes, seed %" PRIu64 "\n",
                  options->clients, options->mix_percent, explain_grouped(options->key_count, keys),
-                 options->value_size, options->seed);
+                 flood_distribution_name(options->distribution), options->value_size,
+                 options->seed);
+    if (options->rate > 0) {
+        print_rate(stats, options);
+    }
     (void)printf("%s ops in %.1f s: %s ops/s\n", explain_grouped(stats->ops, ops),
                  seconds(measured_ns),
                  explain_grouped((uint64_t)per_second(stats->ops, measured_ns), rate));
@@ -140,6 +182,7 @@ void flood_stats_print(const struct flood_stats *stats, const struct flood_optio
     (void)printf("longest gap %.1f ms, %" PRIu64 " retries, view %" PRIu64 "\n",
                  (double)stats->longest_gap_ns / (double)NANOSECONDS_PER_MILLISECOND,
                  stats->retries, view_within_epoch(stats->view_number));
+    print_cpu(stats, measured_ns);
     print_errors(stats);
     if (options->verify) {
         print_verification(stats);
@@ -150,11 +193,7 @@ void flood_stats_print_progress(const struct flood_stats *before, const struct f
                                 uint64_t elapsed_ns, uint64_t interval_ns)
 {
     struct histogram *latency = must_calloc(1, sizeof *latency);
-    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        latency->buckets[i] = now->latency.buckets[i] - before->latency.buckets[i];
-    }
-    latency->count = now->latency.count - before->latency.count;
-    latency->max = now->latency.max;
+    histogram_subtract(&now->latency, &before->latency, latency);
     char rate[GROUPED_MAX];
     (void)fprintf(stderr,
                   "%6.0f s  %9s ops/s  p50 %" PRIu64 " us  p99 %" PRIu64 " us  retries %" PRIu64
@@ -212,6 +251,45 @@ static void json_verification(json_t *object, const struct flood_stats *stats)
     json_set_u64(object, "unread_keys", stats->unread_keys);
 }
 
+static json_t *json_number(bool known, double number)
+{
+    return known ? json_real(number) : json_null();
+}
+
+static json_t *json_cpu(const struct flood_stats *stats, uint64_t measured_ns)
+{
+    const struct flood_cpu_usage *cpu = &stats->cpu;
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "replicas_cores",
+                              json_number(cpu->replicas_known, cpu->replicas));
+    (void)json_object_set_new(
+        object, "replicas_us_per_op",
+        json_number(cpu->replicas_known, us_per_op(cpu->replicas, stats, measured_ns)));
+    (void)json_object_set_new(object, "flood_cores", json_number(cpu->own_known, cpu->own));
+    (void)json_object_set_new(object, "flood_us_per_op",
+                              json_number(cpu->own_known, us_per_op(cpu->own, stats, measured_ns)));
+    json_t *replicas = json_array();
+    for (uint32_t i = 0; i < cpu->member_count; i++) {
+        json_t *replica = json_object();
+        json_set_u64(replica, "id", cpu->member_ids[i]);
+        (void)json_object_set_new(replica, "cores",
+                                  json_number(cpu->members[i] > 0, cpu->members[i]));
+        (void)json_array_append_new(replicas, replica);
+    }
+    (void)json_object_set_new(object, "replicas", replicas);
+    return object;
+}
+
+static void json_rate(json_t *object, const struct flood_stats *stats,
+                      const struct flood_options *options)
+{
+    json_set_u64(object, "rate", options->rate);
+    json_set_u64(object, "overdue", stats->overdue);
+    (void)json_object_set_new(
+        object, "overdue_ms",
+        json_real((double)stats->overdue_ns / (double)NANOSECONDS_PER_MILLISECOND));
+}
+
 json_t *flood_stats_json(const struct flood_stats *stats, const struct flood_options *options,
                          uint64_t measured_ns)
 {
@@ -227,13 +305,18 @@ json_t *flood_stats_json(const struct flood_stats *stats, const struct flood_opt
         json_real((double)stats->longest_gap_ns / (double)NANOSECONDS_PER_MILLISECOND));
     json_set_u64(object, "retries", stats->retries);
     json_set_u64(object, "view", view_within_epoch(stats->view_number));
+    (void)json_object_set_new(object, "cpu", json_cpu(stats, measured_ns));
     if (options->verify) {
         json_verification(object, stats);
+    }
+    if (options->rate > 0) {
+        json_rate(object, stats, options);
     }
     json_set_u64(object, "clients", options->clients);
     json_set_u64(object, "mix", options->mix_percent);
     json_set_u64(object, "key_count", options->key_count);
     json_set_u64(object, "value_size", options->value_size);
+    json_set_text(object, "dist", flood_distribution_name(options->distribution));
     (void)json_object_set_new(object, "warmup", json_real(seconds(options->warmup_ns)));
     json_set_u64(object, "seed", options->seed);
     (void)json_object_set_new(object, "verify", json_boolean(options->verify));

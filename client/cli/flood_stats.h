@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "client/cli/flood_cpu.h"
 #include "client/cli/flood_options.h"
 #include "client/cli/histogram.h"
 #include "client/cli/workload.h"
@@ -23,7 +24,10 @@ struct flood_stats {
     uint64_t refused;                   /* by the application */
     uint64_t view_number;               /* of the last answer */
     uint64_t longest_gap_ns;            /* without any acknowledgement, of any session */
-    struct histogram latency;           /* nanoseconds */
+    struct histogram latency;           /* nanoseconds; since it was due, with --rate */
+    uint64_t overdue;                   /* with --rate: due, and no session was free for it */
+    uint64_t overdue_ns;                /* for how long the first of them */
+    struct flood_cpu_usage cpu;         /* of all, at the end */
     uint64_t violation_count;
     char violations[FLOOD_VIOLATIONS_KEPT][VIOLATION_MAX]; /* the first ones */
     uint64_t readback_keys;                                /* read in the final pass */

@@ -50,6 +50,18 @@ void histogram_add(struct histogram *histogram, const struct histogram *other)
     histogram->max = histogram->max > other->max ? histogram->max : other->max;
 }
 
+void histogram_subtract(const struct histogram *now, const struct histogram *before,
+                        struct histogram *between)
+{
+    between->max = 0;
+    between->count = now->count - before->count;
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        between->buckets[i] = now->buckets[i] - before->buckets[i];
+        between->max = between->buckets[i] > 0 ? bucket_end(i) : between->max;
+    }
+    between->max = between->max < now->max ? between->max : now->max;
+}
+
 uint64_t histogram_percentile(const struct histogram *histogram, uint32_t millipercent)
 {
     enum { ALL = 100 * 1000 };

@@ -26,6 +26,11 @@ void histogram_reset(struct histogram *histogram);
 void histogram_record(struct histogram *histogram, uint64_t value_ns);
 void histogram_add(struct histogram *histogram, const struct histogram *other);
 
+/* What was recorded between two copies of one histogram; the largest value is that of its bucket.
+ */
+void histogram_subtract(const struct histogram *now, const struct histogram *before,
+                        struct histogram *between);
+
 /* The smallest value that at least this many thousandths of a percent of all values do not exceed:
  * 50,000 is the median, 99,900 the 99.9th percentile; rounded up to its bucket's end, at most the
  * largest value recorded. 0 if nothing was recorded. */

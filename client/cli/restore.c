@@ -167,16 +167,6 @@ static int agree(const struct restore_command *command)
 
 /* ---- doing it ---- */
 
-static bool has_primary(const struct restore_asker *asker)
-{
-    for (uint32_t i = 0; i < asker->count; i++) {
-        if (asker->targets[i].answered && asker->targets[i].report.acting_primary) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* It may have taken a while to answer: is what was agreed to still what is there? */
 static bool still_the_same(const struct restore_command *command)
 {
@@ -186,20 +176,6 @@ static bool still_the_same(const struct restore_command *command)
     return restore_choose(command->asker->targets, command->asker->count, &now, &who) ==
                RESTORE_POSSIBLE &&
            memcmp(&now.restore, &command->choice.restore, sizeof now.restore) == 0;
-}
-
-/* Those that will not do it whatever is waited for; a mask. */
-static uint32_t refusals(const struct restore_asker *asker)
-{
-    uint32_t mask = 0;
-    for (uint32_t i = 0; i < asker->count; i++) {
-        const enum restore_outcome outcome = asker->targets[i].report.outcome;
-        if (outcome == RESTORE_NOT_PERMITTED || outcome == RESTORE_CHANGED ||
-            outcome == RESTORE_CONFLICT) {
-            mask |= UINT32_C(1) << i;
-        }
-    }
-    return mask;
 }
 
 static int say_unfinished(const struct restore_command *command)
@@ -239,9 +215,9 @@ static bool carry_out(const struct restore_command *command)
         for (uint32_t i = 0; i < asker->count; i++) {
             told[i] = asker->targets[i].report;
         }
-        const bool refused = refusals(asker) != 0;
+        const bool refused = restore_is_refused(asker->targets, asker->count);
         restore_ask_status(asker, ROUND_MS);
-        if (has_primary(asker)) {
+        if (restore_has_primary(asker->targets, asker->count)) {
             return true;
         }
         for (uint32_t i = 0; i < asker->count; i++) {
@@ -280,8 +256,10 @@ static int restore_group(struct restore_command *command)
     }
     if (!still_the_same(command)) {
         return report_error(command->shell, EXIT_DEFINITE_FAILURE, "changed",
-                            "the replicas hold something else by now than was shown: run "
-                            "unsafe-restore again. Nothing was changed");
+                            "the replicas hold something else by now than was shown, or one does "
+                            "not answer any more; perhaps somebody else restores the group. See "
+                            "vr-client status, and if it still says that the group is lost run "
+                            "unsafe-restore again. Nothing was changed by this one");
     }
     if (!carry_out(command)) {
         return say_unfinished(command);

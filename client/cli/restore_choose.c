@@ -136,3 +136,25 @@ enum restore_verdict restore_choose(const struct restore_target *targets, uint32
                ? RESTORE_NOTHING_LEFT
                : RESTORE_POSSIBLE;
 }
+
+bool restore_has_primary(const struct restore_target *targets, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (targets[i].answered && targets[i].report.acting_primary) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool restore_is_refused(const struct restore_target *targets, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const enum restore_outcome outcome = targets[i].report.outcome;
+        if (outcome == RESTORE_NOT_PERMITTED || outcome == RESTORE_CHANGED ||
+            outcome == RESTORE_CONFLICT) {
+            return true;
+        }
+    }
+    return false;
+}

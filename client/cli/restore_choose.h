@@ -31,4 +31,10 @@ struct restore_choice {
 enum restore_verdict restore_choose(const struct restore_target *targets, uint32_t count,
                                     struct restore_choice *choice, uint32_t *who);
 
+/* One that answered acts as primary: the group serves. */
+bool restore_has_primary(const struct restore_target *targets, uint32_t count);
+
+/* One will not do it, whatever is waited for. */
+bool restore_is_refused(const struct restore_target *targets, uint32_t count);
+
 #endif

@@ -35,6 +35,9 @@ void workload_init(struct workload *workload, const struct flood_options *option
         workload->value_size =
             workload->value_size > STAMP_MAX ? workload->value_size : (uint32_t)STAMP_MAX;
     }
+    if (options->distribution == FLOOD_ZIPF) {
+        zipf_init(&workload->zipf, workload->key_count);
+    }
     workload->value = must_calloc(workload->value_size, 1);
     memset(workload->value, '.', workload->value_size);
     workload->operation =
@@ -70,9 +73,16 @@ static void encode(struct workload *workload)
     workload->operation_size = kv_operation_encode(&operation, workload->operation);
 }
 
+static uint32_t draw_key(struct workload *workload)
+{
+    return workload->options->distribution == FLOOD_ZIPF
+               ? zipf_draw(&workload->zipf, &workload->prng)
+               : (uint32_t)prng_below(&workload->prng, workload->key_count);
+}
+
 void workload_next(struct workload *workload)
 {
-    workload->key = (uint32_t)prng_below(&workload->prng, workload->key_count);
+    workload->key = draw_key(workload);
     workload->is_read = prng_below(&workload->prng, 100) >= workload->options->mix_percent;
     if (!workload->is_read && workload->keys != NULL) {
         char stamp[STAMP_MAX];

@@ -12,6 +12,7 @@
 #define VR_CLI_WORKLOAD_H
 
 #include "client/cli/flood_options.h"
+#include "client/cli/zipf.h"
 #include "common/base/prng.h"
 #include "common/wire/kv_codec.h"
 
@@ -29,6 +30,7 @@ struct workload {
     struct prng prng;
     struct workload_key *keys; /* verify: of this session; else NULL */
     uint32_t key_count;        /* that it chooses from */
+    struct zipf zipf;          /* over key_count, with that distribution */
     uint32_t readback_next;    /* key that the final pass reads next */
 
     /* The operation under way. */

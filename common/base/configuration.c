@@ -9,8 +9,16 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* Format 1 ended before the last two parameters, which then were what they are by default. */
-enum { CONFIGURATION_FORMAT = 2, PARAMETERS_SIZE = 24, PARAMETERS_SIZE_1 = 12 };
+/* Format 1 ended before the last two parameters, which then were what they are by default. Format 3
+ * is that of a group made from a backup, and goes on with its root; all others keep format 2, and
+ * so their hash. */
+enum {
+    CONFIGURATION_FORMAT = 2,
+    CONFIGURATION_FORMAT_ORIGIN = 3,
+    PARAMETERS_SIZE = 24,
+    PARAMETERS_SIZE_1 = 12,
+    ORIGIN_SIZE = 16,
+};
 
 struct cluster_parameters cluster_parameters_default(void)
 {
@@ -143,10 +151,16 @@ uint32_t configuration_primary(const struct configuration *c, uint64_t view_numb
     return actives[view_within_epoch(view_number) % count];
 }
 
+bool configuration_has_origin(const struct configuration *c)
+{
+    return c->origin.low != 0 || c->origin.high != 0;
+}
+
 size_t configuration_encode(const struct configuration *c, uint8_t *bytes)
 {
     uint8_t *at = bytes;
-    bytes_put_u16(at, CONFIGURATION_FORMAT);
+    const bool origin = configuration_has_origin(c);
+    bytes_put_u16(at, origin ? CONFIGURATION_FORMAT_ORIGIN : CONFIGURATION_FORMAT);
     bytes_put_u64(at + 2, c->cluster_id);
     bytes_put_u32(at + 10, c->epoch);
     bytes_put_u32(at + 14, c->member_count);
@@ -169,6 +183,11 @@ size_t configuration_encode(const struct configuration *c, uint8_t *bytes)
     bytes_put_u32(at + 12, c->parameters.checkpoint_interval);
     bytes_put_u64(at + 16, c->parameters.state_size_max);
     at += PARAMETERS_SIZE;
+    if (origin) {
+        bytes_put_u64(at, c->origin.low);
+        bytes_put_u64(at + 8, c->origin.high);
+        at += ORIGIN_SIZE;
+    }
     INVARIANT((size_t)(at - bytes) <= CONFIGURATION_ENCODED_MAX);
     return (size_t)(at - bytes);
 }
@@ -193,11 +212,36 @@ static bool decode_member(const uint8_t **at, const uint8_t *end, struct member 
     return host_length(member) == length;
 }
 
+/* What is behind the members. */
+static bool decode_rest(const uint8_t *at, size_t size, uint16_t format, struct configuration *c)
+{
+    const size_t expected = format == 1                      ? PARAMETERS_SIZE_1
+                            : format == CONFIGURATION_FORMAT ? PARAMETERS_SIZE
+                                                             : PARAMETERS_SIZE + ORIGIN_SIZE;
+    if (size != expected) {
+        return false;
+    }
+    c->parameters = cluster_parameters_default();
+    c->parameters.sessions_max = bytes_get_u32(at);
+    c->parameters.operation_size_max = bytes_get_u32(at + 4);
+    c->parameters.reply_stored_max = bytes_get_u32(at + 8);
+    if (format > 1) {
+        c->parameters.checkpoint_interval = bytes_get_u32(at + 12);
+        c->parameters.state_size_max = bytes_get_u64(at + 16);
+    }
+    if (format < CONFIGURATION_FORMAT_ORIGIN) {
+        return true;
+    }
+    c->origin.low = bytes_get_u64(at + PARAMETERS_SIZE);
+    c->origin.high = bytes_get_u64(at + PARAMETERS_SIZE + 8);
+    return configuration_has_origin(c); /* without one it has another byte form */
+}
+
 bool configuration_decode(const uint8_t *bytes, size_t size, struct configuration *c)
 {
     memset(c, 0, sizeof *c);
     const uint16_t format = size < 18 ? 0 : bytes_get_u16(bytes);
-    if (format == 0 || format > CONFIGURATION_FORMAT) {
+    if (format == 0 || format > CONFIGURATION_FORMAT_ORIGIN) {
         return false;
     }
     const uint8_t *at = bytes + 18;
@@ -213,18 +257,7 @@ bool configuration_decode(const uint8_t *bytes, size_t size, struct configuratio
             return false;
         }
     }
-    if (end - at != (format == 1 ? PARAMETERS_SIZE_1 : PARAMETERS_SIZE)) {
-        return false;
-    }
-    c->parameters = cluster_parameters_default();
-    c->parameters.sessions_max = bytes_get_u32(at);
-    c->parameters.operation_size_max = bytes_get_u32(at + 4);
-    c->parameters.reply_stored_max = bytes_get_u32(at + 8);
-    if (format > 1) {
-        c->parameters.checkpoint_interval = bytes_get_u32(at + 12);
-        c->parameters.state_size_max = bytes_get_u64(at + 16);
-    }
-    return configuration_reject(c) == NULL;
+    return decode_rest(at, (size_t)(end - at), format, c) && configuration_reject(c) == NULL;
 }
 
 uint64_t configuration_hash(const struct configuration *c)

@@ -30,10 +30,15 @@ struct configuration {
     uint32_t member_count;
     struct member members[REPLICAS_MAX]; /* in configuration order; unused ones are zero */
     struct cluster_parameters parameters;
+    struct checksum
+        origin; /* root of the backup that every member begins with; zero: with nothing */
 };
 
 /* Why a configuration is refused, in words, or NULL if it is valid. */
 const char *configuration_reject(const struct configuration *configuration);
+
+/* Whether the group was made from a backup. */
+bool configuration_has_origin(const struct configuration *configuration);
 
 /* n / 2 + 1; also for even n. */
 uint32_t configuration_quorum(const struct configuration *configuration);
@@ -51,7 +56,7 @@ uint32_t configuration_primary(const struct configuration *configuration, uint64
  * CONFIGURATION_ENCODED_MAX room. */
 enum {
     MEMBER_ENCODED_MAX = 4 + 1 + 2 + HOST_SIZE_MAX + 2 + 2,
-    CONFIGURATION_ENCODED_MAX = 2 + 8 + 4 + 4 + REPLICAS_MAX * MEMBER_ENCODED_MAX + 24,
+    CONFIGURATION_ENCODED_MAX = 2 + 8 + 4 + 4 + REPLICAS_MAX * MEMBER_ENCODED_MAX + 24 + 16,
 };
 size_t configuration_encode(const struct configuration *configuration, uint8_t *bytes);
 

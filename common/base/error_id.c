@@ -53,6 +53,8 @@ static const struct error_entry entries[ERROR_COUNT] = {
     [ERROR_BACKUP_UNREADABLE] = {"VR1221", LOG_STORAGE, E, "a backup cannot be read"},
     [ERROR_BACKUP_UNUSABLE] = {"VR1222", LOG_STORAGE, E, "a backup does not fit"},
     [ERROR_LOG_UNREADABLE] = {"VR1223", LOG_STORAGE, W, "parts of the log cannot be read"},
+    [ERROR_STATE_UNREADABLE] = {"VR1224", LOG_STORAGE, W,
+                                "copies of the state file cannot be read"},
 
     [ERROR_BIND] = {"VR1301", LOG_NETWORK, E, "an address cannot be bound"},
     [ERROR_FOREIGN_CLUSTER] = {"VR1302", LOG_NETWORK, W, "datagrams of another cluster arrive"},

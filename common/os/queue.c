@@ -57,26 +57,53 @@ enum queue_status queue_push(struct queue *queue, const void *item)
     return queue_push_many(queue, item, 1);
 }
 
+/* Called with the mutex. */
+static enum queue_status push(struct queue *queue, const void *items, size_t count)
+{
+    if (queue->closed) {
+        return QUEUE_CLOSED;
+    }
+    if (queue->capacity - queue->count < count) {
+        queue->full_count++;
+        return QUEUE_FULL;
+    }
+    copy_in(queue, items, count);
+    return QUEUE_OK;
+}
+
 enum queue_status queue_push_many(struct queue *queue, const void *items, size_t count)
 {
-    enum queue_status status = QUEUE_OK;
     mutex_lock(&queue->mutex);
-    if (queue->closed) {
-        status = QUEUE_CLOSED;
-    } else if (queue->capacity - queue->count < count) {
-        queue->full_count++;
-        status = QUEUE_FULL;
-    } else {
-        copy_in(queue, items, count);
-        /* One signal may wake one sleeper, who may take one item: several items need them all. */
-        if (queue->waiting > 0 && count == 1) {
-            condition_signal(&queue->not_empty);
-        } else if (queue->waiting > 0) {
-            condition_broadcast(&queue->not_empty);
-        }
+    const enum queue_status status = push(queue, items, count);
+    const bool asleep = queue->waiting > 0;
+    mutex_unlock(&queue->mutex);
+    /* Not before: who is woken wants the mutex first. One signal may wake one sleeper, who may take
+     * one item: several items need them all. */
+    if (status == QUEUE_OK && asleep && count == 1) {
+        condition_signal(&queue->not_empty);
+    } else if (status == QUEUE_OK && asleep) {
+        condition_broadcast(&queue->not_empty);
     }
+    return status;
+}
+
+enum queue_status queue_push_quietly(struct queue *queue, const void *items, size_t count)
+{
+    mutex_lock(&queue->mutex);
+    const enum queue_status status = push(queue, items, count);
     mutex_unlock(&queue->mutex);
     return status;
+}
+
+void queue_nudge(struct queue *queue)
+{
+    mutex_lock(&queue->mutex);
+    queue->nudged = true;
+    const bool asleep = queue->waiting > 0;
+    mutex_unlock(&queue->mutex);
+    if (asleep) {
+        condition_broadcast(&queue->not_empty);
+    }
 }
 
 enum queue_status queue_pop(struct queue *queue, void *item, uint64_t timeout_ns)
@@ -86,13 +113,13 @@ enum queue_status queue_pop(struct queue *queue, void *item, uint64_t timeout_ns
 }
 
 /* Sleeps until there is an item, the queue is closed, or the time is up; called with the mutex. */
-static void wait_for_item(struct queue *queue, uint64_t timeout_ns)
+static void wait_for_item(struct queue *queue, uint64_t timeout_ns, bool nudges)
 {
     const uint64_t now_ns = timeout_ns == 0 ? 0 : clock_monotonic_ns();
     const bool forever = timeout_ns > UINT64_MAX - now_ns;
     bool in_time = timeout_ns != 0;
     queue->waiting++;
-    while (queue->count == 0 && !queue->closed && in_time) {
+    while (queue->count == 0 && !queue->closed && !(nudges && queue->nudged) && in_time) {
         if (forever) {
             condition_wait(&queue->not_empty, &queue->mutex);
         } else {
@@ -109,7 +136,7 @@ enum queue_status queue_pop_many(struct queue *queue, void *items, size_t items_
     enum queue_status status = QUEUE_OK;
     *taken = 0;
     mutex_lock(&queue->mutex);
-    wait_for_item(queue, timeout_ns);
+    wait_for_item(queue, timeout_ns, false);
     if (queue->count > 0) {
         *taken = queue->count < items_max ? queue->count : items_max;
         copy_out(queue, items, *taken);
@@ -118,6 +145,33 @@ enum queue_status queue_pop_many(struct queue *queue, void *items, size_t items_
     }
     mutex_unlock(&queue->mutex);
     return status;
+}
+
+enum queue_status queue_wait(struct queue *queue, uint64_t timeout_ns)
+{
+    mutex_lock(&queue->mutex);
+    wait_for_item(queue, timeout_ns, true);
+    const enum queue_status status = queue->count > 0 || (queue->nudged && !queue->closed)
+                                         ? QUEUE_OK
+                                     : queue->closed ? QUEUE_CLOSED
+                                                     : QUEUE_EMPTY;
+    queue->nudged = false;
+    mutex_unlock(&queue->mutex);
+    return status;
+}
+
+size_t queue_pop_while(struct queue *queue, void *items, size_t items_max,
+                       bool (*wanted)(const void *item))
+{
+    size_t taken = 0;
+    mutex_lock(&queue->mutex);
+    while (taken < queue->count && taken < items_max &&
+           wanted(queue->slots + (queue->head + taken) % queue->capacity * queue->item_size)) {
+        taken++;
+    }
+    copy_out(queue, items, taken);
+    mutex_unlock(&queue->mutex);
+    return taken;
 }
 
 void queue_close(struct queue *queue)

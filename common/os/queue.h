@@ -33,6 +33,7 @@ struct queue {
     size_t count;         /* items waiting; count <= capacity */
     size_t waiting;       /* consumers asleep in a pop */
     bool closed;
+    bool nudged;         /* a queue_wait() is to return, whatever there is */
     uint64_t full_count; /* pushes refused */
 };
 
@@ -47,6 +48,19 @@ enum queue_status queue_push(struct queue *queue, const void *item);
 
 /* All of `count` items or none of them. */
 enum queue_status queue_push_many(struct queue *queue, const void *items, size_t count);
+
+/* The same, but wakes nobody: whoever pushed takes the items himself, or calls queue_nudge(). */
+enum queue_status queue_push_quietly(struct queue *queue, const void *items, size_t count);
+
+/* Lets a queue_wait() return: one that sleeps, or else the next one. */
+void queue_nudge(struct queue *queue);
+
+/* Takes nothing: QUEUE_OK if there is something or it was nudged. */
+enum queue_status queue_wait(struct queue *queue, uint64_t timeout_ns);
+
+/* Takes what there is at once, at most items_max and none from the first on that is not wanted. */
+size_t queue_pop_while(struct queue *queue, void *items, size_t items_max,
+                       bool (*wanted)(const void *item));
 
 /* Takes one item, waiting for at most timeout_ns (0: not at all). */
 enum queue_status queue_pop(struct queue *queue, void *item, uint64_t timeout_ns);

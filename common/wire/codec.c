@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* codec.c - one pair of functions per message, encode_x and decode_x, each a list of assignments in
- * the order of proto/vr.proto.
+ * the order of proto/vr.proto. Those of normal operation are encoded by codec_straight.c, and
+ * decoded here only where a body is not as that writes it.
  *
  * What a stranger can do to the decoder (UDP-9): a body has at most its type's size before
  * protobuf-c sees it; protobuf-c takes memory from the arena only, and a message that wants more is
@@ -13,6 +14,7 @@
 
 #include "common/base/invariant.h"
 #include "common/base/trace_event.h"
+#include "common/wire/codec_straight.h"
 
 /* Enums travel as their own numbers. */
 #define SAME_NUMBER(wire, base) _Static_assert((int)(wire) == (int)(base), #base)
@@ -155,17 +157,6 @@ static struct log_descriptor decode_log(const Vr__LogDescriptor *f)
 
 /* ---- Clients -------------------------------------------------------------------------------- */
 
-static void encode_request(Vr__Request *f, const struct request *m)
-{
-    vr__request__init(f);
-    f->client_id_low = m->client_id.low;
-    f->client_id_high = m->client_id.high;
-    f->session = m->session;
-    f->request_number = m->request_number;
-    f->kind = (Vr__RequestKind)m->kind;
-    f->operation = borrow(m->operation, m->operation_size);
-}
-
 static struct request decode_request(const Vr__Request *f)
 {
     return (struct request){
@@ -193,19 +184,6 @@ static struct status_request decode_status_request(const Vr__StatusRequest *f)
         .nonce = f->nonce,
         .padding_size = (uint32_t)f->padding.len,
     };
-}
-
-static void encode_reply(Vr__Reply *f, const struct reply *m)
-{
-    vr__reply__init(f);
-    f->view_number = m->view_number;
-    f->op_number = m->op_number;
-    f->client_id_low = m->client_id.low;
-    f->client_id_high = m->client_id.high;
-    f->session = m->session;
-    f->request_number = m->request_number;
-    f->status = (Vr__ReplyStatus)m->status;
-    f->result = borrow(m->result, m->result_size);
 }
 
 static struct reply decode_reply(const Vr__Reply *f)
@@ -472,21 +450,6 @@ static enum wire_drop decode_trace_report(const Vr__TraceReport *f, struct trace
 
 /* ---- Normal operation ----------------------------------------------------------------------- */
 
-static void encode_prepare(Vr__Prepare *f, const struct prepare *m)
-{
-    vr__prepare__init(f);
-    f->view_number = m->view_number;
-    f->first_op = m->first_op;
-    f->parent_checksum_low = m->parent_checksum.low;
-    f->parent_checksum_high = m->parent_checksum.high;
-    f->commit_number = m->commit_number;
-    f->commit_checksum_low = m->commit_checksum.low;
-    f->commit_checksum_high = m->commit_checksum.high;
-    f->round = m->round;
-    f->entry_count = m->entry_count;
-    f->entries = borrow(m->entries, m->entries_size);
-}
-
 static struct prepare decode_prepare(const Vr__Prepare *f)
 {
     return (struct prepare){
@@ -502,19 +465,6 @@ static struct prepare decode_prepare(const Vr__Prepare *f)
     };
 }
 
-static void encode_prepare_ok(Vr__PrepareOk *f, const struct prepare_ok *m)
-{
-    vr__prepare_ok__init(f);
-    f->view_number = m->view_number;
-    f->op_number = m->op_number;
-    f->checksum_low = m->checksum.low;
-    f->checksum_high = m->checksum.high;
-    f->round = m->round;
-    f->checkpoint_op = m->checkpoint.op_number;
-    f->checkpoint_digest_low = m->checkpoint.digest.low;
-    f->checkpoint_digest_high = m->checkpoint.digest.high;
-}
-
 static struct prepare_ok decode_prepare_ok(const Vr__PrepareOk *f)
 {
     return (struct prepare_ok){
@@ -524,20 +474,6 @@ static struct prepare_ok decode_prepare_ok(const Vr__PrepareOk *f)
         .round = f->round,
         .checkpoint = {f->checkpoint_op, {f->checkpoint_digest_low, f->checkpoint_digest_high}},
     };
-}
-
-static void encode_commit(Vr__Commit *f, const struct commit *m)
-{
-    vr__commit__init(f);
-    f->view_number = m->view_number;
-    f->commit_number = m->commit_number;
-    f->commit_checksum_low = m->commit_checksum.low;
-    f->commit_checksum_high = m->commit_checksum.high;
-    f->op_number = m->op_number;
-    f->round = m->round;
-    f->checkpoint_op = m->checkpoint.op_number;
-    f->checkpoint_digest_low = m->checkpoint.digest.low;
-    f->checkpoint_digest_high = m->checkpoint.digest.high;
 }
 
 static struct commit decode_commit(const Vr__Commit *f)
@@ -923,14 +859,15 @@ static struct parts_missing decode_parts_missing(const Vr__PartsMissing *f)
 
 /* ---- All of them ---------------------------------------------------------------------------- */
 
-void codec_encode(struct codec_form *form, const struct message *message)
+static void encode_form(struct codec_form *form, const struct message *message)
 {
-    INVARIANT(codec_body_size_max(message->type) > 0);
     switch (message->type) {
     case MESSAGE_NONE:
-        break;
-    case MESSAGE_REQUEST:
-        encode_request(&form->request, &message->request);
+    case MESSAGE_REQUEST: /* the next five go straight */
+    case MESSAGE_REPLY:
+    case MESSAGE_PREPARE:
+    case MESSAGE_PREPARE_OK:
+    case MESSAGE_COMMIT:
         break;
     case MESSAGE_STATUS_REQUEST:
         encode_status_request(&form->status_request, &message->status_request);
@@ -944,9 +881,6 @@ void codec_encode(struct codec_form *form, const struct message *message)
         break;
     case MESSAGE_RESTORE:
         encode_restore(form, &message->restore);
-        break;
-    case MESSAGE_REPLY:
-        encode_reply(&form->reply, &message->reply);
         break;
     case MESSAGE_NOT_PRIMARY:
         encode_not_primary(&form->not_primary, &message->not_primary);
@@ -975,15 +909,6 @@ void codec_encode(struct codec_form *form, const struct message *message)
         break;
     case MESSAGE_RESTORE_REPORT:
         encode_restore_report(form, &message->restore_report);
-        break;
-    case MESSAGE_PREPARE:
-        encode_prepare(&form->prepare, &message->prepare);
-        break;
-    case MESSAGE_PREPARE_OK:
-        encode_prepare_ok(&form->prepare_ok, &message->prepare_ok);
-        break;
-    case MESSAGE_COMMIT:
-        encode_commit(&form->commit, &message->commit);
         break;
     case MESSAGE_GOODBYE:
         vr__goodbye__init(&form->goodbye);
@@ -1038,13 +963,25 @@ void codec_encode(struct codec_form *form, const struct message *message)
         encode_parts_missing(&form->parts_missing, &message->parts_missing);
         break;
     }
-    form->size = protobuf_c_message_get_packed_size(&form->base);
+}
+
+void codec_encode(struct codec_form *form, const struct message *message)
+{
+    INVARIANT(codec_body_size_max(message->type) > 0);
+    form->straight = codec_straight_knows(message->type) ? message : NULL;
+    if (form->straight != NULL) {
+        form->size = codec_straight_size(message);
+    } else {
+        encode_form(form, message);
+        form->size = protobuf_c_message_get_packed_size(&form->base);
+    }
     INVARIANT(form->size <= codec_body_size_max(message->type));
 }
 
 void codec_pack(const struct codec_form *form, uint8_t *bytes)
 {
-    const size_t size = protobuf_c_message_pack(&form->base, bytes);
+    const size_t size = form->straight != NULL ? codec_straight_pack(form->straight, bytes)
+                                               : protobuf_c_message_pack(&form->base, bytes);
     INVARIANT(size == form->size);
 }
 
@@ -1187,6 +1124,20 @@ static void unpack_free(void *data, void *pointer)
     (void)pointer;
 }
 
+enum wire_drop codec_decode_any(uint32_t type, const uint8_t *body, size_t size,
+                                struct arena *arena, struct message *message)
+{
+    INVARIANT(size <= codec_body_size_max(type));
+    struct unpack_memory memory = {.arena = arena};
+    ProtobufCAllocator allocator = {unpack_alloc, unpack_free, &memory};
+    const ProtobufCMessage *form =
+        protobuf_c_message_unpack(body_types[type].descriptor, &allocator, size, body);
+    if (form == NULL) {
+        return memory.exhausted ? WIRE_DROP_MEMORY : WIRE_DROP_BODY;
+    }
+    return from_form(type, form, arena, message);
+}
+
 enum wire_drop codec_decode(uint32_t type, const uint8_t *body, size_t size, struct arena *arena,
                             struct message *message)
 {
@@ -1197,16 +1148,11 @@ enum wire_drop codec_decode(uint32_t type, const uint8_t *body, size_t size, str
     if (size > size_max) {
         return WIRE_DROP_BODY_SIZE;
     }
-    struct unpack_memory memory = {.arena = arena};
-    ProtobufCAllocator allocator = {unpack_alloc, unpack_free, &memory};
-    const ProtobufCMessage *form =
-        protobuf_c_message_unpack(body_types[type].descriptor, &allocator, size, body);
-    if (form == NULL) {
-        return memory.exhausted ? WIRE_DROP_MEMORY : WIRE_DROP_BODY;
-    }
-    const enum wire_drop drop = from_form(type, form, arena, message);
-    if (drop != WIRE_OK) {
-        return drop;
+    if (!codec_straight_decode(type, body, size, arena, message)) {
+        const enum wire_drop drop = codec_decode_any(type, body, size, arena, message);
+        if (drop != WIRE_OK) {
+            return drop;
+        }
     }
     return message_validate(message) ? WIRE_OK : WIRE_DROP_INVALID;
 }

@@ -15,9 +15,7 @@
 struct codec_form {
     union {
         ProtobufCMessage base;
-        Vr__Request request;
         Vr__StatusRequest status_request;
-        Vr__Reply reply;
         Vr__NotPrimary not_primary;
         Vr__Busy busy;
         Vr__Challenge challenge;
@@ -30,9 +28,6 @@ struct codec_form {
         Vr__RestoreStatus restore_status;
         Vr__Restore restore;
         Vr__RestoreReport restore_report;
-        Vr__Prepare prepare;
-        Vr__PrepareOk prepare_ok;
-        Vr__Commit commit;
         Vr__Goodbye goodbye;
         Vr__StartViewChange start_view_change;
         Vr__DoViewChange do_view_change;
@@ -58,7 +53,8 @@ struct codec_form {
             Vr__StatusCounter *pointers[STATUS_COUNTERS_MAX];
         } status_parts;
     };
-    size_t size; /* bytes that codec_pack() writes */
+    const struct message *straight; /* packed without a form (codec_straight.h), or NULL */
+    size_t size;                    /* bytes that codec_pack() writes */
 };
 
 /* *form borrows from *message and from itself: it must not be moved. */
@@ -73,5 +69,9 @@ uint32_t codec_body_size_max(uint32_t type);
  * them together with the envelope that *message already has. */
 enum wire_drop codec_decode(uint32_t type, const uint8_t *body, size_t size, struct arena *arena,
                             struct message *message);
+
+/* The same of a body that is not too large, by protobuf-c whatever its form; validates nothing. */
+enum wire_drop codec_decode_any(uint32_t type, const uint8_t *body, size_t size,
+                                struct arena *arena, struct message *message);
 
 #endif

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kv_codec.c - what nearly all operations and results are, one key, one key and one value, a
+ * status, goes straight (straight.h); anything else through protobuf-c, which gives the same bytes
+ * and reads the same from them (test_kv_codec). */
 #include "common/wire/kv_codec.h"
 
 #include "common/base/invariant.h"
+#include "common/wire/straight.h"
 #include "proto/kv.pb-c.h"
 
 const char *kv_status_text(enum kv_status status)
@@ -162,8 +166,64 @@ _Static_assert((int)KV_CAS == (int)KV__OPERATION__KIND_CAS, "kinds are numbered 
 _Static_assert((int)KV_INCR == (int)KV__OPERATION__KIND_INCR, "kinds are numbered alike");
 _Static_assert((int)KV_SCAN == (int)KV__OPERATION__KIND_SCAN, "kinds are numbered alike");
 
+/* Get, Set and Del: a key, and a value if it is a Set, in a message of the kind's number. */
+static bool is_straight(enum kv_kind kind)
+{
+    return kind == KV_GET || kind == KV_SET || kind == KV_DEL;
+}
+
+static size_t straight_body_size(const struct kv_operation *operation)
+{
+    return straight_bytes_size(operation->key.size) +
+           (operation->kind == KV_SET ? straight_bytes_size(operation->value.size) : 0);
+}
+
+static size_t straight_pack(const struct kv_operation *operation, uint8_t *bytes)
+{
+    uint8_t *at = bytes;
+    *at++ = STRAIGHT_BYTES((unsigned)operation->kind);
+    at = straight_put_number(at, straight_body_size(operation));
+    at = straight_put_bytes(at, STRAIGHT_BYTES(1), operation->key.bytes, operation->key.size);
+    if (operation->kind == KV_SET) {
+        at = straight_put_bytes(at, STRAIGHT_BYTES(2), operation->value.bytes,
+                                operation->value.size);
+    }
+    return (size_t)(at - bytes);
+}
+
+static struct kv_bytes straight_kv_bytes(struct straight *reader, uint8_t tag)
+{
+    uint32_t size;
+    const uint8_t *bytes = straight_bytes(reader, tag, &size);
+    return (struct kv_bytes){bytes, size};
+}
+
+static bool straight_unpack(const uint8_t *bytes, size_t size, struct kv_operation *operation)
+{
+    const enum kv_kind kind = size > 0 ? (enum kv_kind)(bytes[0] >> 3) : KV_SCAN;
+    uint32_t body_size;
+    if (!is_straight(kind)) {
+        return false;
+    }
+    struct straight outer = {.at = bytes, .end = bytes + size};
+    const uint8_t *body = straight_bytes(&outer, STRAIGHT_BYTES((unsigned)kind), &body_size);
+    if (body == NULL || !straight_ended(&outer)) {
+        return false;
+    }
+    struct straight inner = {.at = body, .end = body + body_size};
+    *operation = (struct kv_operation){.kind = kind};
+    operation->key = straight_kv_bytes(&inner, STRAIGHT_BYTES(1));
+    if (kind == KV_SET) {
+        operation->value = straight_kv_bytes(&inner, STRAIGHT_BYTES(2));
+    }
+    return straight_ended(&inner);
+}
+
 size_t kv_operation_size(const struct kv_operation *operation)
 {
+    if (is_straight(operation->kind)) {
+        return straight_bytes_size(straight_body_size(operation));
+    }
     struct operation_form form;
     form_operation(&form, operation);
     return protobuf_c_message_get_packed_size(&form.operation.base);
@@ -171,6 +231,9 @@ size_t kv_operation_size(const struct kv_operation *operation)
 
 size_t kv_operation_encode(const struct kv_operation *operation, uint8_t *bytes)
 {
+    if (is_straight(operation->kind)) {
+        return straight_pack(operation, bytes);
+    }
     struct operation_form form;
     form_operation(&form, operation);
     return protobuf_c_message_pack(&form.operation.base, bytes);
@@ -199,6 +262,9 @@ static void read_scan(const Kv__Scan *scan, struct kv_operation *operation)
 bool kv_operation_decode(const uint8_t *bytes, size_t size, struct arena *arena,
                          struct kv_operation *operation)
 {
+    if (straight_unpack(bytes, size, operation)) {
+        return true;
+    }
     const Kv__Operation *form =
         (const Kv__Operation *)unpack(&kv__operation__descriptor, bytes, size, arena);
     if (form == NULL) {
@@ -252,11 +318,44 @@ static bool form_pairs(Kv__Result *form, const struct kv_result *result, struct 
     return true;
 }
 
+/* A status, and a value if there is one. */
+static bool is_plain(const struct kv_result *result)
+{
+    return result->pair_count == 0 && result->number == 0 && !result->more;
+}
+
+static size_t pack_plain(const struct kv_result *result, uint8_t *bytes, size_t capacity)
+{
+    const bool has_value = result->value.bytes != NULL;
+    const size_t size = straight_varint_size((uint64_t)result->status) +
+                        (has_value ? straight_bytes_size(result->value.size) : 0);
+    if (size > capacity) {
+        return 0;
+    }
+    uint8_t *at = straight_put_varint(bytes, STRAIGHT_VARINT(1), (uint64_t)result->status);
+    if (has_value) {
+        (void)straight_put_bytes(at, STRAIGHT_BYTES(2), result->value.bytes, result->value.size);
+    }
+    return size;
+}
+
+/* Of a status alone, which is what most writes are answered. */
+static bool unpack_plain(const uint8_t *bytes, size_t size, struct kv_result *result)
+{
+    struct straight reader = {.at = bytes, .end = bytes + size};
+    const uint64_t status = straight_varint(&reader, STRAIGHT_VARINT(1), KV_STORE_FULL);
+    *result = (struct kv_result){.status = (enum kv_status)status};
+    return straight_ended(&reader) && status >= KV_OK;
+}
+
 size_t kv_result_encode(const struct kv_result *result, struct arena *arena, uint8_t *bytes,
                         size_t capacity)
 {
     Kv__Result form = KV__RESULT__INIT;
     INVARIANT(result->pair_count <= KV_PAGE_PAIRS_MAX);
+    if (is_plain(result)) {
+        return pack_plain(result, bytes, capacity);
+    }
     form.status = (Kv__Status)result->status;
     form.has_value = result->value.bytes != NULL;
     form.value = to_binary(result->value);
@@ -294,6 +393,9 @@ static bool read_pairs(const Kv__Result *form, struct arena *arena, struct kv_re
 bool kv_result_decode(const uint8_t *bytes, size_t size, struct arena *arena,
                       struct kv_result *result)
 {
+    if (unpack_plain(bytes, size, result)) {
+        return true;
+    }
     const Kv__Result *form =
         (const Kv__Result *)unpack(&kv__result__descriptor, bytes, size, arena);
     if (form == NULL || (int)form->status < (int)KV_OK || (int)form->status > (int)KV_STORE_FULL) {

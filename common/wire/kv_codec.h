@@ -93,7 +93,8 @@ size_t kv_operation_size(const struct kv_operation *operation);
 /* `bytes` has kv_operation_size() room. Returns the size. */
 size_t kv_operation_encode(const struct kv_operation *operation, uint8_t *bytes);
 
-/* False if the bytes are no operation, or the arena is exhausted. Bounds are not checked. */
+/* False if the bytes are no operation, or the arena is exhausted. Bounds are not checked. What it
+ * borrows lies in the arena or in the bytes. */
 bool kv_operation_decode(const uint8_t *bytes, size_t size, struct arena *arena,
                          struct kv_operation *operation);
 

@@ -56,6 +56,7 @@ static void execute(struct core *core, uint64_t first_op, uint64_t last_op)
         vr_execution(core->replica, op, &entries[count++]);
         if (count == EXECUTION_BATCH_MAX || op == last_op) {
             execution_push(core->execution, entries, count);
+            core->pushed = true;
             count = 0;
         }
     }
@@ -73,6 +74,7 @@ static void look_up(struct core *core, const struct vr_output *output)
         .address = output->lookup.address,
     };
     execution_look_up(core->execution, &lookup);
+    core->pushed = true;
 }
 
 /* K2: the log and the checkpoints that it followed. */
@@ -435,6 +437,17 @@ static void drain(struct core *core)
     finish(core, take.tick, time);
 }
 
+/* Ends what the lock was taken for: what the executor was given is seen to without it. */
+static void unlock(struct core *core)
+{
+    const bool pushed = core->pushed;
+    core->pushed = false;
+    mutex_unlock(&core->lock);
+    if (pushed) {
+        execution_go_on(core->execution);
+    }
+}
+
 void core_run(struct core *core)
 {
     for (int drains = 0; inbox_pending(core->inbox); drains++) {
@@ -450,7 +463,7 @@ void core_run(struct core *core)
         if (!halted) {
             drain(core);
         }
-        mutex_unlock(&core->lock);
+        unlock(core);
         if (halted) {
             return;
         }
@@ -467,7 +480,7 @@ void core_start(struct core *core)
 {
     mutex_lock(&core->lock);
     finish(core, false, time_now());
-    mutex_unlock(&core->lock);
+    unlock(core);
     /* What completed meanwhile found the lock taken; in a group of one nothing else would come. */
     core_run(core);
 }
@@ -480,7 +493,7 @@ void core_halt(struct core *core)
         drain(core);
     }
     INVARIANT(core->halted);
-    mutex_unlock(&core->lock);
+    unlock(core);
 }
 
 void core_destroy(struct core *core)

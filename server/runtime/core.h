@@ -54,6 +54,7 @@ struct core {
     uint64_t log_generation;   /* storage completed this during the last outputs: not stepped yet */
     uint64_t log_op;
     bool log_completed;
+    bool pushed; /* the executor has to go on */
     bool halted; /* a stop was stepped: nothing is driven any more */
 
     atomic_uint_least64_t deadline_ns; /* when the next tick is due */

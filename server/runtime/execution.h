@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* execution.h - the executor's thread: committed entries in, replies out (N6).
+/* execution.h - the executor: committed entries in, replies out (N6).
  *
- * Apart from the core, so that a slow operation never delays a heartbeat or an ack (N9).
- * Checkpoints are cut and loaded here as well, for the application is this thread's.
+ * Apart from the core, with a thread of its own, so that a slow operation does not delay a
+ * heartbeat or an ack (N9). Checkpoints are cut and loaded here as well.
+ *
+ * To wake a thread costs more than to run a few quick operations. So who drove the core, and has
+ * let go of its lock, works off a short queue itself, as long as operations have been quick lately
+ * and nothing else is to be done; the thread gets everything else. An operation that is slow all of
+ * a sudden holds up one receiver once: the next ones are the thread's again.
  *
  * Threads: entries and look-ups come from the holder of the core lock, repairs from the clients'
- *          receiver; everything that an application does happens on this one thread. */
+ *          receiver; whatever an application does happens with `run_lock`. */
 #ifndef VR_RUNTIME_EXECUTION_H
 #define VR_RUNTIME_EXECUTION_H
 
@@ -26,7 +31,9 @@ enum {
     EXECUTION_WAKES_MAX = 1,
     EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX +
                           EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX,
-    EXECUTION_BATCH_MAX = 64, /* items between two flushes of replies */
+    EXECUTION_BATCH_MAX = 64,   /* items between two flushes of replies */
+    EXECUTION_SHORT_MAX = 16,   /* items that whoever drove the core may work off, */
+    EXECUTION_QUICK_NS = 20000, /* if an entry takes no longer than this on average */
 };
 
 /* N2's look-up, as VR_OUT_LOOKUP gives it. */
@@ -55,7 +62,7 @@ struct execution {
     struct outbox outbox; /* the clients' socket, number OUTBOX_EXECUTOR */
     struct recorder recorder;
 
-    /* Called by the thread. Everything up to op_number is executed; `urgent`: the queue is long, so
+    /* Called with run_lock. Everything up to op_number is executed; `urgent`: the queue is long, so
      * the core should know soon. */
     void (*executed)(void *context, uint64_t op_number, bool urgent);
     /* A checkpoint that was to be installed cannot be loaded: this replica has no state. */
@@ -66,6 +73,11 @@ struct execution {
     bool (*log_restarted)(void *context);
     void *context;
     struct cut cut; /* its part for the server, too */
+
+    /* Held by who takes from `work`, until that is done: the executor, the outbox, the recorder and
+     * the cut are its holder's. */
+    pthread_mutex_t run_lock;
+    uint64_t entry_ns; /* how long an entry takes, on average of the last few batches */
 
     struct queue work;    /* struct execution_item */
     struct queue repairs; /* struct execution_repair, one for each repair in `work` */
@@ -85,11 +97,16 @@ struct execution {
 /* Returns 0 or a negative errno. */
 int execution_start(struct execution *execution);
 
-/* Committed entries, in op order. There is always room: the core hands over at most EXECUTE_LAG_MAX
+/* Committed entries, in op order; somebody has to call execution_go_on() soon, without the core
+ * lock. There is always room: the core hands over at most EXECUTE_LAG_MAX
  * (asserted). */
 void execution_push(struct execution *execution, const struct vr_execution *entries, size_t count);
 
+/* As execution_push(). */
 void execution_look_up(struct execution *execution, const struct execution_lookup *lookup);
+
+/* Sees to it that what was pushed is worked off: does it, or wakes the thread. */
+void execution_go_on(struct execution *execution);
 
 /* G4: behind what was handed over, the state becomes that of a checkpoint, whose file is there;
  * then the checkpointer is told. */

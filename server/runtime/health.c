@@ -359,7 +359,8 @@ static const char *refusal_text(enum refused_reason reason)
         return "it speaks another protocol version: run the same release on all replicas";
     case REFUSED_CONFIGURATION:
         return "its configuration differs: every replica must be initialised with the same "
-               "--cluster list and the same cluster parameters";
+               "--cluster list, the same cluster parameters and, if any, from the same backup "
+               "file; vr-client status says which replica differs, and in what";
     case REFUSED_IDENTITY:
         return "it has another data directory than the replica the group knows: a lost data "
                "directory is not made again with init, for it may have promised what it has "

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/os/service.h"
 #include "server/runtime/inspect_checkpoints.h"
 #include "server/runtime/server_error.h"
 #include "server/storage/state_file.h"
@@ -27,14 +28,18 @@ struct inspection {
     struct durable_state state;
     struct wal_found found;
     struct inspected_checkpoints checkpoints;
+    bool unfinished; /* all that its log lacks was being written when it ended: no damage */
     struct segment_summary *segments;
     size_t count;
     bool no_memory;
 };
 
-static const char *condition_name(const struct wal_found *found)
+static const char *condition_name(const struct inspection *in)
 {
-    switch (found->condition) {
+    if (in->unfinished) {
+        return "unfinished";
+    }
+    switch (in->found.condition) {
     case WAL_INTACT:
         return "intact";
     case WAL_FAULTY:
@@ -44,8 +49,12 @@ static const char *condition_name(const struct wal_found *found)
     }
 }
 
-static const char *condition_words(const struct wal_found *found)
+static const char *condition_words(const struct inspection *in)
 {
+    const struct wal_found *found = &in->found;
+    if (in->unfinished) {
+        return "whole, but for what was being written when it ended";
+    }
     switch (found->condition) {
     case WAL_INTACT:
         return found->damaged_count == 0 ? "intact" : "intact, though its files are damaged";
@@ -115,6 +124,16 @@ static int read_log(struct inspection *in, const struct file_ops *ops, struct st
     return status;
 }
 
+/* As the next start judges it (server_log.c); of a log that does not count, only what a kill
+ * leaves. */
+static bool is_unfinished(const struct inspection *in)
+{
+    uint8_t boot_id[BOOT_ID_SIZE] = {0};
+    (void)service_boot_id(boot_id); /* zeros are no boot that a state names */
+    return durable_state_was_writing(&in->state, &in->found, boot_id) &&
+           (in->found.tail_unfinished || durable_state_trusts_log(&in->state, boot_id));
+}
+
 /* --- printing --- */
 
 /* The first place that is damaged, in words; "" if there is none. */
@@ -122,7 +141,7 @@ static void damage_text(const struct inspection *in, char *text, size_t size)
 {
     char name[WAL_NAME_SIZE];
     text[0] = '\0';
-    if (in->found.damaged_segment != 0) {
+    if (in->found.damaged_segment != 0 && !in->unfinished) {
         wal_segment_name(in->found.damaged_segment, name);
         (void)snprintf(text, size, "%s at byte %" PRIu64, name, in->found.damaged_offset);
     }
@@ -206,11 +225,20 @@ static void print_log(const struct inspection *in, FILE *out)
                 " were being written when it ended\n",
                 f->torn_bytes, name, f->torn_offset);
     }
+    if (in->unfinished) {
+        fprintf(out,
+                "unfinished       ops %" PRIu64 " to %" PRIu64
+                " were being written when it ended%s\n",
+                f->held_op + 1, f->head.op_number,
+                in->state.configuration.member_count > 1
+                    ? "; it asks the others for them when it starts"
+                    : "; they were never acknowledged, and a start cuts them");
+    }
     print_holes(f, out);
     char damage[64];
     damage_text(in, damage, sizeof damage);
     fprintf(out, "log damage       %s\n", damage[0] == '\0' ? "none" : damage);
-    fprintf(out, "judgement        %s\n", condition_words(f));
+    fprintf(out, "judgement        %s\n", condition_words(in));
 }
 
 static json_t *parameters_json(const struct cluster_parameters *p)
@@ -266,7 +294,7 @@ static json_t *log_json(const struct inspection *in)
     char damage[64];
     damage_text(in, damage, sizeof damage);
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:o, s:o}", "condition",
-                     condition_name(f), "bytes", (json_int_t)f->disk_bytes, "checkpoint_op",
+                     condition_name(in), "bytes", (json_int_t)f->disk_bytes, "checkpoint_op",
                      (json_int_t)in->checkpoints.base.op_number, "base_op", (json_int_t)f->base_op,
                      "held_op", (json_int_t)f->held_op, "head_op", (json_int_t)f->head.op_number,
                      "commit", (json_int_t)f->commit_known, "torn_bytes", (json_int_t)f->torn_bytes,
@@ -312,7 +340,9 @@ static int look(struct inspection *in, const struct file_ops *ops, struct storag
     status = status == 0
                  ? inspect_checkpoints(&in->checkpoints, ops, in->directory, &in->state, why)
                  : status;
-    return status == 0 ? read_log(in, ops, why) : status;
+    status = status == 0 ? read_log(in, ops, why) : status;
+    in->unfinished = status == 0 && is_unfinished(in);
+    return status;
 }
 
 static bool print(const struct inspection *in, bool json, FILE *out)
@@ -344,7 +374,7 @@ static const char *what_remains(const struct inspection *in)
 static enum vr_server_exit judge_damage(const struct inspection *in, struct vr_server_error *error)
 {
     const struct inspected_checkpoints *checkpoints = &in->checkpoints;
-    if (in->found.damaged_count > 0 || in->found.unreadable_bytes > 0) {
+    if ((in->found.damaged_count > 0 && !in->unfinished) || in->found.unreadable_bytes > 0) {
         return server_error_set(error, VR_SERVER_IO, ERROR_LOG_DAMAGED,
                                 "the log in %s is damaged: %s%s; look at this disk before trusting "
                                 "it again",

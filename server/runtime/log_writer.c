@@ -11,6 +11,13 @@
 
 /* --- failing (D4) --- */
 
+static void wake_everybody(struct log_writer *writer)
+{
+    condition_broadcast(&writer->work);
+    condition_broadcast(&writer->to_sync);
+    condition_broadcast(&writer->changed);
+}
+
 /* Called with the mutex, which it lets go of meanwhile. */
 static void fail(struct log_writer *writer, const char *text, bool whole)
 {
@@ -18,7 +25,7 @@ static void fail(struct log_writer *writer, const char *text, bool whole)
     const bool worse = writer->full && !whole;
     writer->failed = true;
     writer->full = whole && (first || writer->full);
-    condition_broadcast(&writer->changed);
+    wake_everybody(writer);
     mutex_unlock(&writer->mutex);
     if (first || worse) {
         writer->failure(writer->context, text, whole);
@@ -31,7 +38,7 @@ static void fail_quietly(struct log_writer *writer)
 {
     writer->full = !writer->failed || writer->full;
     writer->failed = true;
-    condition_broadcast(&writer->changed);
+    wake_everybody(writer);
 }
 
 /* --- writing --- */
@@ -99,17 +106,23 @@ static int write_half(struct log_writer *writer, const struct log_queue_half *ha
     return status;
 }
 
-/* Async: what was written waits for the other thread. */
+/* Async: what was written waits for the other thread. That sleeps until the time of the oldest
+ * byte, so it is woken for the first one and for one too many, and for nothing in between. */
 static void note_unsynced(struct log_writer *writer, size_t size)
 {
+    const bool ended = writer->segment_ends;
     writer->segment_ends = false;
-    if (writer->durability != DURABILITY_ASYNC || size == 0) {
+    if (writer->durability != DURABILITY_ASYNC) {
         return;
     }
-    if (writer->unsynced == 0) {
+    if (writer->unsynced == 0 && size > 0) {
         writer->unsynced_ns = clock_monotonic_ns();
     }
+    const bool first = writer->unsynced == 0;
     writer->unsynced += size;
+    if (ended || (first && size > 0) || writer->unsynced >= LOG_FLUSH_SIZE) {
+        condition_signal(&writer->to_sync);
+    }
 }
 
 /* Takes and writes what there is. Called with the mutex, which it lets go of meanwhile. */
@@ -179,7 +192,7 @@ static void *run_writer(void *argument)
         } else if (writer->stopping) {
             break;
         } else {
-            condition_wait(&writer->changed, &writer->mutex);
+            condition_wait(&writer->work, &writer->mutex);
         }
     }
     mutex_unlock(&writer->mutex);
@@ -199,9 +212,9 @@ static bool sync_is_due(const struct log_writer *writer)
 static void wait_for_bytes(struct log_writer *writer)
 {
     if (writer->unsynced == 0 || writer->segment_ends) {
-        condition_wait(&writer->changed, &writer->mutex);
+        condition_wait(&writer->to_sync, &writer->mutex);
     } else {
-        (void)condition_wait_until(&writer->changed, &writer->mutex,
+        (void)condition_wait_until(&writer->to_sync, &writer->mutex,
                                    writer->unsynced_ns +
                                        LOG_FLUSH_MS * NANOSECONDS_PER_MILLISECOND);
     }
@@ -252,7 +265,7 @@ static void store_write(void *state, const struct log_write *write)
     struct log_writer *writer = state;
     mutex_lock(&writer->mutex);
     log_queue_write(&writer->queue, write);
-    condition_broadcast(&writer->changed);
+    condition_signal(&writer->work);
     mutex_unlock(&writer->mutex);
 }
 
@@ -262,7 +275,7 @@ static void store_resume(void *state)
     mutex_lock(&writer->mutex);
     if (!log_queue_is_complete(&writer->queue)) {
         log_queue_copy(&writer->queue);
-        condition_broadcast(&writer->changed);
+        condition_signal(&writer->work);
     }
     mutex_unlock(&writer->mutex);
 }
@@ -273,7 +286,7 @@ static void store_restart(void *state, uint64_t op_number, struct checksum check
     const struct wal_head base = {op_number, checksum};
     mutex_lock(&writer->mutex);
     writer->restarts_wanted += log_queue_restart(&writer->queue, &base) ? 1u : 0u;
-    condition_broadcast(&writer->changed);
+    condition_signal(&writer->work);
     mutex_unlock(&writer->mutex);
 }
 
@@ -282,7 +295,7 @@ static void store_drop(void *state, uint64_t through_op)
     struct log_writer *writer = state;
     mutex_lock(&writer->mutex);
     writer->drop_op = through_op > writer->drop_op ? through_op : writer->drop_op;
-    condition_broadcast(&writer->changed);
+    condition_signal(&writer->work);
     mutex_unlock(&writer->mutex);
 }
 
@@ -306,6 +319,8 @@ int log_writer_init(struct log_writer *writer, const struct log_store_client *cl
     const int status = log_queue_init(&writer->queue, client, LOG_QUEUE_SIZE, found);
     if (status == 0) {
         mutex_init(&writer->mutex);
+        condition_init(&writer->work);
+        condition_init(&writer->to_sync);
         condition_init(&writer->changed);
         writer->counters.disk_bytes = writer->wal->disk_bytes;
         writer->named_segment = writer->wal->segment.number;
@@ -318,6 +333,8 @@ int log_writer_init(struct log_writer *writer, const struct log_store_client *cl
 void log_writer_destroy(struct log_writer *writer)
 {
     condition_destroy(&writer->changed);
+    condition_destroy(&writer->to_sync);
+    condition_destroy(&writer->work);
     mutex_destroy(&writer->mutex);
     log_queue_destroy(&writer->queue);
 }
@@ -331,7 +348,7 @@ int log_writer_start(struct log_writer *writer)
         if (status != 0) {
             mutex_lock(&writer->mutex);
             writer->stopping = true;
-            condition_broadcast(&writer->changed);
+            wake_everybody(writer);
             mutex_unlock(&writer->mutex);
             thread_join(writer->writer);
         }
@@ -345,7 +362,7 @@ static void copy_the_rest(struct log_writer *writer)
 {
     while (!writer->failed && !log_queue_is_complete(&writer->queue)) {
         log_queue_copy(&writer->queue);
-        condition_broadcast(&writer->changed);
+        condition_signal(&writer->work);
         if (!log_queue_is_complete(&writer->queue)) {
             condition_wait(&writer->changed, &writer->mutex);
         }
@@ -361,7 +378,7 @@ int log_writer_stop(struct log_writer *writer)
     mutex_lock(&writer->mutex);
     copy_the_rest(writer);
     writer->stopping = true;
-    condition_broadcast(&writer->changed);
+    wake_everybody(writer);
     mutex_unlock(&writer->mutex);
     thread_join(writer->writer);
     if (writer->durability == DURABILITY_ASYNC) {

@@ -38,7 +38,9 @@ struct log_writer_counters {
 
 struct log_writer {
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    pthread_cond_t work;      /* the first thread: something to write or drop, or the end, */
+    pthread_cond_t to_sync;   /* the second: bytes that wait, or more than may, or the end, */
+    pthread_cond_t changed;   /* anybody else: a half is free, a sync is over, or the end */
     struct log_queue queue;   /* guarded by mutex, as is all up to `counters` */
     uint64_t unsynced;        /* async: bytes handed to the kernel, */
     uint64_t unsynced_ns;     /* the oldest of them then */

@@ -229,6 +229,14 @@ static enum vr_server_exit open_state(struct vr_server *server, struct vr_server
     if (status != 0) {
         return server_error_storage(error, status, &why);
     }
+    if (server->state_file.unreadable != 0) {
+        log_problem(ERROR_STATE_UNREADABLE,
+                    "the disk cannot read %d of the %d copies in %s/state, though it was asked "
+                    "again; the others are whole, and take their place. Look at this disk before "
+                    "trusting it again",
+                    __builtin_popcount(server->state_file.unreadable), STATE_SLOTS,
+                    server->options.data_directory);
+    }
     server->self = configuration_index(&server->state.configuration, server->state.replica_id);
     return VR_SERVER_OK;
 }

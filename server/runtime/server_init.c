@@ -66,6 +66,29 @@ struct newcomer {
     uint32_t self;
 };
 
+/* They would refuse each other; said here, it costs no start. */
+static enum vr_server_exit judge_origin(const struct configuration *own,
+                                        const struct message *message, const char *address,
+                                        struct vr_server_error *error)
+{
+    const struct configuration *theirs = message->status->configuration;
+    if (checksum_equal(own->origin, theirs->origin)) {
+        return VR_SERVER_OK;
+    }
+    return server_error_set(
+        error, VR_SERVER_CONFIGURATION, ERROR_CONFIGURATION,
+        "the replica of this cluster at %s was initialised %s: all replicas of a group begin with "
+        "the same. %s. Nothing was initialised",
+        address,
+        !configuration_has_origin(theirs) ? "without a backup"
+        : !configuration_has_origin(own)  ? "from a backup"
+                                          : "from another backup",
+        !configuration_has_origin(theirs)
+            ? "Run init without --from-backup, or initialise that one anew from this file"
+            : "Run init with --from-backup and the very file that it was given (compare with "
+              "sha256sum)");
+}
+
 static enum vr_server_exit judge(void *context, const struct net_address *from,
                                  const struct message *message, struct vr_server_error *error)
 {
@@ -80,6 +103,11 @@ static enum vr_server_exit judge(void *context, const struct net_address *from,
                                       ") runs at %s: a new group cannot use that address; stop "
                                       "that cluster, or choose other addresses or its --cluster-id",
                                       message->refused.own, address);
+    }
+    const enum vr_server_exit result =
+        judge_origin(newcomer->configuration, message, address, error);
+    if (result != VR_SERVER_OK) {
+        return result;
     }
     if ((message->status->bound_mask & (UINT32_C(1) << newcomer->self)) != 0) {
         return server_error_set(
@@ -150,6 +178,7 @@ enum vr_server_exit vr_server_init(const struct vr_server_init_options *options,
     struct server_backup backup = {.path = NULL};
     if (options->backup != NULL) {
         result = load_backup(options, &configuration, &backup, error);
+        configuration.origin = backup.id.root; /* E0: all begin with this, or are no group */
     }
     if (result != VR_SERVER_OK) {
         return result;

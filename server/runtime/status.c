@@ -2,6 +2,7 @@
 #include "server/runtime/status.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/base/version.h"
 #include "common/os/clock.h"
@@ -187,6 +188,20 @@ static void add_refused(struct status_answer *answer, const struct status_source
     add(answer, "trace_refused", get(&clients->trace_refused));
 }
 
+/* What the machine gave to this process, in all its threads: whoever measures asks twice. */
+static void add_process(struct status_answer *answer)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        const struct timeval *user = &usage.ru_utime;
+        const struct timeval *system = &usage.ru_stime;
+        add(answer, "cpu_us",
+            (uint64_t)(user->tv_sec + system->tv_sec) * 1000 * 1000 +
+                (uint64_t)(user->tv_usec + system->tv_usec));
+        add(answer, "memory_peak_kib", (uint64_t)usage.ru_maxrss);
+    }
+}
+
 static void fill_masks(const struct status_source *source, uint64_t now_ns,
                        const struct vr_snapshot *now, struct status_report *report)
 {
@@ -260,6 +275,7 @@ void status_answer(const struct status_source *source, uint64_t nonce, struct st
     };
     fill_masks(source, now_ns, now, report);
     add_options(answer, source);
+    add_process(answer);
     add_silent(answer, now_ns);
     add_core(answer, source);
     add_execution(answer, source);

@@ -8,6 +8,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/invariant.h"
+#include "server/storage/sector_read.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -197,7 +198,8 @@ static void pair_fill(uint8_t *image, const uint8_t *slot)
 struct slot_scan {
     uint32_t foreign;
     uint32_t newer;
-    uint32_t best; /* index of a slot with the newest valid state; STATE_SLOTS: there is none */
+    uint32_t valid; /* bit i: slot i */
+    uint32_t best;  /* index of a slot with the newest valid state; STATE_SLOTS: there is none */
 };
 
 static struct slot_scan image_scan(const uint8_t *image, struct durable_state *state)
@@ -212,6 +214,7 @@ static struct slot_scan image_scan(const uint8_t *image, struct durable_state *s
         if (verdict != SLOT_VALID) {
             continue;
         }
+        scan.valid |= UINT32_C(1) << i;
         if (scan.best == STATE_SLOTS ||
             slot_sequence(slot) > slot_sequence(image + (size_t)scan.best * STATE_SLOT_SIZE)) {
             scan.best = i;
@@ -244,16 +247,61 @@ static int refuse_scan(const struct slot_scan *scan, const char *directory,
         directory, state_name, STATE_SLOTS);
 }
 
+/* A copy that cannot be read is a damaged one, as long as the other of its pair is whole. Of a pair
+ * that has none, damage is what a torn write leaves, of a state that nobody was told of; a disk
+ * that cannot read leaves it open whether the newest state of all is there. */
+static bool is_hidden(uint32_t unreadable, uint32_t valid)
+{
+    for (uint32_t first = 0; first < STATE_SLOTS; first += 2) {
+        const uint32_t pair = UINT32_C(3) << first;
+        if ((unreadable & pair) != 0 && (valid & pair) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int refuse_hidden(const struct state_file *file, struct storage_error *error)
+{
+    return storage_error_set(
+        error, -EIO,
+        "cannot read the state file in %s: %s. Of one of its two states no copy can be read, and "
+        "that may be the newest: nothing was changed. Start it again when the disk reads it; if it "
+        "never does, this replica no longer knows what it promised: keep the directory, and "
+        "replace the replica in the group's configuration",
+        file->directory, strerror(EIO));
+}
+
+/* Bit i: slot i cannot be read. Or a negative errno. */
+static int64_t slots_read(struct state_file *file)
+{
+    struct unreadable unreadable;
+    uint32_t mask = 0;
+    memset(file->image, 0, sizeof file->image); /* a short file: the slots it lacks are damaged */
+    const int64_t got = sector_read(file->ops, file->file, 0, file->image, sizeof file->image,
+                                    STATE_SLOT_SIZE, &unreadable);
+    for (uint32_t i = 0; got >= 0 && i < STATE_SLOTS; i++) {
+        const uint64_t from = (uint64_t)i * STATE_SLOT_SIZE;
+        mask |= unreadable_within(&unreadable, from, from + STATE_SLOT_SIZE) ? 1u << i : 0;
+    }
+    return got < 0 ? got : (int64_t)mask;
+}
+
+/* Returns the slot of the older pair that is to be written first, one that is damaged if there is
+ * one, or a negative errno. */
 static int image_read(struct state_file *file, struct durable_state *state,
                       struct storage_error *error)
 {
-    memset(file->image, 0, sizeof file->image); /* a short file: the slots it lacks are damaged */
-    const int64_t got =
-        file->ops->read(file->ops->disk, file->file, 0, file->image, sizeof file->image);
-    if (got < 0) {
-        return storage_error_system(error, (int)got, "read the state file in", file->directory);
+    const int64_t unreadable = slots_read(file);
+    if (unreadable < 0) {
+        return storage_error_system(error, (int)unreadable, "read the state file in",
+                                    file->directory);
     }
+    file->unreadable = (uint32_t)unreadable;
     const struct slot_scan scan = image_scan(file->image, state);
+    if (scan.newer == 0 && is_hidden(file->unreadable, scan.valid)) {
+        return refuse_hidden(file, error);
+    }
     if (scan.newer > 0 || scan.best == STATE_SLOTS) {
         return refuse_scan(&scan, file->directory, error);
     }
@@ -262,7 +310,8 @@ static int image_read(struct state_file *file, struct durable_state *state,
     file->view_number = state->vr.view_number;
     file->last_normal_view = state->vr.last_normal_view;
     pair_fill(file->image, best);
-    return (int)scan.best;
+    const uint32_t older = scan.best / 2 * 2 ^ 2u;
+    return (int)((scan.valid >> older & 1u) == 0 ? older : older + 1);
 }
 
 /* --- writing --- */
@@ -290,13 +339,28 @@ static int slots_write(struct state_file *file, uint32_t first, uint32_t count,
     return 0;
 }
 
-/* Rewrites the newest pair, one copy after the other, so that a copy that is already on the disk is
- * never at risk together with the other one. The copy just read comes last. */
-static int pair_rewrite(struct state_file *file, uint32_t best, struct storage_error *error)
+/* Writes the newest state again, as the next one, into the older pair, one copy after the other.
+ * What was read, and is in the page cache only because its process ended before the sync, is synced
+ * before anything else is at risk. After a sync that failed that would not help, and nobody can
+ * tell which copies are on the disk: so the pair of the newest state is not touched. */
+static int state_renew(struct state_file *file, uint32_t first, struct storage_error *error)
 {
-    const uint32_t other = best ^ 1u;
-    const int status = slots_write(file, other, 1, error);
-    return status != 0 ? status : slots_write(file, best, 1, error);
+    const uint64_t sequence = file->sequence + 1;
+    const uint8_t *newest = file->image + (size_t)(file->sequence % 2) * PAIR_SIZE;
+    uint8_t *slot = file->image + (size_t)(sequence % 2) * PAIR_SIZE;
+    memcpy(slot, newest, STATE_SLOT_SIZE);
+    bytes_put_u64(slot + 16, sequence);
+    pair_fill(file->image, slot);
+    int status = file->ops->sync(file->ops->disk, file->file);
+    if (status != 0) {
+        return fail(file, status, "sync the state file in", error);
+    }
+    status = slots_write(file, first, 1, error);
+    status = status == 0 ? slots_write(file, first ^ 1u, 1, error) : status;
+    if (status == 0) {
+        file->sequence = sequence;
+    }
+    return status;
 }
 
 static int parent_directory(const char *directory, char *parent)
@@ -438,7 +502,7 @@ static int open_failed(int status, const char *directory, struct storage_error *
     return storage_error_system(error, status, "open the state file in", directory);
 }
 
-/* Locks, opens and reads. Returns the index of the slot that was read, or a negative errno. */
+/* Locks, opens and reads. Returns what image_read() does. */
 static int open_and_read(struct state_file *file, const struct file_ops *ops, const char *directory,
                          struct durable_state *state, struct storage_error *error)
 {
@@ -475,7 +539,7 @@ int state_file_open(struct state_file *file, const struct file_ops *ops, const c
     if (status < 0) {
         return status;
     }
-    status = pair_rewrite(file, (uint32_t)status, error);
+    status = state_renew(file, (uint32_t)status, error);
     if (status != 0) {
         state_file_close(file);
     }

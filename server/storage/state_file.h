@@ -19,10 +19,14 @@
  * Magic, format and checksum keep their places in all formats to come, so that a program can tell a
  * newer format from damage.
  *
- * Opening rewrites the newest pair and syncs it before anything is believed: what was read may have
- * come from the page cache only, after a sync that failed or never ran. If that state was never
- * reported durable, losing it now to a crash is still allowed; if it was, one good copy stays
- * untouched while the other is rewritten.
+ * Opening syncs the file, then writes the newest state once more, as the next one, and syncs that
+ * before anything is believed: what was read may have come from the page cache only, after a sync
+ * that failed or never ran. It goes into the older pair, one copy after the other, a damaged one
+ * first: of the newest pair one copy may be on the disk and the other one in the page cache only,
+ * and nobody can tell which.
+ *
+ * A copy that the disk cannot read (EIO, tried twice) counts as damaged while the other of its pair
+ * is whole. A pair of which nothing can be read may hold the newest state: then nothing is opened.
  *
  * What this cannot see is an older copy of the whole directory put back: that is a lost disk (D10).
  *
@@ -122,6 +126,7 @@ struct state_file {
     uint64_t sequence;         /* of the newest state written */
     uint64_t view_number;      /* of it, */
     uint64_t last_normal_view; /* neither ever goes back (S2) */
+    uint32_t unreadable;       /* bit i: slot i could not be read when it was opened */
     int failed;                /* 0, or the errno of the write or sync that failed */
     char directory[STORAGE_PATH_MAX];
     uint8_t image[STATE_FILE_SIZE];

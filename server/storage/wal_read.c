@@ -520,13 +520,14 @@ static bool is_cut_short(const struct reader *r, uint64_t end)
 }
 
 /* Behind the last record of the last segment: what a crash left of records that were being written,
- * unless they are known to have been durable. In an earlier segment it is damage, if the next one
+ * unless they are known to have been durable, or the segment's header, which may have known it, is
+ * damaged, too. In an earlier segment it is damage, if the next one
  * says that records are missing. */
 static void judge_tail(struct reader *r, uint64_t end)
 {
     const struct wal *wal = r->wal;
     const uint64_t torn_end = last_nonzero(wal->image, wal->image_end, end);
-    if (r->synced > wal->sequence) {
+    if (r->synced > wal->sequence || (r->headless && torn_end > wal->image_end)) {
         note_damage(r, wal->segment.number, wal->image_end);
         r->end_lost = true;
     } else if (torn_end > wal->image_end) {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* floor.c - what the machine alone costs: the datagrams of normal operation without its logic.
  *
- * A client, a primary and two backups, one process of one thread each, on loopback. Requests are
- * 128 bytes, one a datagram, a fixed number outstanding (closed loop). The primary drains up to 64
- * with one recvmmsg() and sends them on as one prepare to each backup; each backup acks with 64
- * bytes; when the first ack of a prepare is in (a quorum of three), the primary answers each of its
- * requests with 64 bytes. Nothing is encoded, checked, kept or executed. Loopback loses nothing
- * unless a socket buffer overflows; a client that waits for a second begins again and counts it.
+ * A client, a primary and two backups (-b: another number of them), one process of one thread each,
+ * on loopback. Requests are 128 bytes, one a datagram, a fixed number outstanding (closed loop).
+ * The primary drains up to 64 with one recvmmsg() and sends them on as one prepare to each backup;
+ * each backup acks with 64 bytes; when enough acks of a prepare are in (a majority with the
+ * primary: one of two backups, two of four), the primary answers each of its requests with 64
+ * bytes. Nothing is encoded, checked, kept or executed. Loopback loses nothing unless a socket
+ * buffer overflows; a client that waits for a second begins again and counts it.
  *
  * What a replicated write costs beyond this is ours; what it costs up to this is the kernel's. */
 #include <arpa/inet.h>
@@ -29,7 +30,7 @@ enum {
     REQUEST_SIZE = 128, /* bytes of one request, and of its place in a prepare */
     ANSWER_SIZE = 64,   /* bytes of an ack, and of a reply */
     BATCH_MAX = 64,     /* datagrams a system call moves, requests a prepare carries */
-    BACKUPS = 2,
+    BACKUPS_MAX = 8,
     PREPARES_MAX = 4096, /* prepares that may wait for their ack; a power of two */
     OUTSTANDING_MAX = 1024,
     SOCKET_BUFFER = 8 * 1024 * 1024, /* bytes; the kernel grants what it may */
@@ -138,14 +139,15 @@ static _Noreturn void run_backup(int fd, struct sockaddr_in primary)
 
 /* One socket takes requests and acks, which differ in size. */
 static _Noreturn void run_primary(int fd, struct sockaddr_in client,
-                                  const struct sockaddr_in *backups)
+                                  const struct sockaddr_in *backups, unsigned backup_count)
 {
     static struct batch in;
     static struct batch out;
     static uint8_t prepare[PREPARE_SIZE_MAX];
-    /* Numbers of the requests of each prepare that waits for its first ack. */
+    /* Numbers of the requests of each prepare that waits for its acks. */
     static struct {
         unsigned count;
+        unsigned acks;
         uint32_t requests[BATCH_MAX];
     } waiting[PREPARES_MAX];
     uint64_t prepare_number = 0;
@@ -164,7 +166,10 @@ static _Noreturn void run_primary(int fd, struct sockaddr_in client,
             uint64_t number;
             memcpy(&number, in.bytes[i], sizeof number);
             const size_t slot = number % PREPARES_MAX;
-            /* The second ack of a prepare finds nothing left to answer. */
+            if (++waiting[slot].acks < (backup_count + 1) / 2) {
+                continue;
+            }
+            /* Any further ack of a prepare finds nothing left to answer. */
             for (unsigned r = 0; r < waiting[slot].count; r++) {
                 memcpy(out.bytes[r], &waiting[slot].requests[r], sizeof(uint32_t));
             }
@@ -178,20 +183,22 @@ static _Noreturn void run_primary(int fd, struct sockaddr_in client,
         memcpy(prepare, &prepare_number, sizeof prepare_number);
         const size_t slot = prepare_number % PREPARES_MAX;
         waiting[slot].count = requests;
+        waiting[slot].acks = 0;
         for (unsigned r = 0; r < requests; r++) {
             memcpy(&waiting[slot].requests[r], prepare + 16 + (size_t)r * REQUEST_SIZE,
                    sizeof(uint32_t));
         }
         struct iovec vector = {prepare, 16 + (size_t)requests * REQUEST_SIZE};
-        struct sockaddr_in to[BACKUPS] = {backups[0], backups[1]};
-        struct mmsghdr headers[BACKUPS] = {0};
-        for (size_t i = 0; i < BACKUPS; i++) {
+        struct sockaddr_in to[BACKUPS_MAX];
+        struct mmsghdr headers[BACKUPS_MAX] = {0};
+        for (size_t i = 0; i < backup_count; i++) {
+            to[i] = backups[i];
             headers[i].msg_hdr.msg_name = &to[i];
             headers[i].msg_hdr.msg_namelen = sizeof to[i];
             headers[i].msg_hdr.msg_iov = &vector;
             headers[i].msg_hdr.msg_iovlen = 1;
         }
-        if (sendmmsg(fd, headers, BACKUPS, 0) != BACKUPS) {
+        if (sendmmsg(fd, headers, backup_count, 0) != (int)backup_count) {
             fail("sendmmsg");
         }
     }
@@ -298,41 +305,41 @@ static double cpu_seconds(int who)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void measure(unsigned outstanding, double seconds, bool json)
+static void measure(unsigned outstanding, unsigned backup_count, double seconds, bool json)
 {
     struct sockaddr_in client_address;
     struct sockaddr_in primary_address;
-    struct sockaddr_in backup_addresses[BACKUPS];
-    int backup_fds[BACKUPS];
+    struct sockaddr_in backup_addresses[BACKUPS_MAX];
+    int backup_fds[BACKUPS_MAX];
     const int client_fd = bound_socket(&client_address);
     const int primary_fd = bound_socket(&primary_address);
-    for (size_t i = 0; i < BACKUPS; i++) {
+    for (size_t i = 0; i < backup_count; i++) {
         backup_fds[i] = bound_socket(&backup_addresses[i]);
     }
 
     const double cpu_before = cpu_seconds(RUSAGE_SELF) + cpu_seconds(RUSAGE_CHILDREN);
-    pid_t children[1 + BACKUPS];
-    for (size_t i = 0; i < BACKUPS; i++) {
+    pid_t children[1 + BACKUPS_MAX];
+    for (size_t i = 0; i < backup_count; i++) {
         children[i] = fork_child();
         if (children[i] == 0) {
             run_backup(backup_fds[i], primary_address);
         }
     }
-    children[BACKUPS] = fork_child();
-    if (children[BACKUPS] == 0) {
-        run_primary(primary_fd, client_address, backup_addresses);
+    children[backup_count] = fork_child();
+    if (children[backup_count] == 0) {
+        run_primary(primary_fd, client_address, backup_addresses, backup_count);
     }
 
     struct result result = {0};
     run_client(client_fd, primary_address, outstanding, seconds, &result);
-    for (size_t i = 0; i < 1 + BACKUPS; i++) {
+    for (size_t i = 0; i < 1 + backup_count; i++) {
         kill(children[i], SIGKILL);
         waitpid(children[i], NULL, 0);
     }
     const double cpu = cpu_seconds(RUSAGE_SELF) + cpu_seconds(RUSAGE_CHILDREN) - cpu_before;
     close(client_fd);
     close(primary_fd);
-    for (size_t i = 0; i < BACKUPS; i++) {
+    for (size_t i = 0; i < backup_count; i++) {
         close(backup_fds[i]);
     }
 
@@ -352,19 +359,24 @@ int main(int argc, char **argv)
 {
     double seconds = 2;
     bool json = false;
+    unsigned backup_count = 2;
     unsigned list[16] = {1, 16, 64, 256};
     size_t list_count = 4;
 
-    for (int option; (option = getopt(argc, argv, "js:h")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "jb:s:h")) != -1;) {
         switch (option) {
         case 'j':
             json = true;
+            break;
+        case 'b':
+            backup_count = (unsigned)strtoul(optarg, NULL, 10);
             break;
         case 's':
             seconds = strtod(optarg, NULL);
             break;
         default:
-            fprintf(stderr, "usage: floor [-j] [-s SECONDS] [OUTSTANDING...]     -j: JSON lines\n");
+            fprintf(stderr, "usage: floor [-j] [-b BACKUPS] [-s SECONDS] [OUTSTANDING...]     "
+                            "-j: JSON lines\n");
             return option == 'h' ? 0 : 2;
         }
     }
@@ -375,12 +387,14 @@ int main(int argc, char **argv)
         }
     }
     for (size_t i = 0; i < list_count; i++) {
-        if (list[i] == 0 || list[i] > OUTSTANDING_MAX || !(seconds > 0)) {
-            fprintf(stderr, "floor: 1 to %d outstanding, and more than 0 seconds\n",
-                    OUTSTANDING_MAX);
+        if (list[i] == 0 || list[i] > OUTSTANDING_MAX || !(seconds > 0) || backup_count == 0 ||
+            backup_count > BACKUPS_MAX) {
+            fprintf(stderr,
+                    "floor: 1 to %d outstanding, 1 to %d backups, and more than 0 seconds\n",
+                    OUTSTANDING_MAX, BACKUPS_MAX);
             return 2;
         }
-        measure(list[i], seconds, json);
+        measure(list[i], backup_count, seconds, json);
     }
     return 0;
 }

@@ -294,6 +294,8 @@ class RelayedCluster(Group):
     """A group whose replicas reach each other only through test/support/relay.c: every replica's
     configured peer port is the relay's, and it really listens on another one."""
 
+    relay_options = ()
+
     def __init__(self, count, *flags, heartbeat_ms=HEARTBEAT_MS, init_flags=None, init_all=()):
         """`init_all`: flags of init of all replicas.
         `init_flags`: {replica: [flags of init]}; these are not waited for, as they may differ from
@@ -315,7 +317,7 @@ class RelayedCluster(Group):
         configured = [self.first_port + i + PEER_PORT_OFFSET for i in range(self.count)]
         self.real = [self.first_port + self.count + i for i in range(self.count)]
         self.relay = subprocess.Popen(
-            [str(BUILD / "relay"), *(f"{c}={r}" for c, r in zip(configured, self.real))],
+            [str(BUILD / "relay"), *self.relay_options, *(f"{c}={r}" for c, r in zip(configured, self.real))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.relay.stdout.readline() != "ready\n":
             raise AssertionError("the relay did not start")
@@ -331,12 +333,12 @@ class RelayedCluster(Group):
     def _data(self, i):
         return os.path.join(self.directory, f"replica-{i}")
 
-    def start(self, i):
+    def start(self, i, *flags):
         log = open(os.path.join(self.directory, f"replica-{i}.log"), "ab")
         with log:
             self.servers[i] = subprocess.Popen(
                 [SERVER, "start", "--data-dir", self._data(i),
-                 "--listen", f"127.0.0.1:{self.first_port + i}:{self.real[i]}", *self.flags],
+                 "--listen", f"127.0.0.1:{self.first_port + i}:{self.real[i]}", *self.flags, *flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment() | self.variables(i))
 

@@ -5,8 +5,10 @@ groups never take each other for theirs."""
 import json
 import os
 import pathlib
+import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -88,6 +90,35 @@ class RestoredCluster(Group):
             server.wait()
 
 
+class MixedCluster(RestoredCluster):
+    """A group whose members somebody initialised differently. They are not started yet."""
+
+    def __init__(self, parent, files):
+        Group.__init__(self, len(files), free_first_port(len(files)))
+        self.directory = os.path.join(parent, f"mixed {self.first_port}")
+        os.mkdir(self.directory)
+        self.servers = {}
+        self.cluster_id = f"{random.getrandbits(64) | 1:016x}"
+        for i, file in enumerate(files):
+            done = self.init(i, file)
+            if done.returncode != EXIT_OK:
+                raise AssertionError(f"init: exit {done.returncode}: {done.stderr}")
+
+    def data(self, i):
+        return self._data(i)
+
+    def init(self, i, file):
+        return subprocess.run(
+            [SERVER, "init", "--data-dir", self._data(i), "--replica", str(i), "--cluster",
+             self.addresses, "--cluster-id", self.cluster_id,
+             *(["--from-backup", file] if file else [])],
+            capture_output=True, text=True, env=environment(), timeout=PATIENCE_SECONDS)
+
+    def remove(self, i):
+        self.kill(i)
+        shutil.rmtree(self._data(i))
+
+
 class Backup(ClusterTest):
     def backup(self, cluster, name, *flags):
         path = os.path.join(cluster.parent, name)
@@ -163,6 +194,63 @@ class Backup(ClusterTest):
         n.wait_normal()
         n.value("set", "more", "1")
         n.wait_equal()
+
+    def mixed(self, cluster, files):
+        """A group whose replicas were initialised from what `files` names (None: no backup), and all
+        started."""
+        n = self.keep(MixedCluster(cluster.parent, files))
+        for i in range(n.count):
+            n.start(i)
+        return n
+
+    def check_left_out(self, n, i, what):
+        """Replica i is told from the rest, and each side says why in its log."""
+        others = [k for k in range(n.count) if k != i]
+        n.wait_normal(*others)
+        reason = wait_until(lambda: what in (r := n.status()["reason"] or "") and r,
+                            f"a status that says of replica {i}: {what}")
+        self.assertIn(f"replica {i} was initialised with other parameters than the rest", reason)
+        for k in others:
+            wait_until(lambda k=k: f"replica {i} is refused" in n.log(k), f"VR1403 of replica {k}")
+            self.assertIn("from the same backup file", n.log(k))
+        wait_until(lambda: "VR1404" in n.log(i), f"VR1404 of replica {i}")
+        self.assertNotEqual(n.status()["replicas"][i]["status"], "normal")
+
+    def test_a_backup_on_some_members_only_is_noticed(self):
+        c = self.script_cluster(1)
+        c.value("set", "kept", "1")
+        monday, _ = self.backup(c, "monday.vrb")
+        c.value("set", "kept", "2")
+        tuesday, _ = self.backup(c, "tuesday.vrb")
+
+        # One was made without it. It is no member until it is made anew, from the same file.
+        n = self.mixed(c, [monday, monday, None])
+        self.check_left_out(n, 2, "without the backup that the others are from")
+        self.assertEqual(n.value("get", "kept"), "1")
+        n.remove(2)
+        done = n.init(2, tuesday)
+        self.assertEqual(done.returncode, EXIT_CONFIGURATION, done.stderr)
+        self.assertIn("was initialised from another backup", done.stderr)
+        done = n.init(2, None)
+        self.assertEqual(done.returncode, EXIT_CONFIGURATION, done.stderr)
+        self.assertIn("was initialised from a backup", done.stderr)
+        self.assertFalse(os.path.exists(n.data(2)))
+        done = n.init(2, monday)
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        n.start(2)
+        n.wait_normal()
+        n.value("set", "new", "3")
+        n.wait_equal()
+
+        # One is of another day.
+        n = self.mixed(c, [tuesday, monday, tuesday])
+        self.check_left_out(n, 1, "from another backup")
+        self.assertEqual(n.value("get", "kept"), "2")
+
+        # Most were made without: theirs is an empty group, and it says whom it leaves out.
+        n = self.mixed(c, [monday, None, None])
+        self.check_left_out(n, 0, "from a backup, and the others are from none")
+        self.assertEqual(n.client("get", "kept").returncode, EXIT_FAILED)
 
     def test_what_is_wrong_is_refused(self):
         c = self.script_cluster(3, "--durability", "async")

@@ -15,7 +15,6 @@ import unittest
 
 from harness import EXIT_OK, QUICK, SANITIZED, SERVER, ClusterTest, environment, wait_until
 
-ROUNDS = int(os.environ.get("VR_ROUNDS", "1" if QUICK else "3"))
 EXIT_IO = 74
 EXIT_CONFIGURATION = 78
 
@@ -53,6 +52,8 @@ class EverybodyKilled(ClusterTest):
     are taken, and what is before them dropped, all the time, and laggards pull them: the kills hit
     that, too."""
 
+    ROUNDS = int(os.environ.get("VR_ROUNDS", 1 if QUICK else 3))
+
     def torture(self, mode):
         c = self.script_cluster(5, "--durability", mode, "--checkpoint-interval", "300",
                                 "--log-retain", "100", "--log-memory-max", str(32 * 1024 * 1024))
@@ -60,7 +61,7 @@ class EverybodyKilled(ClusterTest):
                      "--value-size", "2000"):
             wait_until(lambda: all((r.get("counters") or {}).get("log_base_op", 0) > 0
                                    for r in c.status()["replicas"]), "logs that begin later")
-            for round_number in range(ROUNDS):
+            for round_number in range(self.ROUNDS):
                 away = round_number % 5  # and has a checkpoint to pull after the start
                 os.kill(c.pids()[away], signal.SIGKILL)
                 time.sleep(random.uniform(0.2, 0.8))
@@ -195,6 +196,34 @@ class Damage(ClusterTest):
         c.run("stop")
         code, found = inspect(c, 1)
         self.assertEqual(found["log"]["condition"], "intact")
+
+    def test_an_entry_cut_short_by_a_kill_is_no_damage(self):
+        """What a kill leaves amid a write: its header and some whole pages, then nothing."""
+        c = self.make()
+        c.kill(1)
+        path = self.log_file(c, 1)
+        whole = path.read_bytes()
+        c.restart(1)
+        c.value("set", "last", "x" * 20000)
+        c.wait_equal()
+        c.kill(1)
+        data = bytearray(path.read_bytes())
+        at = (data.index(b"x" * 20000) + 8191) // 4096 * 4096
+        self.assertEqual(whole[at:], bytes(len(whole) - at))
+        data[at:] = bytes(len(data) - at)
+        path.write_bytes(data)
+        code, found = inspect(c, 1)
+        self.assertEqual(code, EXIT_OK)
+        self.assertEqual(found["log"]["condition"], "unfinished")
+        self.assertIsNone(found["log"]["first_damage"])
+        self.assertEqual(found["log"]["head_op"], found["log"]["held_op"] + 1)
+        said = subprocess.run([SERVER, "inspect", "--data-dir", str(data_of(c, 1))],
+                              capture_output=True, text=True, env=environment())
+        self.assertEqual(said.returncode, EXIT_OK, said.stderr)
+        self.assertIn("were being written when it ended; it asks the others for them", said.stdout)
+        c.restart(1)
+        c.wait_equal()
+        self.assertNotIn("VR1212", c.log(1))
 
     def recovers_after(self, harm):
         """What a replica had cannot be told any more: it takes nothing for granted, and gets it all

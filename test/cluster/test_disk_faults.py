@@ -216,6 +216,31 @@ class State(DiskFaults):
     def test_write_fails(self):
         self.votes_not("write /state 1 1 EIO")
 
+    def test_a_copy_that_cannot_be_read(self):
+        """One or two of the four are no reason not to start, where each pair has another."""
+        c = self.cluster("async")
+        c.value("set", "kept", "this")
+        for slots, starts in (([1], True), ([0, 3], True), ([0, 1], False), ([2, 3], False)):
+            c.kill(2)
+            begin = len(c.log(2))
+            c.faults(2, *(f"read /state@{slot * 4096 + 100} 1 - EIO" for slot in slots))
+            c.start(2)
+            if starts:
+                c.wait_normal()
+                self.assertIn("VR1224", c.log(2)[begin:])
+                self.assertIn(f"cannot read {len(slots)} of the 4 copies", c.log(2)[begin:])
+            else:
+                self.assertEqual(c.exit_code(2), EXIT_IO, c.log(2)[-3000:])
+                self.assertIn("that may be the newest", c.log(2)[begin:])
+                self.comes_back(c, 2)
+        c.faults(2, "read /state 1 1 EIO")  # what another try reads is no damage
+        c.kill(2)
+        begin = len(c.log(2))
+        c.start(2)
+        c.wait_equal()
+        self.assertNotRegex(c.log(2)[begin:], DISK_PROBLEM)
+        self.assertEqual(c.value("get", "kept"), "this")
+
 
 @not_sanitized
 class Checkpoint(DiskFaults):

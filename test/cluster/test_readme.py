@@ -63,7 +63,7 @@ class Readme(unittest.TestCase):
         subprocess.run(["git", "clone", "-q", str(ROOT), str(self.clone)], check=True)
         # Nothing of the build that this test runs in.
         self.env = {k: v for k, v in os.environ.items()
-                    if not k.startswith(("VR_", "MAKE", "MFLAGS", "BUILD", "BIN"))}
+                    if not k.startswith(("VR_", "MAKE", "MFLAGS", "BUILD", "BIN", "WERROR"))}
         self.env["XDG_STATE_HOME"] = os.path.join(self.directory, "state")  # the prompt's history
         self.addCleanup(self.shell, "./run_cluster.sh destroy")
 

@@ -91,13 +91,24 @@ static void check_never_executed(struct sim_client *client, const struct sim_ses
     }
 }
 
+/* K4: a replica whose state differed has answered this, and not as the others would have. */
+static bool may_be_wrong(const struct sim_client *client, const struct proxy_output *output)
+{
+    const struct sim *sim = client->sim;
+    const struct sim_outcome *outcome = sim_model_outcome(&sim->model, output->done.op_number);
+    return sim_differences_answered(&sim->differences, output->done.op_number) &&
+           (outcome == NULL || outcome->executed_anew ||
+            outcome->result_hash != sim_result_hash(output->done.result, output->done.result_size));
+}
+
 /* Notes what the client saw of its operation; output NULL: nothing, for it ended before. */
 static void note_seen(struct sim_client *client, const struct sim_session *session,
                       const struct proxy_output *output)
 {
     struct sim *sim = client->sim;
     const uint32_t index = (uint32_t)(session - client->sessions);
-    const bool answered = output != NULL && output->done.outcome == PROXY_OK;
+    const bool answered =
+        output != NULL && output->done.outcome == PROXY_OK && !may_be_wrong(client, output);
     if (sim->options.application != SIM_APPLICATION_KV) {
         return; /* its operations span accounts; the order of the log is what judges them */
     }
@@ -132,7 +143,9 @@ static void check_outcome(struct sim_client *client, struct sim_session *session
         };
         const struct sim_outcome *outcome = sim_model_outcome(&sim->model, answer.op_number);
         sim_expect(sim, sim_check_acknowledged(&sim->history, answer.op_number, &sim->report));
-        if (outcome != NULL) {
+        if (outcome != NULL && may_be_wrong(client, output)) {
+            sim->counts.wrong_answers++;
+        } else if (outcome != NULL) {
             /* A read that is executed again for a repeated request may answer from a later op. */
             const uint64_t expected =
                 outcome->executed_anew ? answer.result_hash : outcome->result_hash;

@@ -77,6 +77,9 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"started_from", c->starts_from_checkpoint}, {"failed", c->checkpoint_failures},
           {"rotted", c->checkpoints_rotted}, {"unusable", c->checkpoints_unusable},
           {"resumed", c->transfers_resumed}, {"logs_detached", c->logs_detached});
+    PRINT(out, "states", {"differed", c->differed}, {"left", c->diverged}, {"rebuilt", c->rebuilt},
+          {"wrong_answers", c->wrong_answers}, {"loaded", c->differences_loaded},
+          {"spread", c->differences_spread});
     PRINT(out, "views", {"started", c->views_started}, {"view_changes", c->view_changes},
           {"catchup_entries", c->catchup_entries}, {"catchup_served", c->catchup_served},
           {"prepares_resent", c->prepares_resent});

@@ -278,6 +278,9 @@ void sim_host_start(struct sim_host *host, enum durability durability)
     host->resumed = start == VR_START_RESUME;
     host->was_faulty = start == VR_START_RESUME && host->found.condition == WAL_FAULTY;
     host->rotten = host->rotten && host->found.condition != WAL_INTACT;
+    host->differ_armed = false;
+    host->leaving = false;
+    host->suspect = host->differs;
     for (size_t i = 0; i < sizeof host->token_secret; i++) {
         host->token_secret[i] = (uint8_t)prng_next(&sim->machine_prng);
     }
@@ -332,8 +335,9 @@ bool sim_host_forgot(const struct sim_host *host)
     const bool memory = host->durability == DURABILITY_MEMORY;
     const bool armed = host->crash_after > 0 || host->crash_at_write;
     const enum sim_end end = host->crash_machine ? SIM_END_POWER : SIM_END_KILLED;
-    return host->replaced || host->lost || host->rotten || host->disk_armed ||
-           (memory && !host->running) || (armed && sim_host_would_forget(host, end));
+    return host->replaced || host->lost || host->rotten || host->disk_armed || host->differ_armed ||
+           host->suspect || host->disk.diverged || (memory && !host->running) ||
+           (armed && sim_host_would_forget(host, end));
 }
 
 void sim_host_pause(struct sim_host *host, uint64_t until_ns)

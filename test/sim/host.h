@@ -96,13 +96,18 @@ struct sim_host {
     bool refused;         /* it would not start from its log: the next start does without (D11) */
     uint64_t boot;        /* of the machine */
     bool replaced;        /* its data directory was lost and made anew: refused for ever (D10) */
+    bool differ_armed;    /* its state is to differ from the next write on (K4) */
+    bool differs;         /* it does: unlike what everybody else's is at the same op */
+    bool suspect;         /* the same, until a start or a recovery has put an end to it */
+    bool leaving;         /* it has found that out itself */
 
     /* The state file, and what is being written to it. */
     enum durability durability; /* of the last start; of the first one to come */
     struct durable_state disk;  /* what is known to be in it */
     struct state_file state_file;
     bool state_open;
-    bool log_void; /* whatever is written to it says that the log does not count (D4) */
+    bool state_whole; /* all its copies were, after the last start that read it */
+    bool log_void;    /* whatever is written to it says that the log does not count (D4) */
     struct {
         uint64_t number;
         struct vr_durable_state state;
@@ -176,6 +181,7 @@ struct sim_host {
     enum sim_taking taking;
     uint64_t taking_number;     /* rises with each that is begun: what an event belongs to */
     struct checkpoint_id taken; /* but size and root, until it is finished */
+    bool taken_differs;         /* K4: of a state that does */
     struct checkpoint_writer writer;
     bool writing;
     enum sim_installing installing;
@@ -234,6 +240,12 @@ bool sim_host_rot(struct sim_host *host, struct prng *prng);
 
 /* The next start that reads cannot, at some place. */
 void sim_host_arm_read(struct sim_host *host, struct prng *prng);
+
+/* While it is down, and its state file says that it has diverged (K4): may it be rebuilt? */
+bool sim_host_may_rebuild(const struct sim_host *host);
+
+/* K4: nobody is in service with another state than a quorum of others has told it of. */
+void sim_hosts_judge_differences(struct sim *sim);
 
 /* Down, about to be, recovering or a stranger: it has no memory of what it acked. */
 bool sim_host_forgot(const struct sim_host *host);

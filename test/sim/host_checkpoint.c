@@ -61,6 +61,7 @@ void host_note_executed(struct sim_host *host, const struct entry *entry)
         .log = vr_log_checksum_at(host->replica, entry->op_number),
         .digest = executor_digest(host->executor),
     };
+    host_note_cut(host, &host->taken);
     executor_cut_begin(host->executor);
     host->taking = SIM_TAKING_CONTENT;
     host->taking_number++;
@@ -125,7 +126,9 @@ static int finish(struct sim_host *host, struct storage_error *error)
     if (status == 0) {
         host->writing = false;
         host->taking = SIM_TAKING_NAME;
-        check_root(host->sim, host, &host->taken);
+        if (!host->taken_differs) {
+            check_root(host->sim, host, &host->taken);
+        }
     }
     return status;
 }

@@ -34,6 +34,10 @@ void host_disk_make(struct sim_host *host)
     host->lost = false;
     host->rotten = false;
     host->refused = false;
+    host->differ_armed = false;
+    host->differs = false;
+    host->suspect = false;
+    host->leaving = false;
     host->disk_armed = false;
     host->checkpoint_rotten = false;
     host_state_make(host);
@@ -191,11 +195,15 @@ void host_on_log_write(struct sim_host *host)
     if (host->half == NULL) {
         return;
     }
+    const uint64_t segment = host->wal.segment.number;
     sim->counts.log_writes++;
     if (log_queue_append(host->half, &host->wal, NULL, NULL, &error) != 0 ||
         host_state_name_segment(host, host->wal.segment.number) != 0) {
         host_end_of_storage(host);
         return;
+    }
+    if (host->wal.segment.number != segment) {
+        sim_nemesis_segment(sim, host->index);
     }
     if (host->durability == DURABILITY_SYNC) {
         host_schedule(host, SIM_EVENT_LOG_SYNC, host_now_ns(host) + sync_latency(host), 0);
@@ -421,7 +429,8 @@ bool host_log_open(struct sim_host *host, enum vr_start *start)
     const uint64_t faults = host->platter->faults;
     boot_id(host, id);
     host->found = (struct wal_found){.condition = WAL_INTACT};
-    if (host_state_open(host) != 0 || host_base_load(host) != 0 || host->sim->failed) {
+    if (host_state_open(host) != 0 || (host->disk.diverged && host_rebuild(host) != 0) ||
+        host_base_load(host) != 0 || host->sim->failed) {
         return false;
     }
     struct durable_state state = host->disk;

@@ -108,7 +108,6 @@ static void write_log(struct sim_host *host, const struct vr_output *output)
 
 static void carry_out_one(struct sim_host *host, const struct vr_output *output)
 {
-    struct sim *sim = host->sim;
     switch (output->kind) {
     case VR_OUT_SEND_PEERS:
         send_peers(host, output);
@@ -146,8 +145,7 @@ static void carry_out_one(struct sim_host *host, const struct vr_output *output)
         host_install_checkpoint(host, output);
         break;
     case VR_OUT_DIVERGED:
-        sim_fail(sim, "N7: replica %u found itself diverged at op %" PRIu64, host->index,
-                 output->diverged.op_number);
+        host_note_diverged(host, output);
         break;
     }
 }
@@ -160,6 +158,10 @@ static void carry_out(struct sim_host *host)
     host_observe(host);
     for (uint32_t i = 0; i < host->outputs.count && !sim->failed; i++) {
         carry_out_one(host, &host->outputs.items[i]);
+        if (host->leaving && !sim->failed) {
+            host_leave(host);
+            return;
+        }
         if (host->crash_after > 0 && --host->crash_after == 0) {
             if (prng_chance(&sim->machine_prng, 1, 2)) {
                 wire_flush(host->senders[SIM_LANE_PEERS]);

@@ -21,7 +21,16 @@ static size_t tap_execute(void *state, const struct app_context *context, const 
         sim_expect(sim, sim_check_executed_once(&sim->executions, &host->executing,
                                                 context->op_number, &sim->report));
     }
-    return inner->execute(inner->state, context, operation, operation_size, result);
+    const bool wrong = host->differ_armed && host->executing.session != 0 && !is_read;
+    const bool before = wrong && prng_chance(&sim->nemesis.disk_prng, 1, 2);
+    if (before) {
+        host_differ(host, context);
+    }
+    const size_t size = inner->execute(inner->state, context, operation, operation_size, result);
+    if (wrong && !before) {
+        host_differ(host, context);
+    }
+    return size;
 }
 
 static bool tap_is_read(void *state, const uint8_t *operation, size_t operation_size)
@@ -93,7 +102,8 @@ static void check_reply(struct sim_host *host, uint64_t op_number, const struct 
                  ", the model with status %d session %" PRIu64,
                  host->index, op_number, (int)reply->status, reply->session, (int)outcome->status,
                  outcome->session);
-    } else if (outcome->result_hash != sim_result_hash(reply->result, reply->result_size)) {
+    } else if (!host->differs &&
+               outcome->result_hash != sim_result_hash(reply->result, reply->result_size)) {
         sim_fail(sim, "I4: replica %u answers op %" PRIu64 " with another result than the model",
                  host->index, op_number);
     }
@@ -102,7 +112,6 @@ static void check_reply(struct sim_host *host, uint64_t op_number, const struct 
 static void run_entry(struct sim_host *host, const struct entry *entry, const uint8_t *bytes,
                       size_t size, struct reply *reply)
 {
-    struct sim *sim = host->sim;
     host->executing = (struct sim_request_key){
         .client_id = entry->client_id,
         .session = entry->session,
@@ -111,8 +120,15 @@ static void run_entry(struct sim_host *host, const struct entry *entry, const ui
     executor_execute(host->executor, bytes, size, reply);
     host->executing.session = 0;
     check_reply(host, entry->op_number, reply);
-    sim_expect(sim, sim_check_digest(&sim->digests, host->index, entry->op_number,
-                                     executor_digest(host->executor), &sim->report));
+    host_check_digest(host, entry->op_number);
+}
+
+/* K4: what it answers while its state differs may be wrong. */
+static void note_answer(struct sim_host *host, uint64_t op_number)
+{
+    if (host->suspect) {
+        sim_differences_answer(&host->sim->differences, op_number);
+    }
 }
 
 static void execute_one(struct sim_host *host, uint64_t op_number)
@@ -127,6 +143,7 @@ static void execute_one(struct sim_host *host, uint64_t op_number)
     message.reply.view_number = execution.view_number;
     host_note_executed(host, &entry);
     if (execution.reply && !sim->failed) {
+        note_answer(host, op_number);
         host_send_client(host, &message, &execution.address);
     }
 }
@@ -139,6 +156,7 @@ static void look_up(struct sim_host *host, const struct vr_output *output)
                         output->lookup.request_number, output->lookup.kind,
                         output->lookup.operation_checksum, &message.reply)) {
         message.reply.view_number = output->lookup.view_number;
+        note_answer(host, message.reply.op_number);
         host_send_client(host, &message, &output->lookup.address);
     }
 }
@@ -221,6 +239,7 @@ void host_start_executor(struct sim_host *host)
     memset(memory, 0, size);
     host->executor = executor_init(memory, &options);
     host->execute_to = 0;
+    host->differs = false;
     host->execute_scheduled = false;
     host->lookup_count = 0;
     host->executing.session = 0;

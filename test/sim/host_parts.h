@@ -11,6 +11,7 @@
  *     host_checkpoint.c  its checkpoints: taken, kept, served
  *     host_install.c  checkpoints of others, received and installed
  *     host_base.c     the checkpoint that a start begins from
+ *     host_differ.c   a state that differs from the others' (K4)
  *     host_observe.c  what the checkers see
  *
  * Functions that may step the core return false once the replica is gone (an armed crash struck) or
@@ -35,6 +36,7 @@ void host_state_make(struct sim_host *host);
 int host_state_open(struct sim_host *host);
 int host_state_begin(struct sim_host *host, const struct durable_state *state);
 int host_state_store(struct sim_host *host, const struct vr_durable_state *state);
+int host_state_diverge(struct sim_host *host);
 int host_state_name_segment(struct sim_host *host, uint64_t segment);
 int host_state_name_checkpoint(struct sim_host *host, const struct checkpoint_id *id);
 void host_state_end(struct sim_host *host, bool clean);
@@ -102,6 +104,15 @@ int host_base_tidy(struct sim_host *host);
 int host_checkpoint_load(struct sim_host *host, uint64_t op_number, struct checkpoint_id *id,
                          struct storage_error *error);
 void host_base_find(struct sim_host *host, struct wal_head *base);
+
+/* host_differ.c */
+void host_differ(struct sim_host *host, const struct app_context *context);
+void host_check_digest(struct sim_host *host, uint64_t op_number);
+void host_note_cut(struct sim_host *host, const struct checkpoint_id *id);
+void host_note_loaded(struct sim_host *host, const struct checkpoint_id *id);
+void host_note_diverged(struct sim_host *host, const struct vr_output *output);
+void host_leave(struct sim_host *host);
+int host_rebuild(struct sim_host *host);
 
 /* host_observe.c */
 void host_observe_start(struct sim_host *host);

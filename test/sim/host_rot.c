@@ -189,7 +189,7 @@ static bool wear_sector(struct sim_host *host, struct prng *prng, const struct p
 }
 
 static bool rot_sector(struct sim_host *host, struct prng *prng, const struct places *places,
-                       uint64_t segment, bool may_be_zeros)
+                       uint64_t segment, bool worn, bool alone)
 {
     char path[PATH_SIZE];
     size_t size;
@@ -206,7 +206,7 @@ static bool rot_sector(struct sim_host *host, struct prng *prng, const struct pl
     if (is_protected(places, segment, sector)) {
         return false;
     }
-    spoil(host, prng, path, sector, SIM_DISK_SECTOR_SIZE, may_be_zeros);
+    spoil(host, prng, path, sector, SIM_DISK_SECTOR_SIZE, !worn && (alone || sector == 0));
     host->sim->counts.sectors_rotted++;
     trace_node(host->sim, host->index,
                "a sector of its log rots in segment %" PRIu64 " at %" PRIu64, segment, sector);
@@ -214,7 +214,8 @@ static bool rot_sector(struct sim_host *host, struct prng *prng, const struct pl
 }
 
 /* Whole sectors, those of a segment's header among them. Where one that turned into zeros lies
- * before one that cannot be read, nothing tells them from room that was never used. */
+ * before one that cannot be read, nothing tells them from room that was never used; nor where the
+ * header of the segment, which might, is hurt as well. */
 static bool rot_sectors(struct sim_host *host, struct prng *prng)
 {
     struct places places = {.chosen = 0};
@@ -229,7 +230,8 @@ static bool rot_sectors(struct sim_host *host, struct prng *prng)
     }
     bool any = worn > 0;
     for (uint64_t i = worn; i < count; i++) {
-        any = rot_sector(host, prng, &places, pick_segment(prng, &places), worn == 0) || any;
+        any = rot_sector(host, prng, &places, pick_segment(prng, &places), worn > 0, count == 1) ||
+              any;
     }
     return any;
 }
@@ -264,10 +266,12 @@ static bool lose_segment(struct sim_host *host, struct prng *prng)
     return true;
 }
 
-/* Some block of the state file: one copy of four, so it has to be there all the same. */
+/* Some block of the state file: one copy of four, so it has to be there all the same. Not another
+ * one before a start has mended that, or a torn one. */
 static void rot_state(struct sim_host *host, struct prng *prng)
 {
     const uint64_t slot = prng_below(prng, STATE_SLOTS);
+    host->state_whole = false;
     spoil(host, prng, HOST_DIRECTORY "/state", slot * STATE_SLOT_SIZE, STATE_SLOT_SIZE, true);
     host->sim->counts.state_rotted++;
     trace_node(host->sim, host->index, "copy %" PRIu64 " of its state file rots", slot);
@@ -320,7 +324,7 @@ static bool rot_checkpoint(struct sim_host *host, struct prng *prng)
 bool sim_host_rot(struct sim_host *host, struct prng *prng)
 {
     const uint64_t kind = prng_below(prng, 4);
-    if (prng_chance(prng, 1, 4)) {
+    if (prng_chance(prng, 1, 4) && host->state_whole) {
         rot_state(host, prng);
     }
     if (!host_on_disk(host)) {

@@ -20,6 +20,7 @@ void host_state_make(struct sim_host *host)
         (struct sim_durable){host->disk.vr.view_number, host->disk.vr.last_normal_view};
     const int status = state_file_create(&host->ops, HOST_DIRECTORY, &host->disk, &error);
     INVARIANT(status == 0);
+    host->state_whole = true;
 }
 
 /* S1: what was reported durable is there, whatever the disk went through. */
@@ -29,6 +30,7 @@ int host_state_open(struct sim_host *host)
     struct storage_error error;
     struct durable_state found;
     const uint64_t faults = host->platter->faults;
+    host->state_whole = false;
     const int status =
         state_file_open(&host->state_file, &host->ops, HOST_DIRECTORY, &found, &error);
     if (status != 0) {
@@ -38,11 +40,19 @@ int host_state_open(struct sim_host *host)
         return status;
     }
     host->state_open = true;
+    host->state_whole = true;
     host->log_void = false;
     if (found.vr.view_number < host->reported.view_number ||
         found.vr.last_normal_view < host->reported.last_normal_view ||
         found.incarnation < host->disk.incarnation) {
-        sim_fail(sim, "S1: the state file of replica %u has gone back", host->index);
+        sim_fail(sim,
+                 "S1: the state file of replica %u has gone back: view %" PRIu64 " of %" PRIu64
+                 ", last normal %" PRIu64 " of %" PRIu64 ", start %" PRIu64 " of %" PRIu64,
+                 host->index, view_within_epoch(found.vr.view_number),
+                 view_within_epoch(host->reported.view_number),
+                 view_within_epoch(found.vr.last_normal_view),
+                 view_within_epoch(host->reported.last_normal_view), found.incarnation,
+                 host->disk.incarnation);
     }
     host->disk = found;
     return 0;
@@ -70,6 +80,14 @@ int host_state_store(struct sim_host *host, const struct vr_durable_state *state
 {
     struct durable_state next = host->disk;
     next.vr = *state;
+    return store(host, &next);
+}
+
+/* K4: it must not start from what it has again. */
+int host_state_diverge(struct sim_host *host)
+{
+    struct durable_state next = host->disk;
+    next.diverged = true;
     return store(host, &next);
 }
 

@@ -171,12 +171,15 @@ static void hold(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.network_prng;
     const uint64_t type = held_types[prng_below(prng, sizeof held_types / sizeof held_types[0])];
+    const uint64_t all = sim->options.held_types;
     const uint64_t until = sim->schedule.now_ns + prng_below(prng, sim->options.hold_max_ns);
     const bool from_client = type == MESSAGE_REQUEST;
     const bool to_client = type == MESSAGE_REPLY;
     const uint32_t client =
         sim_client_node(sim, (uint32_t)prng_below(prng, sim->options.proxy_count));
-    const uint32_t from = from_client ? client : pick_replica(sim, prng);
+    const uint32_t from = all != 0      ? pick_primary(sim, prng)
+                          : from_client ? client
+                                        : pick_replica(sim, prng);
     const uint32_t to = to_client ? client : pick_replica(sim, prng);
     const bool all_from = prng_chance(prng, 1, 4);
     const bool all_to = !all_from && prng_chance(prng, 1, 4);
@@ -184,7 +187,7 @@ static void hold(struct sim *sim)
         for (uint32_t b = 0; b < SIM_NODES_MAX; b++) {
             struct sim_link *link = &sim->network.links[a][b];
             if ((a == from || all_to) && (b == to || all_from)) {
-                link->hold_types = UINT64_C(1) << type;
+                link->hold_types = all != 0 ? all : UINT64_C(1) << type;
                 link->hold_until_ns = until;
             }
         }
@@ -337,6 +340,27 @@ static void empty_disks(struct sim *sim)
     plan(sim, &sim->nemesis.disk_prng, NEMESIS_DISK_FULL, sim->options.disk_full_mean_ns);
 }
 
+/* True if a call of its disk that fails, with its log perhaps (D4), leaves enough that remember. */
+static bool may_fail(struct sim *sim, const struct sim_host *host)
+{
+    const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
+    return sim->options.install_fail_ppm > 0 &&
+           forgotten <= configuration_faults_max(&sim->configuration) &&
+           prng_chance(&sim->nemesis.disk_prng, sim->options.install_fail_ppm, 1000000);
+}
+
+/* What was armed strikes within a while, or the replica ends all the same; then it comes back. */
+static void end_soon(struct sim *sim, const struct sim_host *host, struct prng *prng)
+{
+    const uint64_t latest = 200 * SIM_MS;
+    sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
+                                                        .kind = SIM_EVENT_CRASH,
+                                                        .node = host->index,
+                                                        .life = host->life});
+    restart_in(sim, host->index,
+               latest + sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS);
+}
+
 /* A switch of suffix, and the install of a checkpoint, are written in steps: the best moment for an
  * end (ST-2, G4). */
 void sim_nemesis_steps(struct sim *sim, uint32_t index)
@@ -348,13 +372,40 @@ void sim_nemesis_steps(struct sim *sim, uint32_t index)
         return;
     }
     const bool power = host->durability == DURABILITY_SYNC && draw_end(sim) == SIM_END_POWER;
-    const uint64_t latest = 200 * SIM_MS;
-    sim_host_arm_disk(host, prng, power ? SIM_END_POWER : SIM_END_KILLED, 0);
-    sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns + latest,
+    const bool fails = host->installing != SIM_INSTALLING_NOTHING && may_fail(sim, host);
+    sim_host_arm_disk(host, prng, power ? SIM_END_POWER : SIM_END_KILLED, fails ? -EIO : 0);
+    end_soon(sim, host, prng);
+}
+
+/* The sync that would make the segment's first record durable never comes. */
+void sim_nemesis_segment(struct sim *sim, uint32_t index)
+{
+    struct prng *prng = &sim->nemesis.disk_prng;
+    struct sim_host *host = &sim->hosts[index];
+    if (sim->healing || host->durability != DURABILITY_SYNC || host->disk_armed ||
+        sim->options.segment_end_ppm == 0 ||
+        !prng_chance(prng, sim->options.segment_end_ppm, 1000000)) {
+        return;
+    }
+    host->crash_machine = true;
+    sim_schedule_add(&sim->schedule, (struct sim_event){.at_ns = sim->schedule.now_ns,
                                                         .kind = SIM_EVENT_CRASH,
                                                         .node = index,
                                                         .life = host->life});
-    restart_in(sim, index, latest + sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS);
+    restart_in(sim, index, sim_exponential(prng, sim->options.down_max_ns / 4) + SIM_MS);
+}
+
+/* A start writes in steps, too: that its log does not count before the log is begun anew (D6). */
+static void arm_start(struct sim *sim, struct sim_host *host, enum durability mode)
+{
+    struct prng *prng = &sim->nemesis.disk_prng;
+    if (sim->healing || sim->options.start_end_ppm == 0 || mode == DURABILITY_MEMORY ||
+        host->disk.incarnation == 0 || !prng_chance(prng, sim->options.start_end_ppm, 1000000)) {
+        return;
+    }
+    const bool power = mode == DURABILITY_SYNC && host->durability == DURABILITY_SYNC &&
+                       draw_end(sim) == SIM_END_POWER;
+    sim_host_arm_disk(host, prng, power ? SIM_END_POWER : SIM_END_KILLED, 0);
 }
 
 static void crash(struct sim *sim)
@@ -444,6 +495,10 @@ void sim_nemesis_restart(struct sim *sim, uint32_t index)
     if (host->running || (sim->nemesis.silenced & (1u << index)) != 0) {
         return;
     }
+    if (host->disk.diverged && !sim_host_may_rebuild(host)) {
+        restart_in(sim, index, 100 * SIM_MS); /* K4: the others first */
+        return;
+    }
     const bool started_before = host->disk.incarnation > 0;
     const uint32_t forgotten = forgotten_count(sim) + (sim_host_forgot(host) ? 0 : 1);
     if (sim->options.lose_disk && started_before && !sim->nemesis.disk_lost && !sim->healing &&
@@ -462,7 +517,12 @@ void sim_nemesis_restart(struct sim *sim, uint32_t index)
         prng_chance(&sim->nemesis.disk_prng, sim->options.read_fail_ppm, 1000000)) {
         sim_host_arm_read(host, &sim->nemesis.disk_prng);
     }
-    sim_host_start(host, draw_mode(sim, host));
+    const enum durability mode = draw_mode(sim, host);
+    arm_start(sim, host, mode);
+    sim_host_start(host, mode);
+    if (host->running && host->disk_armed) {
+        end_soon(sim, host, &sim->nemesis.disk_prng);
+    }
 }
 
 static void pause_some(struct sim *sim)
@@ -485,6 +545,18 @@ static void wall_jump(struct sim *sim)
     sim->hosts[pick_replica(sim, prng)].wall_offset_ns =
         (int64_t)prng_below(prng, (uint64_t)(2 * hour)) - hour;
     sim->counts.wall_jumps++;
+}
+
+/* Somebody's state begins to differ, with the next write that it executes (K4). */
+static void differ(struct sim *sim)
+{
+    struct prng *prng = &sim->nemesis.disk_prng;
+    struct sim_host *host =
+        &sim->hosts[prng_chance(prng, 1, 2) ? pick_primary(sim, prng) : pick_replica(sim, prng)];
+    if (host->running && !sim_host_forgot(host) &&
+        forgotten_count(sim) < configuration_faults_max(&sim->configuration)) {
+        host->differ_armed = true;
+    }
 }
 
 static void client_crash(struct sim *sim)
@@ -539,6 +611,7 @@ void sim_nemesis_start(struct sim *sim)
     plan(sim, &n->machine_prng, NEMESIS_POWER_CUT, o->power_cut_mean_ns);
     plan(sim, &n->machine_prng, NEMESIS_DISK_FAIL, o->disk_fail_mean_ns);
     plan(sim, &n->disk_prng, NEMESIS_DISK_FULL, o->disk_full_mean_ns);
+    plan(sim, &n->disk_prng, NEMESIS_DIFFER, o->differ_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_PARTITION, o->partition_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_HOLD, o->hold_mean_ns);
     plan(sim, &n->network_prng, NEMESIS_BLACK_HOLE, o->black_hole_mean_ns);
@@ -635,6 +708,10 @@ void sim_nemesis_event(struct sim *sim, const struct sim_event *event)
         client_crash(sim);
         plan(sim, &n->client_prng, NEMESIS_CLIENT_CRASH, o->client_crash_mean_ns);
         break;
+    case NEMESIS_DIFFER:
+        differ(sim);
+        plan(sim, &n->disk_prng, NEMESIS_DIFFER, o->differ_mean_ns);
+        break;
     }
 }
 
@@ -692,6 +769,7 @@ void sim_nemesis_heal(struct sim *sim)
     for (uint32_t i = 0; i < sim->options.replica_count; i++) {
         sim->hosts[i].crash_after = 0;
         sim->hosts[i].crash_at_write = false;
+        sim->hosts[i].differ_armed = false;
         sim_host_disarm_disk(&sim->hosts[i]);
         sim_host_resume(&sim->hosts[i]);
     }

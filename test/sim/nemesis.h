@@ -22,6 +22,7 @@ enum nemesis_move {
     NEMESIS_PAUSE,
     NEMESIS_WALL_JUMP,
     NEMESIS_CLIENT_CRASH,
+    NEMESIS_DIFFER,
 };
 
 struct sim_nemesis {
@@ -41,6 +42,9 @@ void sim_nemesis_event(struct sim *sim, const struct sim_event *event);
 
 /* A replica begins to replace the end of its log on the disk. */
 void sim_nemesis_steps(struct sim *sim, uint32_t index);
+
+/* A replica has begun a segment of its log. */
+void sim_nemesis_segment(struct sim *sim, uint32_t index);
 
 /* A replica that is down comes back, be it with another disk (D10). */
 void sim_nemesis_restart(struct sim *sim, uint32_t index);

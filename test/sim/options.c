@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "common/base/message.h"
 #include "server/storage/wal_format.h"
 
 /* -log2 of a uniform number: the leading zeros give the whole part, the bits behind the leading one
@@ -204,6 +205,95 @@ static void draw_mixture(struct sim_options *o, struct prng *p)
     }
 }
 
+/* G4: all that a primary says of its log is late, and comes while a checkpoint is pulled in its
+ * place. */
+static void late_prepares(struct sim_options *o, struct prng *p)
+{
+    o->replica_count = half(p) ? 3 : 5;
+    o->heartbeat_ns = 50 * SIM_MS;
+    o->view_change_ns = 12 * o->heartbeat_ns;
+    o->resend_ns = draw(p, 20, 100) * SIM_MS;
+    o->pipeline_max = 256;
+    o->request_queue_max = 256;
+    o->view_sync_max = 512 + draw(p, 1, 4096);
+    o->inbox_max = 1024;
+    o->delay_min_ns = draw(p, 100, 2000) * SIM_US;
+    o->delay_mean_ns = draw(p, 5, 30) * SIM_MS;
+    o->loss_ppm = 0;
+    o->duplicate_ppm = half(p) ? 0 : 300000;
+    o->partition_mean_ns = 0;
+    o->hold_mean_ns = draw(p, 200, 800) * SIM_MS;
+    o->hold_max_ns = draw(p, 500, 3000) * SIM_MS;
+    o->held_types = UINT64_C(1) << MESSAGE_PREPARE | UINT64_C(1) << MESSAGE_COMMIT;
+    o->state_latency_ns = 0;
+    o->execute_delay_ns = 10 * SIM_US;
+    o->value_size_max = draw(p, 16, 200);
+    o->operation_count = 2000;
+    o->checkpoint_interval = draw(p, 8, 12);
+    o->checkpoint_latency_ns = 10 * SIM_US;
+    o->log_retain = 0;
+    o->log_block_size = 2048;
+    o->transfer_rate = 1024 * 1024;
+    o->log_memory_size = 4 * 1024 * 1024;
+    o->safety_ns = 20 * SIM_S;
+}
+
+/* A disk in mode sync, below machines that lose power all the time. */
+static void short_lives(struct sim_options *o, struct prng *p)
+{
+    o->durability = DURABILITY_SYNC;
+    o->replica_count = half(p) ? 3 : 5;
+    o->crash_mean_ns = draw(p, 300, 1500) * SIM_MS;
+    o->down_max_ns = draw(p, 60, 400) * SIM_MS;
+    o->machine_crash_ppm = 1000000;
+    o->mode_change_ppm = 0;
+    o->read_fail_ppm = 0;
+    o->exceed_faults = false;
+    o->lose_disk = false;
+    o->loss_ppm = 0;
+    o->value_size_max = o->value_size_max > 1000 ? 200 : o->value_size_max;
+}
+
+/* D6: a start that finds its log broken ends between any two of its steps. */
+static void ends_within_starts(struct sim_options *o, struct prng *p)
+{
+    o->start_end_ppm = draw(p, 3, 7) * 100000;
+    o->rot_ppm = 1000000;
+    o->disk_fail_mean_ns = 0;
+}
+
+/* PS-2: a segment was begun, so that all before it is known to have been durable, and is empty. */
+static void ends_of_segments(struct sim_options *o, struct prng *p)
+{
+    o->segment_end_ppm = draw(p, 1, 5) * 200000;
+    o->segment_size = WAL_SEGMENT_HEADER_SIZE + (uint64_t)draw(p, 12, 24) * 512;
+    o->log_queue_size = 4096;
+    o->log_latency_ns = draw(p, 100, 5000) * SIM_US;
+    o->rot_ppm = 1000000;
+    o->disk_fail_mean_ns = 0;
+}
+
+/* PS-3: a checkpoint of several chunks comes, is not written after all, and is taken up again. */
+static void transfers_that_fail(struct sim_options *o, struct prng *p)
+{
+    o->install_fail_ppm = draw(p, 4, 8) * 100000;
+    o->down_max_ns = draw(p, 4, 12) * SIM_S;
+    o->value_size_max = draw(p, 2000, 8000);
+    o->key_count = draw(p, 16, 64);
+    o->operation_count = 1000;
+    o->log_memory_size = 16 * 1024 * 1024;
+    const uint64_t largest = (uint64_t)o->value_size_max + 2048;
+    o->segment_size = WAL_SEGMENT_HEADER_SIZE + 64 * 1024;
+    o->log_queue_size = (uint32_t)largest + 4096;
+    o->checkpoint_interval = draw(p, 40, 100);
+    o->checkpoint_latency_ns = draw(p, 10, 1000) * SIM_US;
+    o->log_retain = 0;
+    o->log_block_size = 8192;
+    o->inbox_max = 1024;
+    o->rot_ppm = 300000;
+    o->safety_ns = 20 * SIM_S;
+}
+
 /* Tiny intervals, so that a laggard finds the log gone again and again. */
 static void draw_checkpoints(struct sim_options *o)
 {
@@ -233,6 +323,41 @@ static void draw_checkpoints(struct sim_options *o)
     }
     /* A chunk is more than a hundred of the smallest datagrams. */
     o->inbox_max = o->inbox_max < 256 ? 256 : o->inbox_max;
+}
+
+/* The same for mixtures of disks and checkpoints, over what was drawn of them. */
+static void draw_disk_mixture(struct sim_options *o, const enum durability *only)
+{
+    struct prng prng;
+    struct prng *p = &prng;
+    prng_seed(p, o->seed ^ UINT64_C(0xd157000000000000));
+    const uint64_t mixture = prng_below(p, 100);
+    if (mixture < 3) {
+        late_prepares(o, p);
+    } else if (mixture < 12 && (only == NULL || *only == DURABILITY_SYNC)) {
+        short_lives(o, p);
+        if (mixture < 6) {
+            ends_within_starts(o, p);
+        } else if (mixture < 9) {
+            ends_of_segments(o, p);
+        } else {
+            transfers_that_fail(o, p);
+        }
+    }
+}
+
+/* In few seeds: what clients see is judged less strictly then. */
+static void draw_differences(struct sim_options *o)
+{
+    struct prng prng;
+    struct prng *p = &prng;
+    prng_seed(p, o->seed ^ UINT64_C(0xd1ff000000000000));
+    if (!percent(p, 5) || o->replica_count < 3 || o->checkpoint_interval == 0 || o->exceed_faults ||
+        o->lose_disk) {
+        return;
+    }
+    o->differ_mean_ns = draw_scale(p, 2, 16) * SIM_S;
+    o->core_only = false; /* a quorum of others is to be there to compare with */
 }
 
 void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enum durability *only)
@@ -267,6 +392,8 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enu
     }
     draw_disks(options, only);
     draw_checkpoints(options);
+    draw_disk_mixture(options, only);
+    draw_differences(options);
     /* The clients' pace spreads their operations over the faulty time. */
     const uint64_t sessions = (uint64_t)options->proxy_count * options->session_count;
     options->think_mean_ns = options->safety_ns * sessions / options->operation_count / 2;
@@ -286,12 +413,12 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             o->log_memory_size / 1024, o->inbox_max, o->drain_max, (double)o->drain_delay_ns / ms);
     fprintf(out,
             "  network: delay=%.3f+%.3fms loss=%uppm%s dup=%uppm replay=%uppm flip=%uppm "
-            "hold=%.0f/%.0fms black_hole=%.0fms partition=%.0f/%.0fms\n",
+            "hold=%.0f/%.0fms%s black_hole=%.0fms partition=%.0f/%.0fms\n",
             (double)o->delay_min_ns / ms, (double)o->delay_mean_ns / ms, o->loss_ppm,
             o->loss_per_link ? " per link" : "", o->duplicate_ppm, o->replay_ppm, o->flip_ppm,
             (double)o->hold_mean_ns / ms, (double)o->hold_max_ns / ms,
-            (double)o->black_hole_mean_ns / ms, (double)o->partition_mean_ns / ms,
-            (double)o->partition_max_ns / ms);
+            o->held_types != 0 ? " of all" : "", (double)o->black_hole_mean_ns / ms,
+            (double)o->partition_mean_ns / ms, (double)o->partition_max_ns / ms);
     fprintf(out,
             "  machines: crash=%.0f/%.0fms%s%s pause=%.0f/%.0fms clock=+-%u/1000 wall_jump=%.0fms "
             "state=%.3fms log=%.3fms execute=%.3fms\n",
@@ -302,17 +429,19 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             (double)o->log_latency_ns / ms, (double)o->execute_delay_ns / ms);
     fprintf(out,
             "  disks: %s segment=%" PRIu64 " queue=%u power_cut=%.0fms machine=%uppm fail=%.0fms "
-            "rot=%uppm read_fail=%uppm stall=%uppm mode=%uppm full=%.0f/%.0fms\n",
+            "rot=%uppm read_fail=%uppm stall=%uppm mode=%uppm full=%.0f/%.0fms "
+            "start_end=%uppm segment_end=%uppm install_fail=%uppm\n",
             durability_name(o->durability), o->segment_size, o->log_queue_size,
             (double)o->power_cut_mean_ns / ms, o->machine_crash_ppm,
             (double)o->disk_fail_mean_ns / ms, o->rot_ppm, o->read_fail_ppm, o->flush_stall_ppm,
-            o->mode_change_ppm, (double)o->disk_full_mean_ns / ms,
-            (double)o->disk_full_max_ns / ms);
+            o->mode_change_ppm, (double)o->disk_full_mean_ns / ms, (double)o->disk_full_max_ns / ms,
+            o->start_end_ppm, o->segment_end_ppm, o->install_fail_ppm);
     fprintf(out,
             "  checkpoints: every %u ops, latency=%.3fms retain=%u rate=%" PRIu64
-            "MiB/s pin=%.0fms block=%zu\n",
+            "MiB/s pin=%.0fms block=%zu differ=%.0fms\n",
             o->checkpoint_interval, (double)o->checkpoint_latency_ns / ms, o->log_retain,
-            o->transfer_rate / (1024 * 1024), (double)o->checkpoint_pin_ns / ms, o->log_block_size);
+            o->transfer_rate / (1024 * 1024), (double)o->checkpoint_pin_ns / ms, o->log_block_size,
+            (double)o->differ_mean_ns / ms);
     fprintf(out,
             "  clients: %u x %u sessions, %u operations, %u keys, values to %u, think=%.3fms "
             "timeout=%.0fms crash=%.0fms%s; %.0fs of faults%s\n",

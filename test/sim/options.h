@@ -65,6 +65,7 @@ struct sim_options {
     uint32_t flip_ppm;           /* one bit of it is flipped */
     uint64_t hold_mean_ns;       /* between two holds of one message type on one link */
     uint64_t hold_max_ns;        /* how long one lasts at most */
+    uint64_t held_types;         /* all of them at once, mostly a primary's; 0: one, any */
     uint64_t black_hole_mean_ns; /* between two spells in which a link drops large datagrams */
     uint64_t partition_mean_ns;  /* between two partitions */
     uint64_t partition_max_ns;   /* how long one lasts at most */
@@ -93,6 +94,9 @@ struct sim_options {
     uint32_t read_fail_ppm;     /* of restarts that cannot read at the first try */
     uint32_t flush_stall_ppm;   /* of syncs of the log that take up to a second more */
     uint32_t mode_change_ppm;   /* of restarts that are in another mode (D11) */
+    uint32_t start_end_ppm;     /* of restarts that end in the midst of what they write */
+    uint32_t segment_end_ppm;   /* of segments that are begun; the power fails right behind it */
+    uint32_t install_fail_ppm;  /* of installs whose end was to come; a call fails instead */
     uint64_t disk_full_mean_ns; /* between two times that all disks are full */
     uint64_t disk_full_max_ns;  /* how long one lasts at most */
 
@@ -102,7 +106,8 @@ struct sim_options {
     uint32_t log_retain;
     uint64_t transfer_rate;
     uint64_t checkpoint_pin_ns;
-    size_t log_block_size; /* 0: the log's own choice */
+    size_t log_block_size;   /* 0: the log's own choice */
+    uint64_t differ_mean_ns; /* between two times that some replica's state begins to differ (K4) */
 
     /* The clients. */
     uint32_t proxy_count;

@@ -177,6 +177,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim_views_reset(&sim->views);
     sim_executions_reset(&sim->executions);
     sim_digests_reset(&sim->digests);
+    sim_differences_reset(&sim->differences);
     memset(sim->checkpoint_roots, 0, sizeof sim->checkpoint_roots);
     sim_client_history_reset(&sim->client_history);
     sim_model_reset(&sim->model, &sim->options, sim->configuration.parameters.reply_stored_max);
@@ -272,11 +273,17 @@ static void happen(struct sim *sim, const struct sim_event *event)
  */
 enum { SAME_TIME_MAX = 100000 };
 
+/* A checker has failed, or nothing is promised any more (K4). */
+static bool is_over(const struct sim *sim)
+{
+    return sim->failed || sim->differences.spread;
+}
+
 static void run_until(struct sim *sim, uint64_t end_ns)
 {
     struct sim_event event;
     uint64_t same_time = 0;
-    while (!sim->failed && sim_schedule_next_ns(&sim->schedule) <= end_ns) {
+    while (!is_over(sim) && sim_schedule_next_ns(&sim->schedule) <= end_ns) {
         const uint64_t before_ns = sim->schedule.now_ns;
         (void)sim_schedule_take(&sim->schedule, &event);
         same_time = event.at_ns == before_ns ? same_time + 1 : 0;
@@ -289,7 +296,7 @@ static void run_until(struct sim *sim, uint64_t end_ns)
             sim_fail(sim, "cut short: after %" PRIu64 " messages", sim->counts.messages);
         }
     }
-    if (!sim->failed) {
+    if (!is_over(sim)) {
         sim->schedule.now_ns = end_ns;
     }
 }
@@ -383,7 +390,7 @@ static void heal(struct sim *sim)
     const uint64_t began_ns = sim->schedule.now_ns;
     const uint64_t end_ns = began_ns + sim->options.heal_ns;
     sim_nemesis_heal(sim);
-    while (!sim->failed && sim->schedule.now_ns < end_ns) {
+    while (!is_over(sim) && sim->schedule.now_ns < end_ns) {
         run_until(sim, sim->schedule.now_ns + 50 * SIM_MS);
         if (is_healed(sim, &why)) {
             sim->healed_after_ns = sim->schedule.now_ns - began_ns;
@@ -391,6 +398,9 @@ static void heal(struct sim *sim)
             sim->counts.healed++;
             return;
         }
+    }
+    if (sim->differences.spread) {
+        return;
     }
     if (is_lost(sim)) {
         sim->counts.groups_lost++;
@@ -416,7 +426,7 @@ static void stay(struct sim *sim)
 {
     struct sim_observed core[SIM_REPLICAS_MAX];
     struct sim_report why;
-    if (sim->failed || sim->counts.groups_lost > 0 || sim->counts.groups_undecided > 0 ||
+    if (is_over(sim) || sim->counts.groups_lost > 0 || sim->counts.groups_undecided > 0 ||
         sim->options.seed % 4 != 0 || is_too_slow(&sim->options)) {
         return;
     }
@@ -434,6 +444,18 @@ static void stay(struct sim *sim)
     } else if (core[0].view_number != view_number) {
         sim_fail(sim, "V2: view %" PRIu64 " did not last: it is %" PRIu64 " now",
                  view_within_epoch(view_number), view_within_epoch(core[0].view_number));
+    }
+}
+
+/* K4: what marks say is heard with the heartbeats of a while. */
+static void judge_states(struct sim *sim)
+{
+    if (sim->options.differ_mean_ns == 0 || is_over(sim)) {
+        return;
+    }
+    run_until(sim, sim->schedule.now_ns + sim->options.hold_max_ns + 2 * SIM_S);
+    if (!is_over(sim)) {
+        sim_hosts_judge_differences(sim);
     }
 }
 
@@ -488,6 +510,7 @@ static void end(struct sim *sim)
     sim->counts.committed = sim->history.committed;
     sim->counts.evictions = sim->model.evictions;
     sim->counts.network = sim->network.counts;
+    sim->counts.differences_spread = sim->differences.spread ? 1 : 0;
 }
 
 bool sim_run(struct sim *sim, const struct sim_options *options)
@@ -499,6 +522,7 @@ bool sim_run(struct sim *sim, const struct sim_options *options)
         run_until(sim, options->safety_ns);
         if (!sim->failed) {
             heal(sim);
+            judge_states(sim);
             stay(sim);
         }
         check_applications(sim);
@@ -525,6 +549,7 @@ void sim_free(struct sim *sim)
     sim_views_free(&sim->views);
     sim_executions_free(&sim->executions);
     sim_digests_free(&sim->digests);
+    sim_differences_free(&sim->differences);
     sim_model_free(&sim->model);
     sim_client_history_free(&sim->client_history);
     sim_memory_free(&sim->arena_memory);

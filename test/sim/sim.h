@@ -25,6 +25,7 @@
 #include "test/sim/chart.h"
 #include "test/sim/client.h"
 #include "test/sim/client_history.h"
+#include "test/sim/differences.h"
 #include "test/sim/host.h"
 #include "test/sim/model.h"
 #include "test/sim/nemesis.h"
@@ -102,7 +103,13 @@ struct sim_counts {
     uint64_t checkpoints_rotted;
     uint64_t starts_from_checkpoint; /* K3 */
     uint64_t transfers_resumed;
-    uint64_t logs_detached; /* that ended before the checkpoint, or were another one there */
+    uint64_t logs_detached;      /* that ended before the checkpoint, or were another one there */
+    uint64_t differed;           /* replicas whose state began to differ (K4); of those, ... */
+    uint64_t diverged;           /* were told so, and left; ... */
+    uint64_t rebuilt;            /* and came back */
+    uint64_t wrong_answers;      /* meanwhile */
+    uint64_t differences_loaded; /* checkpoints of such a state, at a start or from others */
+    uint64_t differences_spread; /* runs in which more than f had one */
     uint64_t inbox_full;
     uint64_t log_full;
     uint64_t groups_lost;
@@ -136,6 +143,7 @@ struct sim {
     struct sim_views views;
     struct sim_executions executions;
     struct sim_digests digests;
+    struct sim_differences differences;
     struct sim_model model;
     struct sim_client_history client_history;
     struct checksum checkpoint_roots[SIM_ROOTS_MAX]; /* K1: by op / interval; zero: not taken yet */

@@ -9,7 +9,8 @@
  *
  *     CALL     write (pwrite), read (pread), sync (fsync, fdatasync), reserve (posix_fallocate)
  *     TEXT     calls on files whose path contains it, or ends in it if a `$` follows, are counted,
- *              from 1 on since the order came
+ *              from 1 on since the order came; with @OFFSET behind it only reads and writes that
+ *              reach that byte
  *     FIRST    those from this one on are written down; up to LAST (`-`: all) have the OUTCOME
  *     OUTCOME  EIO, ENOSPC: nothing is done, and the call fails; short: half of it is done, and
  *              the call says so; kill: half of it is done, and the process is killed; pass: it is
@@ -67,6 +68,7 @@ static const int outcome_errors[OUTCOME_COUNT] = {0, 0, 0, EIO, ENOSPC};
 struct order {
     enum call call;
     char text[TEXT_SIZE];
+    uint64_t byte; /* UINT64_MAX: any */
     uint64_t first;
     uint64_t last;
     enum outcome outcome;
@@ -107,6 +109,11 @@ static void read_order(const char *line)
     if (order_count == ORDERS_MAX || sscanf(line, "%15s %63s %" SCNu64 " %23s %15s", call,
                                             order->text, &order->first, last, outcome) != 5) {
         give_up("no order", line);
+    }
+    char *at = strchr(order->text, '@');
+    order->byte = at != NULL ? strtoull(at + 1, NULL, 10) : UINT64_MAX;
+    if (at != NULL) {
+        *at = '\0';
     }
     order->call = (enum call)find(call_names, CALL_COUNT, call, line);
     order->outcome = (enum outcome)find(outcome_names, OUTCOME_COUNT, outcome, line);
@@ -164,12 +171,23 @@ static bool fits(const char *path, const char *text)
     return path_size >= size - 1 && memcmp(path + path_size - (size - 1), text, size - 1) == 0;
 }
 
+/* The bytes that a call is about; of those that are about a whole file none. */
+struct extent {
+    uint64_t offset;
+    uint64_t size;
+};
+
+static bool reaches(const struct extent *extent, uint64_t byte)
+{
+    return byte == UINT64_MAX || (byte >= extent->offset && byte - extent->offset < extent->size);
+}
+
 static enum outcome judge_path(const char *orders_path, enum call call, const char *function,
-                               const char *path)
+                               const char *path, const struct extent *extent)
 {
     for (uint32_t i = 0; i < order_count; i++) {
         struct order *order = &orders[i];
-        if (order->call != call || !fits(path, order->text)) {
+        if (order->call != call || !fits(path, order->text) || !reaches(extent, order->byte)) {
             continue;
         }
         order->count++;
@@ -184,7 +202,7 @@ static enum outcome judge_path(const char *orders_path, enum call call, const ch
 }
 
 /* Leaves errno as it is if the call is to be the system's own, for that may leave it, too. */
-static enum outcome judge(enum call call, const char *function, int fd)
+static enum outcome judge(enum call call, const char *function, int fd, struct extent extent)
 {
     const char *orders_path = getenv("DISK_SHIM_ORDERS");
     char link[64];
@@ -200,7 +218,7 @@ static enum outcome judge(enum call call, const char *function, int fd)
     const ssize_t size = order_count > 0 ? readlink(link, path, sizeof path - 1) : -1;
     if (size > 0) {
         path[size] = '\0';
-        outcome = judge_path(orders_path, call, function, path);
+        outcome = judge_path(orders_path, call, function, path, &extent);
     }
     (void)pthread_mutex_unlock(&mutex);
     errno = outcome_errors[outcome] != 0 ? outcome_errors[outcome] : error;
@@ -233,7 +251,8 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
     ssize_t (*next)(int, const void *, size_t, off_t);
     find_next(&next, "pwrite");
-    const enum outcome outcome = judge(CALL_WRITE, "pwrite", fd);
+    const enum outcome outcome =
+        judge(CALL_WRITE, "pwrite", fd, (struct extent){(uint64_t)offset, size});
     const ssize_t done = fails(outcome) ? -1 : next(fd, bytes, part(outcome, size), offset);
     if (outcome == OUTCOME_KILL) {
         (void)raise(SIGKILL);
@@ -245,7 +264,8 @@ ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
 {
     ssize_t (*next)(int, void *, size_t, off_t);
     find_next(&next, "pread");
-    const enum outcome outcome = judge(CALL_READ, "pread", fd);
+    const enum outcome outcome =
+        judge(CALL_READ, "pread", fd, (struct extent){(uint64_t)offset, size});
     return fails(outcome) ? -1 : next(fd, bytes, part(outcome, size), offset);
 }
 
@@ -253,14 +273,14 @@ int fsync(int fd)
 {
     int (*next)(int);
     find_next(&next, "fsync");
-    return fails(judge(CALL_SYNC, "fsync", fd)) ? -1 : next(fd);
+    return fails(judge(CALL_SYNC, "fsync", fd, (struct extent){0})) ? -1 : next(fd);
 }
 
 int fdatasync(int fd)
 {
     int (*next)(int);
     find_next(&next, "fdatasync");
-    return fails(judge(CALL_SYNC, "fdatasync", fd)) ? -1 : next(fd);
+    return fails(judge(CALL_SYNC, "fdatasync", fd, (struct extent){0})) ? -1 : next(fd);
 }
 
 /* Says what is wrong by what it returns. */
@@ -268,6 +288,6 @@ int posix_fallocate(int fd, off_t offset, off_t size)
 {
     int (*next)(int, off_t, off_t);
     find_next(&next, "posix_fallocate");
-    const enum outcome outcome = judge(CALL_RESERVE, "posix_fallocate", fd);
+    const enum outcome outcome = judge(CALL_RESERVE, "posix_fallocate", fd, (struct extent){0});
     return fails(outcome) ? outcome_errors[outcome] : next(fd, offset, size);
 }

@@ -18,6 +18,8 @@
  *     loss FROM TO PERCENT      delay FROM TO MS [JITTER_MS]      duplicate FROM TO PERCENT
  *     rate FROM TO MBIT_PER_SECOND, with a queue of RATE_QUEUE_MS
  *     cut FROM TO               heal                              stats
+ *     limit FROM TO BYTES       what is larger is lost; 0: nothing is
+ *     corrupt FROM TO PERCENT   the datagram itself is damaged
  *     mutate FROM TO PERCENT    a damaged copy follows the datagram, from the same address
  *     forge FROM TO PERCENT     a copy, most of them damaged and all with a right checksum, comes
  *                               from an address that is no replica's
@@ -56,8 +58,10 @@ struct link {
     bool cut;
     uint32_t loss_ppm; /* of a million datagrams */
     uint32_t duplicate_ppm;
+    uint32_t corrupt_ppm;
     uint32_t mutate_ppm;
     uint32_t forge_ppm;
+    size_t size_max;          /* 0: no limit */
     uint64_t bits_per_second; /* 0: no limit */
     uint64_t free_ns;         /* when what is on the line will have left it */
     uint64_t delay_ns;
@@ -210,9 +214,17 @@ static void forward(struct relay *relay, uint32_t from, uint32_t to, const uint8
                     size_t size)
 {
     struct link *link = &relay->links[from][to];
-    if (link->cut || happens(relay, link->loss_ppm)) {
+    if (link->cut || (link->size_max > 0 && size > link->size_max) ||
+        happens(relay, link->loss_ppm)) {
         link->disturbed++;
         return;
+    }
+    if (happens(relay, link->corrupt_ppm)) {
+        static uint8_t damaged[DATAGRAM_SIZE_MAX];
+        memcpy(damaged, bytes, size);
+        size = mutate(damaged, size, sizeof damaged, &relay->prng);
+        bytes = damaged;
+        link->disturbed++;
     }
     forward_once(relay, from, to, bytes, size);
     if (happens(relay, link->duplicate_ppm)) {
@@ -320,6 +332,10 @@ static const char *set_links(struct relay *relay, const char *verb, const char *
                 link->duplicate_ppm = (uint32_t)(value * 1e4);
             } else if (strcmp(verb, "rate") == 0) {
                 link->bits_per_second = (uint64_t)(value * 1e6);
+            } else if (strcmp(verb, "limit") == 0) {
+                link->size_max = (size_t)value;
+            } else if (strcmp(verb, "corrupt") == 0) {
+                link->corrupt_ppm = (uint32_t)(value * 1e4);
             } else if (strcmp(verb, "mutate") == 0) {
                 link->mutate_ppm = (uint32_t)(value * 1e4);
             } else if (strcmp(verb, "forge") == 0) {
@@ -379,7 +395,7 @@ static void obey(struct relay *relay, const char *line)
     } else if (words < (has_value ? 4 : 3) || !(value >= 0) || !(jitter >= 0)) {
         puts("error: unknown order");
     } else if (has_value && strcmp(verb, "delay") != 0 && strcmp(verb, "rate") != 0 &&
-               value > 100) {
+               strcmp(verb, "limit") != 0 && value > 100) {
         puts("error: more than 100 percent");
     } else {
         puts(set_links(relay, verb, from, to, value, jitter));

@@ -195,7 +195,36 @@ START_TEST(configuration_of_an_older_format_has_defaults)
     ck_assert_uint_eq(read.parameters.checkpoint_interval, CHECKPOINT_INTERVAL_DEFAULT);
     ck_assert_uint_eq(read.parameters.state_size_max, STATE_SIZE_MAX_DEFAULT);
     ck_assert_uint_eq(read.parameters.sessions_max, c.parameters.sessions_max);
-    bytes[0] = 3;
+    bytes[0] = 3; /* an origin is missing */
+    ck_assert(!configuration_decode(bytes, size, &read));
+    bytes[0] = 4;
+    ck_assert(!configuration_decode(bytes, size, &read));
+}
+END_TEST
+
+/* A group made from a backup is another one than its like without, or from another one; without one
+ * nothing is added, so that replicas of older builds agree. */
+START_TEST(configuration_names_the_backup_that_all_begin_with)
+{
+    const struct configuration plain = sample_configuration(3);
+    struct configuration c = plain;
+    uint8_t bytes[CONFIGURATION_ENCODED_MAX];
+    struct configuration read;
+    const size_t plain_size = configuration_encode(&plain, bytes);
+    ck_assert_uint_eq(bytes[0], 2);
+    c.origin.low = 7;
+    c.origin.high = 9;
+    const size_t size = configuration_encode(&c, bytes);
+    ck_assert_uint_eq(bytes[0], 3);
+    ck_assert_uint_eq(size, plain_size + 16);
+    ck_assert(configuration_decode(bytes, size, &read));
+    ck_assert(checksum_equal(read.origin, c.origin));
+    ck_assert_uint_eq(configuration_hash(&c), configuration_hash(&read));
+    ck_assert_uint_ne(configuration_hash(&c), configuration_hash(&plain));
+    read.origin.high++;
+    ck_assert_uint_ne(configuration_hash(&c), configuration_hash(&read));
+    ck_assert(!configuration_decode(bytes, size - 1, &read));
+    memset(bytes + size - 16, 0, 16); /* that is format 2's */
     ck_assert(!configuration_decode(bytes, size, &read));
 }
 END_TEST
@@ -320,6 +349,7 @@ int main(void)
     tcase_add_test(tcase, primary_is_never_a_witness);
     tcase_add_test(tcase, configuration_round_trip_and_hash);
     tcase_add_test(tcase, configuration_of_an_older_format_has_defaults);
+    tcase_add_test(tcase, configuration_names_the_backup_that_all_begin_with);
     tcase_add_test(tcase, configuration_refuses_nonsense);
     tcase_add_test(tcase, configuration_refuses_parameters_below_the_least);
     tcase_add_test(tcase, configuration_with_parameters_out_of_range_is_not_decoded);

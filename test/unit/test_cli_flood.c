@@ -114,6 +114,10 @@ START_TEST(options_have_defaults_and_bounds)
         {"flood", "--key-count", "0"},
         {"flood", "--count", "0"},
         {"flood", "--seed", "1.5"},
+        {"flood", "--dist", "normal"},
+        {"flood", "--rate", "0"},
+        {"flood", "--csv", ""},
+        {"flood", "--plot", ""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ck_assert_int_eq(parse(&options, 3, bad[i]), EXIT_USAGE);

@@ -593,6 +593,10 @@ START_TEST(other_parameters_are_told)
     survey.targets[0].report.configuration.parameters.state_size_max = STATE_SIZE_MIN;
     expect(HEALTH_DEGRADED, 0);
     ck_assert_ptr_nonnull(strstr(health.reason, "(state_size_max 65536, not 4294967296)"));
+    survey.targets[0].report.configuration = survey.configuration;
+    survey.targets[0].report.configuration.origin = (struct checksum){1, 2};
+    expect(HEALTH_DEGRADED, 0);
+    ck_assert_ptr_nonnull(strstr(health.reason, "(from a backup, and the others are from none)"));
     /* The larger number is right where there is no primary. */
     set_status(2, STATUS_VIEW_CHANGE, "");
     survey.targets[0].report.configuration = survey.configuration;

@@ -6,6 +6,7 @@
 
 #include "common/base/prng.h"
 #include "common/wire/kv_codec.h"
+#include "proto/kv.pb-c.h"
 
 static _Alignas(ARENA_ALIGNMENT) uint8_t arena_memory[KV_ARENA_SIZE];
 static uint8_t buffer[2 * OPERATION_SIZE_MAX];
@@ -228,6 +229,98 @@ START_TEST(hostile_bytes_are_refused_or_harmless)
 }
 END_TEST
 
+static struct kv_bytes of_binary(ProtobufCBinaryData binary)
+{
+    return (struct kv_bytes){binary.data, binary.len};
+}
+
+/* What protobuf-c makes of the three simplest kinds; false if it is none of them. */
+static bool by_protobuf(const Kv__Operation *form, struct kv_operation *operation)
+{
+    *operation = (struct kv_operation){.kind = (enum kv_kind)form->kind_case};
+    switch (form->kind_case) {
+    case KV__OPERATION__KIND_GET:
+        operation->key = of_binary(form->get->key);
+        return true;
+    case KV__OPERATION__KIND_SET:
+        operation->key = of_binary(form->set->key);
+        operation->value = of_binary(form->set->value);
+        return true;
+    case KV__OPERATION__KIND_DEL:
+        operation->key = of_binary(form->del->key);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The kinds that go without protobuf-c: it writes the same, and reads the same of any bytes. */
+START_TEST(straight_operations_are_protobufs)
+{
+    struct prng prng;
+    static uint8_t again[4096];
+    uint32_t read = 0;
+    prng_seed(&prng, 12);
+    for (uint32_t round = 0; round < 30000; round++) {
+        const struct kv_operation operation = {
+            .kind = (enum kv_kind)prng_between(&prng, KV_GET, KV_DEL),
+            .key = bytes_of(prng_below(&prng, 300)),
+            .value = bytes_of(prng_below(&prng, 300)),
+        };
+        size_t size = kv_operation_encode(&operation, buffer);
+        Kv__Operation *form = kv__operation__unpack(NULL, size, buffer);
+        ck_assert_ptr_nonnull(form);
+        ck_assert_uint_eq(kv__operation__pack(form, again), size);
+        ck_assert_mem_eq(buffer, again, size);
+        kv__operation__free_unpacked(form, NULL);
+        for (uint64_t i = prng_below(&prng, 3); i > 0; i--) {
+            buffer[prng_below(&prng, size < 6 ? size : 6)] = (uint8_t)prng_next(&prng);
+        }
+        size = prng_chance(&prng, 1, 8) ? (size_t)prng_below(&prng, size + 1) : size;
+        struct kv_operation wanted;
+        struct kv_operation decoded;
+        form = kv__operation__unpack(NULL, size, buffer);
+        const bool fine = kv_operation_decode(buffer, size, fresh_arena(), &decoded);
+        ck_assert(form != NULL || !fine);
+        if (form != NULL && by_protobuf(form, &wanted)) {
+            ck_assert(fine);
+            ck_assert(operations_equal(&wanted, &decoded));
+            read++;
+        }
+        if (form != NULL) {
+            kv__operation__free_unpacked(form, NULL);
+        }
+    }
+    ck_assert_uint_gt(read, 1000);
+}
+END_TEST
+
+START_TEST(straight_results_are_protobufs)
+{
+    static uint8_t again[4096];
+    for (int status = KV_OK; status <= KV_STORE_FULL; status++) {
+        for (size_t value = 0; value <= 300; value += 100) {
+            const struct kv_result result = {
+                .status = (enum kv_status)status,
+                .value = value > 200 ? (struct kv_bytes){NULL, 0} : bytes_of(value),
+            };
+            const size_t size = kv_result_encode(&result, fresh_arena(), buffer, sizeof buffer);
+            Kv__Result *form = kv__result__unpack(NULL, size, buffer);
+            struct kv_result decoded;
+            ck_assert_ptr_nonnull(form);
+            ck_assert_int_eq((int)form->status, status);
+            ck_assert_int_eq(form->has_value, result.value.bytes != NULL);
+            ck_assert_uint_eq(kv__result__pack(form, again), size);
+            ck_assert_mem_eq(buffer, again, size);
+            kv__result__free_unpacked(form, NULL);
+            ck_assert(kv_result_decode(buffer, size, fresh_arena(), &decoded));
+            ck_assert_int_eq((int)decoded.status, status);
+            ck_assert(bytes_equal(decoded.value, result.value));
+        }
+    }
+}
+END_TEST
+
 START_TEST(what_is_no_operation)
 {
     struct kv_operation operation;
@@ -255,6 +348,8 @@ static Suite *kv_codec_suite(void)
     tcase_add_test(tests, every_result_comes_back);
     tcase_add_test(tests, an_exhausted_arena_says_no);
     tcase_add_test(tests, hostile_bytes_are_refused_or_harmless);
+    tcase_add_test(tests, straight_operations_are_protobufs);
+    tcase_add_test(tests, straight_results_are_protobufs);
     tcase_add_test(tests, what_is_no_operation);
     suite_add_tcase(suite, tests);
     return suite;

@@ -100,7 +100,81 @@ START_TEST(closed_queue_is_drained_first)
 }
 END_TEST
 
+static bool is_below_ten(const void *item)
+{
+    return *(const int *)item < 10;
+}
+
+START_TEST(only_what_is_wanted_is_taken)
+{
+    struct queue queue;
+    const int items[] = {1, 2, 10, 3};
+    int taken[CAPACITY];
+    int item;
+    ck_assert_int_eq(queue_init(&queue, CAPACITY, sizeof(int)), 0);
+    ck_assert_uint_eq(queue_pop_while(&queue, taken, CAPACITY, is_below_ten), 0);
+    ck_assert_int_eq((int)queue_push(&queue, items), QUEUE_OK); /* so that it goes around the end */
+    ck_assert_int_eq((int)queue_pop(&queue, &item, 0), QUEUE_OK);
+    ck_assert_int_eq((int)queue_push_quietly(&queue, items, CAPACITY), QUEUE_OK);
+    ck_assert_int_eq((int)queue_push_quietly(&queue, items, 1), QUEUE_FULL);
+    ck_assert_uint_eq(queue_pop_while(&queue, taken, 1, is_below_ten), 1);
+    ck_assert_uint_eq(queue_pop_while(&queue, taken + 1, CAPACITY, is_below_ten), 1);
+    ck_assert_int_eq(taken[0], 1);
+    ck_assert_int_eq(taken[1], 2);
+    ck_assert_uint_eq(queue_pop_while(&queue, taken, CAPACITY, is_below_ten), 0);
+    ck_assert_uint_eq(queue_count(&queue), 2);
+    queue_destroy(&queue);
+}
+END_TEST
+
+START_TEST(a_nudge_ends_one_wait)
+{
+    struct queue queue;
+    const int item = 5;
+    ck_assert_int_eq(queue_init(&queue, CAPACITY, sizeof(int)), 0);
+    ck_assert_int_eq((int)queue_wait(&queue, 0), QUEUE_EMPTY);
+    queue_nudge(&queue);
+    ck_assert_int_eq((int)queue_wait(&queue, QUEUE_WAIT_FOREVER), QUEUE_OK);
+    ck_assert_int_eq((int)queue_wait(&queue, 0), QUEUE_EMPTY);
+    ck_assert_int_eq((int)queue_push_quietly(&queue, &item, 1), QUEUE_OK);
+    queue_close(&queue);
+    ck_assert_int_eq((int)queue_push_quietly(&queue, &item, 1), QUEUE_CLOSED);
+    ck_assert_int_eq((int)queue_wait(&queue, QUEUE_WAIT_FOREVER), QUEUE_OK);
+    int taken;
+    ck_assert_int_eq((int)queue_pop(&queue, &taken, 0), QUEUE_OK);
+    queue_nudge(&queue);
+    ck_assert_int_eq((int)queue_wait(&queue, QUEUE_WAIT_FOREVER), QUEUE_CLOSED);
+    queue_destroy(&queue);
+}
+END_TEST
+
 /* Many threads. */
+
+struct sleeper {
+    struct queue queue;
+    enum queue_status status;
+};
+
+static void *sleep_in_wait(void *argument)
+{
+    struct sleeper *sleeper = argument;
+    sleeper->status = queue_wait(&sleeper->queue, QUEUE_WAIT_FOREVER);
+    return NULL;
+}
+
+START_TEST(a_nudge_wakes_who_sleeps)
+{
+    static struct sleeper sleeper;
+    pthread_t thread;
+    ck_assert_int_eq(queue_init(&sleeper.queue, CAPACITY, sizeof(int)), 0);
+    ck_assert_int_eq(thread_start(&thread, "sleeper", sleep_in_wait, &sleeper), 0);
+    clock_sleep_ns(10 * NANOSECONDS_PER_MILLISECOND); /* so that it sleeps by now, most often */
+    queue_nudge(&sleeper.queue);
+    thread_join(thread);
+    ck_assert_int_eq((int)sleeper.status, QUEUE_OK);
+    queue_destroy(&sleeper.queue);
+}
+END_TEST
 
 enum {
     PRODUCERS = 3,
@@ -194,11 +268,14 @@ static Suite *queue_suite(void)
     tcase_add_test(one, many_items_are_pushed_whole_or_not_at_all);
     tcase_add_test(one, empty_pop_waits_as_long_as_it_was_told);
     tcase_add_test(one, closed_queue_is_drained_first);
+    tcase_add_test(one, only_what_is_wanted_is_taken);
+    tcase_add_test(one, a_nudge_ends_one_wait);
     suite_add_tcase(suite, one);
     TCase *many = tcase_create("many threads");
     tcase_set_timeout(many, 60);
     tcase_add_test(many, nothing_is_lost_among_threads);
     tcase_add_test(many, close_wakes_all_sleepers);
+    tcase_add_test(many, a_nudge_wakes_who_sleeps);
     suite_add_tcase(suite, many);
     return suite;
 }

@@ -371,6 +371,40 @@ START_TEST(a_crash_while_repairing_loses_nothing)
 }
 END_TEST
 
+/* One copy may be on the disk and the other one in the page cache only: a start that was killed
+ * before its sync left that, where the end before it had torn the one. So ends of both kinds follow
+ * each other, at any call of some starts, the first of them perhaps in a store. */
+START_TEST(ends_of_both_kinds_lose_nothing)
+{
+    static struct fixture f;
+    struct prng prng;
+    prng_seed(&prng, 5);
+    for (uint64_t round = 0; round < 4000; round++) {
+        fixture_init(&f, round);
+        const struct durable_state old = fixture_open(&f);
+        const struct durable_state new = later_state(&old, 2);
+        const bool reported = prng_chance(&prng, 1, 2);
+        f.disk.power_cut_at = reported ? 0 : f.disk.calls + prng_between(&prng, 1, 2);
+        const int status = state_file_store(&f.file, &new, &f.error);
+        ck_assert((status == 0) == reported);
+        for (int ends = 0; ends < 6; ends++) {
+            if (prng_chance(&prng, 1, 2)) {
+                sim_disk_power_cut(&f.disk);
+            } else {
+                sim_disk_process_killed(&f.disk);
+            }
+            f.disk.power_cut_at = f.disk.calls + prng_between(&prng, 1, 5);
+            (void)fixture_try_open(&f);
+        }
+        sim_disk_power_cut(&f.disk);
+        const struct durable_state read = fixture_open(&f);
+        ck_assert_msg(states_equal(&read, &new) || (!reported && states_equal(&read, &old)),
+                      "round %d", (int)round);
+        sim_disk_free(&f.disk);
+    }
+}
+END_TEST
+
 /* PITFALLS PS-8: an init cut short leaves no state file, or all of it; one that said 0 stays. */
 START_TEST(a_crash_in_init_leaves_nothing_or_all)
 {
@@ -550,8 +584,9 @@ START_TEST(a_short_file_is_damage_of_what_it_lacks)
     static struct fixture f;
     fixture_init(&f, 1);
     const struct durable_state old = fixture_open(&f);
-    const struct durable_state new = later_state(&old, 1); /* sequence 2: the first pair */
-    fixture_store(&f, &new);
+    const struct durable_state new = later_state(&old, 1);
+    fixture_store(&f, &old); /* sequence 3, and 4 */
+    fixture_store(&f, &new); /* that is the first pair */
     sim_disk_process_killed(&f.disk);
     for (uint32_t i = 0; i < SIM_DISK_NODES_MAX; i++) {
         struct sim_disk_node *node = &f.disk.nodes[i];
@@ -619,7 +654,7 @@ END_TEST
 
 START_TEST(a_failed_open_is_reported)
 {
-    for (uint64_t call = 1; call <= 4; call++) {
+    for (uint64_t call = 1; call <= 5; call++) {
         static struct fixture f;
         fixture_init(&f, 1);
         f.disk.fail_at = call;
@@ -628,6 +663,65 @@ START_TEST(a_failed_open_is_reported)
         (void)fixture_open(&f); /* and left no lock behind */
         sim_disk_free(&f.disk);
     }
+}
+END_TEST
+
+/* One copy of a pair is enough, and heals the other; of a pair that gives nothing it cannot be told
+ * whether it was the newest. */
+START_TEST(a_copy_that_cannot_be_read_is_a_damaged_one)
+{
+    for (uint32_t worn = 0; worn < 16; worn++) {
+        static struct fixture f;
+        fixture_init(&f, 1);
+        const struct durable_state old = fixture_open(&f);
+        const struct durable_state new = later_state(&old, 1);
+        fixture_store(&f, &new);
+        state_file_close(&f.file);
+        for (uint32_t i = 0; i < STATE_SLOTS; i++) {
+            if ((worn & (1u << i)) != 0) {
+                sim_disk_wear(&f.disk, STATE_PATH, (size_t)i * STATE_SLOT_SIZE + 600, 1);
+            }
+        }
+        if ((worn & 3) == 3 || (worn & 12) == 12) {
+            ck_assert_int_eq(fixture_try_open(&f), -EIO);
+            ck_assert_ptr_nonnull(strstr(f.error.text, "may be the newest"));
+            ck_assert_int_eq(fixture_try_open(&f), -EIO); /* and left no lock behind */
+            sim_disk_free(&f.disk);
+            continue;
+        }
+        struct durable_state found = fixture_open(&f);
+        ck_assert(states_equal(&found, &new));
+        ck_assert_uint_eq(f.file.unreadable, worn);
+        fixture_store(&f, &new); /* as a start does */
+        state_file_close(&f.file);
+        found = fixture_open(&f);
+        ck_assert(states_equal(&found, &new));
+        ck_assert_uint_eq(f.file.unreadable, 0);
+        sim_disk_free(&f.disk);
+    }
+}
+END_TEST
+
+/* What fails once and not again is no damage; beside a damaged copy an unreadable one hides what
+ * may be the newest. */
+START_TEST(a_copy_that_is_damaged_does_not_speak_for_one_that_cannot_be_read)
+{
+    static struct fixture f;
+    fixture_init(&f, 1);
+    const struct durable_state old = fixture_open(&f);
+    const struct durable_state new = later_state(&old, 1);
+    fixture_store(&f, &new);
+    state_file_close(&f.file);
+    f.disk.read_fail_at = f.disk.reads + 1;
+    const struct durable_state found = fixture_open(&f);
+    ck_assert(states_equal(&found, &new));
+    ck_assert_uint_eq(f.file.unreadable, 0);
+    const uint32_t newest = (uint32_t)(f.file.sequence % 2) * 2;
+    state_file_close(&f.file);
+    sim_disk_rot(&f.disk, STATE_PATH, (size_t)newest * STATE_SLOT_SIZE + 600, 1);
+    sim_disk_wear(&f.disk, STATE_PATH, (size_t)(newest + 1) * STATE_SLOT_SIZE + 600, 1);
+    ck_assert_int_eq(fixture_try_open(&f), -EIO);
+    sim_disk_free(&f.disk);
 }
 END_TEST
 
@@ -974,6 +1068,7 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, a_state_once_read_survives_a_power_cut);
     tcase_add_test(tests, a_crash_while_opening_loses_nothing);
     tcase_add_test(tests, a_crash_while_repairing_loses_nothing);
+    tcase_add_test(tests, ends_of_both_kinds_lose_nothing);
     tcase_add_test(tests, a_crash_in_init_leaves_nothing_or_all);
     tcase_add_test(tests, one_rotten_block_costs_nothing);
     tcase_add_test(tests, every_flipped_byte_is_noticed);
@@ -986,6 +1081,8 @@ static Suite *state_file_suite(bool forks)
     tcase_add_test(tests, random_bytes_never_open);
     tcase_add_test(tests, a_failed_store_is_final);
     tcase_add_test(tests, a_failed_open_is_reported);
+    tcase_add_test(tests, a_copy_that_cannot_be_read_is_a_damaged_one);
+    tcase_add_test(tests, a_copy_that_is_damaged_does_not_speak_for_one_that_cannot_be_read);
     tcase_add_test(tests, a_full_disk_says_what_to_do);
     tcase_add_test(tests, every_failure_of_init_is_reported);
     tcase_add_test(tests, init_refuses_an_existing_directory);

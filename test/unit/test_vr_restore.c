@@ -3,7 +3,9 @@
  * by scripted schedules and by drawn ones. */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "client/cli/restore_choose.h"
 #include "server/vr/replica.h"
 #include "test/support/core_fixture.h"
 
@@ -503,9 +505,195 @@ START_TEST(drawn_schedules)
 }
 END_TEST
 
+/* ---- two people at once, message by message ---- */
+
+enum person_step {
+    PERSON_LOOKS,       /* what is there? */
+    PERSON_AGREES,      /* and is it that still? */
+    PERSON_TELLS,       /* to take it over */
+    PERSON_WATCHES,     /* does it serve? */
+    PERSON_SUCCEEDS,    /* it does */
+    PERSON_SEES_OTHERS, /* left before anything was told: the group is not, or not all, lost */
+    PERSON_MISSES_ONE,  /* likewise: somebody did not answer */
+    PERSON_IS_REFUSED,
+};
+
+/* One vr-client, as restore.c does it: a round asks each replica in turn, and ends whether or not
+ * all have answered. */
+struct person {
+    enum person_step step;
+    uint32_t next; /* target that this round comes to */
+    bool has_told;
+    struct restore_choice choice;
+    struct restore_target targets[REPLICAS_MAX];
+    enum restore_outcome told[REPLICAS_MAX];
+    uint64_t nonces[REPLICAS_MAX];
+};
+
+static void person_asks(struct person *p, uint32_t i, bool is_lost)
+{
+    struct restore_target *target = &p->targets[i];
+    if (p->step != PERSON_TELLS) {
+        target->answered = !is_lost;
+        if (!is_lost) {
+            target->report = ask(i);
+        }
+        return;
+    }
+    if (p->nonces[i] == 0 || p->told[i] == RESTORE_DONE) {
+        return;
+    }
+    struct restore restore = p->choice.restore;
+    restore.nonce = 1;
+    restore.recovery_nonce = p->nonces[i];
+    p->has_told = true;
+    const enum restore_outcome outcome = tell(i, &restore);
+    p->told[i] = is_lost ? p->told[i] : outcome; /* it was the answer that got lost */
+}
+
+static enum person_step person_left(const struct person *p)
+{
+    for (uint32_t i = 0; i < f.count; i++) {
+        if (!p->targets[i].answered) {
+            return PERSON_MISSES_ONE;
+        }
+    }
+    return PERSON_SEES_OTHERS;
+}
+
+static bool is_over(const struct person *p)
+{
+    return p->step >= PERSON_SUCCEEDS;
+}
+
+static void person_concludes(struct person *p)
+{
+    uint32_t who;
+    struct restore_choice now;
+    if (p->step == PERSON_LOOKS || p->step == PERSON_AGREES) {
+        const enum restore_verdict verdict = restore_choose(p->targets, f.count, &now, &who);
+        const bool goes_on = verdict == RESTORE_POSSIBLE &&
+                             (p->step == PERSON_LOOKS ||
+                              memcmp(&now.restore, &p->choice.restore, sizeof now.restore) == 0);
+        p->choice = now;
+        p->step = !goes_on ? person_left(p) : (enum person_step)(p->step + 1);
+        for (uint32_t i = 0; i < f.count; i++) {
+            p->told[i] = RESTORE_TOLD;
+            p->nonces[i] = p->targets[i].report.recovery_nonce;
+        }
+    } else if (p->step == PERSON_TELLS) {
+        p->step = PERSON_WATCHES;
+    } else if (restore_has_primary(p->targets, f.count)) {
+        p->step = PERSON_SUCCEEDS;
+    } else {
+        for (uint32_t i = 0; i < f.count; i++) {
+            p->targets[i].report.outcome = p->told[i];
+        }
+        p->step = restore_is_refused(p->targets, f.count) ? PERSON_IS_REFUSED : PERSON_TELLS;
+    }
+}
+
+static void person_goes_on(struct person *p, bool is_lost)
+{
+    if (is_over(p)) {
+        return;
+    }
+    if (p->next < f.count) {
+        person_asks(p, p->next++, is_lost);
+        return;
+    }
+    p->next = 0;
+    person_concludes(p);
+}
+
+/* Disks take their time, each its own. */
+static void write_something(struct prng *prng)
+{
+    const uint32_t i = (uint32_t)prng_below(prng, f.count);
+    if (f.nodes[i].up && f.nodes[i].log_waits && prng_chance(prng, 1, 2)) {
+        core_log_done(&f, i);
+    } else if (f.nodes[i].up && f.nodes[i].state_waits) {
+        core_state_done(&f, i);
+    }
+}
+
+static void hold_disks(bool hold)
+{
+    for (uint32_t i = 0; i < f.count; i++) {
+        f.nodes[i].hold_log = hold;
+        f.nodes[i].hold_state = hold;
+        if (!hold && f.nodes[i].log_waits) {
+            core_log_done(&f, i);
+        }
+        if (!hold && f.nodes[i].state_waits) {
+            core_state_done(&f, i);
+        }
+    }
+}
+
+static void person_begins(struct person *p)
+{
+    *p = (struct person){.step = PERSON_LOOKS};
+    for (uint32_t i = 0; i < f.count; i++) {
+        p->targets[i] = (struct restore_target){.replica_id = i + 1, .reachable = true};
+    }
+}
+
+/* Whatever one has begun to tell comes to its end, by whomever: of two that meet neither is left
+ * with a group that does not serve. Who leaves before has changed nothing. */
+START_TEST(two_people_message_by_message)
+{
+    struct prng prng;
+    prng_seed(&prng, (uint64_t)_i + 1);
+    begin(prng_chance(&prng, 2, 3) ? 3 : 5);
+    const uint64_t entries = prng_between(&prng, 1, 30);
+    (void)form_and_lose_power(entries);
+    uint64_t held_max = 0;
+    for (uint32_t i = 0; i < f.count; i++) {
+        const uint64_t held = prng_between(&prng, 0, entries);
+        core_recover(&f, i, held, prng_below(&prng, held + 1));
+        held_max = held > held_max ? held : held_max;
+    }
+    core_run(&f, prng_between(&prng, 50, 3000));
+    static struct person people[2];
+    person_begins(&people[0]);
+    person_begins(&people[1]);
+    const bool loses = prng_chance(&prng, 1, 2);
+    const uint64_t haste = prng_between(&prng, 1, 40); /* of people, beside all else */
+    hold_disks(prng_chance(&prng, 2, 3));
+    for (uint32_t n = 0; n < 20000 && !(is_over(&people[0]) && is_over(&people[1])); n++) {
+        if (prng_below(&prng, 50) < haste) {
+            person_goes_on(&people[prng_below(&prng, 2)], loses && prng_chance(&prng, 1, 10));
+        } else if (prng_chance(&prng, 1, 3)) {
+            write_something(&prng);
+        } else {
+            core_run(&f, prng_between(&prng, 1, 20));
+        }
+    }
+    hold_disks(false);
+    bool told = false;
+    for (uint32_t k = 0; k < 2; k++) {
+        const struct person *p = &people[k];
+        told = told || p->has_told;
+        ck_assert_int_ne((int)p->step, PERSON_IS_REFUSED);
+        ck_assert(!p->has_told || p->step == PERSON_SUCCEEDS || !is_over(p));
+    }
+    /* Both left before: nothing was changed, and a third finds all that there was. */
+    ck_assert(told || people[0].step == PERSON_MISSES_ONE);
+    ck_assert(told || people[1].step == PERSON_MISSES_ONE);
+    if (!told) {
+        struct restore_report reports[REPLICAS_MAX];
+        const struct restore restore = choose((1u << f.count) - 1, reports);
+        tell_all((1u << f.count) - 1, restore, reports);
+    }
+    ck_assert(core_run_until_normal(&f, 60000));
+    check_all_hold(held_max);
+}
+END_TEST
+
 int main(void)
 {
-    enum { SCHEDULES = 300 };
+    enum { SCHEDULES = 300, MEETINGS = 400 };
     Suite *suite = suite_create("vr_restore");
     TCase *tests = tcase_create("restore");
     tcase_set_timeout(tests, 120);
@@ -523,6 +711,7 @@ int main(void)
     tcase_add_test(tests, a_log_that_lacks_what_is_committed_is_not_taken_over);
     tcase_add_test(tests, what_cannot_be_meant_is_refused);
     tcase_add_loop_test(tests, drawn_schedules, 0, SCHEDULES);
+    tcase_add_loop_test(tests, two_people_message_by_message, 0, MEETINGS);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -496,6 +496,24 @@ START_TEST(a_last_segment_without_its_header_is_no_empty_one)
 }
 END_TEST
 
+/* A bad header cannot say whether what looks like a torn tail was durable. */
+START_TEST(a_torn_tail_behind_a_bad_header_is_a_loss)
+{
+    for (int header = 0; header < 2; header++) {
+        size_t size;
+        struct wal_record record;
+        make_two_segments(40);
+        start_log(&f); /* now the header says what is durable */
+        end_process(&f);
+        const size_t at = offset_of(&f, SEGMENT_2, 2, f.log.op_number, &record);
+        uint8_t *bytes = segment_bytes(&f, SEGMENT_2, &size);
+        bytes[at] ^= 1;
+        bytes[30] ^= (uint8_t)header;
+        expect_broken();
+    }
+}
+END_TEST
+
 /* What stands behind a header that is lost proves that nothing else is. */
 START_TEST(a_header_alone_is_no_loss_but_damage)
 {
@@ -1111,6 +1129,7 @@ int main(void)
     tcase_add_test(tests, a_batch_torn_around_the_end_of_a_replacement_is_known);
     tcase_add_test(tests, every_flipped_byte_is_noticed_or_harmless);
     tcase_add_test(tests, a_last_segment_without_its_header_is_no_empty_one);
+    tcase_add_test(tests, a_torn_tail_behind_a_bad_header_is_a_loss);
     tcase_add_test(tests, a_header_alone_is_no_loss_but_damage);
     tcase_add_test(tests, a_missing_last_segment_is_missed);
     tcase_add_test(tests, a_clean_end_is_found_again_or_missed);
