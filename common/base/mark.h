@@ -54,11 +54,8 @@
       "a view_number at least as large as the source's is not durable yet") \
     X(G4, installs_in_its_own_view, "a backup that fell behind takes a checkpoint") \
     X(G4, installs_on_the_way_into_a_view, "a replica takes a checkpoint in a view change") \
-    X(G4, offer_is_a_start, "the own log goes through the offered checkpoint") \
     X(G4, prepare_meets_an_install, "a Prepare comes while the log is about to go") \
     X(G4, recovering_replica_installs, "a recovery takes a checkpoint") \
-    X(G4, transfer_is_given_up_for_another, \
-      "nobody has the checkpoint any more that was begun with") \
     X(G4, transfer_is_resumed, "a later sync goes on with what an earlier one began") \
     X(G4, sync_meets_an_install, "a view's log cannot be pulled while a checkpoint goes in") \
     X(G5, prepares_close_the_gap, "what a sync was to bring has come otherwise") \
@@ -132,6 +129,9 @@
 /* The same, of what takes thousands of seeds: counted and printed, and not asked of a batch.
  * Whoever makes the generator meet one moves it up. */
 #define VR_MARK_RARE_LIST(X) \
+    X(G4, offer_is_a_start, "the own log goes through the offered checkpoint") \
+    X(G4, transfer_is_given_up_for_another, \
+      "nobody has the checkpoint any more that was begun with") \
     X(D6, answer_of_a_view_before_its_own, "an older acting primary answers a recovery") \
     X(G2, too_many_questions_wait, "a CatchupRequest is dropped") \
     X(G3, answer_is_too_large_to_wait, "from there on one range after the other") \
