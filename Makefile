@@ -448,6 +448,11 @@ bench-cut: $(BUILD)/bench_cut
 mutants:
 	@test/sim/mutants/run.sh $(MUTANTS)
 
+# A failing seed of a mutant is made small enough to be read.
+.PHONY: test-shrink
+test-shrink: $(BUILD)/sim
+	@MAKE='$(MAKE)' test/sim/mutants/shrink.sh $(BUILD)
+
 # A patch that no longer applies proves nothing: CI asks that all do.
 mutants-apply:
 	@for p in test/sim/mutants/*.patch; do patch -p1 -s -f --dry-run <$$p >/dev/null || \
@@ -493,6 +498,7 @@ check-rest:
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
 	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
 	    'simulator, gcc: $(GCC) sim SEEDS=1800 START=1' \
+	    'shrinking: $(GCC) test-shrink' \
 	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
 	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=2801)' \
 	    'cluster: $(GCC) test-cluster-rest' \

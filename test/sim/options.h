@@ -24,13 +24,15 @@ enum { SIM_MOVES_MAX = 1024, SIM_DATAGRAMS_MAX = 1 << 17 };
 /* Single things that a shrunk run is without (shrink.h), by their number in it: 1 is left out. */
 struct sim_without {
     uint8_t moves[SIM_MOVES_MAX];         /* of the nemesis */
-    uint8_t datagrams[SIM_DATAGRAMS_MAX]; /* they are sent, and never arrive */
+    uint8_t datagrams[SIM_DATAGRAMS_MAX]; /* they are sent, and never arrive; see `steady` */
 };
 
 /* Probabilities are per million; means are of exponential distributions; 0 means never. */
 struct sim_options {
     uint64_t seed;
-    uint64_t salt;                     /* other streams of chance for the same seed; 0: its own */
+    uint64_t salt; /* other streams of chance for the same seed; 0: its own */
+    bool steady; /* what befalls a datagram hangs on its link, types and their count alone, and what
+                  * machines do on little else, so that leaving out one changes little for others */
     const struct sim_without *without; /* NULL: nothing is left out */
     uint64_t messages_max;             /* a run ends after so many; 0: it does not */
 
