@@ -16,7 +16,11 @@ run() { # target
     local target=$1 corpus=test/fuzz/corpus/$1 found
     found=$(mktemp -d)
     mkdir -p "$corpus"
-    local options=(-timeout=10 -rss_limit_mb=1024 -max_len=4096 -print_final_stats=1
+    local length=512
+    if [[ $target == wire || $target == storage ]]; then
+        length=8192
+    fi
+    local options=(-max_len="$length" -timeout=30 -rss_limit_mb=1024 -len_control=0 -print_final_stats=1
         -artifact_prefix="$build/$target.crash-")
     if ! "$build/fuzz-$target" "${options[@]}" -max_total_time="$seconds" "$found" "$corpus" \
         >"$build/$target.log" 2>&1; then
@@ -26,7 +30,7 @@ run() { # target
         return 1
     fi
     if [[ ${KEEP:-0} == 1 ]]; then
-        "$build/fuzz-$target" -merge=1 -max_len=1024 "$corpus" "$found" >/dev/null 2>&1
+        "$build/fuzz-$target" -merge=1 -max_len="$length" "$corpus" "$found" >/dev/null 2>&1
     fi
     rm -rf "$found"
     printf '%-8s %s inputs kept, %s executions, nothing broke\n' "$target" \

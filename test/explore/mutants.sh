@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 build=$1
 shift
 if [[ $# -eq 0 ]]; then
-    set -- v7-start-view-when-normal:memory:1000:3000 g3-raise-early:change:60000:0
+    set -- v7-start-view-when-normal:memory:1000:3000 g3-raise-early:change:60000:3000
 fi
 
 room=$(mktemp -d)
@@ -26,7 +26,7 @@ for mutant in "$@"; do
     cp -r server/vr "$room/server"
     patch -d "$room" -p1 -s <"test/sim/mutants/$name.patch"
     # shellcheck disable=SC2046 # a list of flags
-    ${CC:-gcc} -std=c11 -D_GNU_SOURCE -O2 -w -I"$room" -I. -I"$build" -fPIE -pie -o "$room/explore" \
+    ${CC:-gcc} -std=c11 -D_GNU_SOURCE -O1 -w -I"$room" -I. -I"$build" -fPIE -pie -o "$room/explore" \
         "$build"/test/explore/*.o "$room"/server/vr/*.c "$build"/test/support.a \
         "$build"/common/wire.a "$build"/common/base.a \
         $(pkg-config --libs libprotobuf-c libxxhash libsodium)

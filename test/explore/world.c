@@ -14,6 +14,8 @@
 
 enum {
     ARENA_SIZE = 64 * 1024 * 1024,
+    TICKS_BEFORE = 16, /* of other timers, until one that gives its primary up */
+    ROUNDS_MAX = 256,  /* of flushes and completions until a core has no more to say */
     TICKS_AT_ONCE = 4, /* at the same time: what is due again at once waits for a tick of its own */
 };
 
@@ -176,8 +178,8 @@ static void post_to_mask(struct world *world, uint32_t from, const struct vr_out
                                     ? world->replicas[from]->log.op_number
                                     : node->durable_op;
     if (!world->failed) {
-        expect(world,
-               sim_check_revealed(&output->send.message, &durable, durable_op, &world->report));
+        expect(world, sim_check_revealed(&output->send.message, &durable, durable_op,
+                                         node->vote_heard, &world->report));
     }
     for (uint32_t to = 0; to < WORLD_NODES; to++) {
         if ((output->send.member_mask & (1u << to)) != 0) {
@@ -303,7 +305,13 @@ static void settle(struct world *world, uint32_t index)
     struct world_node *node = &world->now.nodes[index];
     bool more = true;
     uint32_t ticks = 0;
-    while (more && !world->failed) {
+    for (uint32_t rounds = 0; more && !world->failed; rounds++) {
+        if (rounds == ROUNDS_MAX) {
+            (void)snprintf(world->report.text, sizeof world->report.text,
+                           "S4: a drain of replica %u does not end", index);
+            expect(world, false);
+            return;
+        }
         more = vr_flush(world->replicas[index], time_of(world, index), &world->outputs);
         observe(world, index);
         more = more || world->outputs.count > 0;
@@ -347,6 +355,7 @@ static void start(struct world *world, uint32_t index, enum vr_start how, const 
     options.log_memory_size = WORLD_LOG_SIZE;
     node->state_waits = false;
     node->log_waits = false;
+    node->vote_heard = 0;
     node->durable_op = log == NULL ? 0 : log->op_number;
     world->replicas[index] = vr_init(world->replicas[index], &options, time_of(world, index));
     node->observed = (struct sim_observed){.replica = index, .incarnation = node->incarnation};
@@ -603,6 +612,11 @@ static void take_letter(struct world *world, const struct world_letter *letter)
 static void step_message(struct world *world, uint32_t node, const struct message *message)
 {
     INVARIANT(message_validate(message));
+    uint64_t *heard = &world->now.nodes[node].vote_heard;
+    if (message->type == MESSAGE_START_VIEW_CHANGE &&
+        message->start_view_change.view_number > *heard) {
+        *heard = message->start_view_change.view_number;
+    }
     struct vr_event event = {
         .kind = VR_EVENT_MESSAGE,
         .message = {.message = message, .received_ns = world->now.nodes[node].now_ns},
@@ -633,11 +647,14 @@ static void request(struct world *world, uint32_t node, uint32_t k)
 static void give_up_primary(struct world *world, uint32_t node)
 {
     const struct replica *r = world->replicas[node];
-    while (vr_deadline(r) < r->timeouts.at_ns[TIMEOUT_SUSPECT]) {
+    const uint64_t *suspect_ns = &r->timeouts.at_ns[TIMEOUT_SUSPECT];
+    for (uint32_t i = 0; i < TICKS_BEFORE && !world->failed && vr_deadline(r) < *suspect_ns; i++) {
         tick(world, node, vr_deadline(r));
         settle(world, node);
     }
-    tick(world, node, r->timeouts.at_ns[TIMEOUT_SUSPECT]);
+    if (*suspect_ns != TIMEOUT_NEVER && !world->failed) { /* else a tick made it think better */
+        tick(world, node, *suspect_ns);
+    }
 }
 
 static void perform(struct world *world, const struct world_action *action,

@@ -90,7 +90,8 @@ struct world_node {
     uint64_t log_generation;
     uint64_t log_cut;
     uint64_t log_op;
-    uint32_t submitted; /* bit k: request k reached it */
+    uint64_t vote_heard; /* the latest view that a vote came for in this life */
+    uint32_t submitted;  /* bit k: request k reached it */
     struct sim_observed observed;
     struct checksum chain[WORLD_OPS_MAX + 1];
 };

@@ -123,8 +123,8 @@ static uint64_t mix_in_flight(uint64_t hash, const struct in_flight *in_flight)
     for (uint32_t i = 0; i <= WORLD_OPS_MAX; i++) {
         const struct in_flight_slot *slot = &in_flight->slots[i];
         if (slot->op_number != 0) {
-            const uint64_t fields[] = {slot->op_number, slot->client_id.low, slot->is_latest,
-                                       slot->looked_up, slot->address.port};
+            const uint64_t fields[] = {slot->op_number, slot->client_id.low, slot->client_id.high,
+                                       slot->is_latest, slot->looked_up,     slot->address.port};
             hash = world_mix(hash, fields, sizeof fields);
         }
     }
@@ -136,7 +136,7 @@ static uint64_t mix_disk(uint64_t hash, const struct world_node *node)
     const uint64_t fields[] = {
         node->incarnation,    node->disk.view_number, node->disk.last_normal_view,
         node->disk.log_valid, node->durable_op,       node->submitted,
-        node->state_waits,    node->log_waits,
+        node->state_waits,    node->log_waits,        node->vote_heard,
     };
     hash = world_mix(hash, fields, sizeof fields);
     hash = world_mix(hash, node->disk.identities, sizeof node->disk.identities);

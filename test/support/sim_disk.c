@@ -25,6 +25,9 @@ static void content_reserve(struct sim_disk_content *content, size_t size)
 static void content_write(struct sim_disk_content *content, size_t offset, const void *bytes,
                           size_t size)
 {
+    if (size == 0) {
+        return; /* nor is the file any longer */
+    }
     content_reserve(content, offset + size);
     memcpy(content->bytes + offset, bytes, size);
     content->size = offset + size > content->size ? offset + size : content->size;

@@ -424,7 +424,7 @@ START_TEST(a_bad_frame_spoils_only_itself)
     arena_init(&arena, memory, sizeof memory);
     build_start(built);
     build_message(built, &commit_message);
-    build_frame(built, 9, "unknown", 7);
+    build_frame(built, 24, "unknown", 7);
     build_frame(built, UINT16_MAX, "unknown", 7);
     build_frame(built, MESSAGE_COMMIT, "rubbish", 7);
     build_frame(built, WIRE_FRAME_PADDING, "padding", 7);

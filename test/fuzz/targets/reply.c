@@ -17,7 +17,7 @@ static bool busy[SESSIONS];
 static uint64_t registers[SESSIONS]; /* request numbers last sent, for answers that fit */
 static struct client_id client_of(uint32_t session)
 {
-    return (struct client_id){5, 1 + session};
+    return (struct client_id){.low = 1 + session, .high = 5};
 }
 
 static void begin(void)

@@ -9,7 +9,8 @@
 #   SEEDS   at most so many seeds each (default 10000)
 #   UNIT=1  runs the scripted schedules (test/unit/test_vr_*) too, and names those that fail
 #
-# Each line: name, seeds until it was noticed, by what. Exit code 1 if one survived.
+# Each line: name, seeds until it was noticed, by what; at the end the same as the table that
+# docs/testing.md holds, one row for each patch. Exit code 1 if one survived.
 set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit
 
@@ -43,18 +44,36 @@ run_schedules() {
     done
 }
 
+# What noticed it, as short as the table has it: a rule's own check, or a promise of the product.
+check_name() { # text
+    if [[ $1 =~ ^INVARIANT.*\ in\ ([a-z_0-9]+), ]]; then
+        printf 'an invariant of %s()\n' "${BASH_REMATCH[1]}"
+    else
+        printf '%s\n' "${1%%: *}"
+    fi
+}
+
+rows=()
+note_row() { # name seeds how
+    local title
+    title=$(head -n 1 "test/sim/mutants/$1.patch")
+    rows+=("| ${title%.} | $2 | $3 |")
+}
+
 survived=0
 for name in "$@"; do
     patch=$PWD/test/sim/mutants/$name.patch
     if ! patch -d "$room/tree" -p1 -s <"$patch" >"$room/log" 2>&1; then
         printf '%-34s does not apply any more:\n' "$name"
         sed 's/^/    /' "$room/log"
+        note_row "$name" '-' 'does not apply'
         survived=1
         continue
     fi
     if ! build build/sim; then
         printf '%-34s does not compile:\n' "$name"
         grep -m3 error "$room/log" | sed 's/^/    /'
+        note_row "$name" '-' 'does not compile'
         survived=1
     else
         output=$(cd "$room/tree" && timeout 3600 build/sim --regressions /dev/null \
@@ -67,8 +86,10 @@ for name in "$@"; do
         fi
         if [[ -n $after ]]; then
             printf '%-34s %6s seeds   %s\n' "$name" "$after" "$how"
+            note_row "$name" "$after" "$(check_name "$how")"
         else
             printf '%-34s survived %s seeds\n' "$name" "$seeds"
+            note_row "$name" "more than $seeds" 'nothing yet'
             survived=1
         fi
         if [[ ${UNIT:-0} == 1 ]]; then
@@ -77,4 +98,7 @@ for name in "$@"; do
     fi
     patch -d "$room/tree" -p1 -s -R <"$patch"
 done
+
+printf '\n| broken on purpose | seeds until noticed | by |\n| --- | ---: | --- |\n'
+printf '%s\n' "${rows[@]}" | sort
 exit "$survived"
