@@ -44,7 +44,7 @@ TEST_LIBRARIES := check
 
 # Goals that compile need the libraries; the others must work without them. `test` and `check`
 # install first and then call make again.
-WITHOUT_LIBRARIES := help deps clean fuzz-targets format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan \
+WITHOUT_LIBRARIES := help deps deps-bench clean fuzz-targets format format-check shellcheck mutants mutants-apply lint test check check-rest asan tsan \
     spdx-check man stage uninstall deb test-package
 ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell tools/deps.sh --missing build)
@@ -365,7 +365,7 @@ CLUSTER ?=
 CLUSTER_JOBS ?=
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
-.PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
+.PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-peers bench-failover bench-growth bench-overload deps-bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
 test-cluster test-cluster-quick test-cluster-rest: $(PROGRAMS) $(CLUSTER_TOOLS)
 	@$(RUN_PYTHON) test/cluster/run.py $(if $(filter %-quick,$@),--quick) $(if $(filter %-rest,$@),--rest) \
 	    $(if $(CLUSTER_JOBS),--jobs $(CLUSTER_JOBS)) $(CLUSTER)
@@ -385,8 +385,43 @@ fuzz:
 	@$(MAKE) --no-print-directory fuzz-targets FUZZ_TARGET_SECONDS=$(FUZZ_SECONDS)
 endif
 
+# BENCH: flags of run.py, peers.py or failover.py: make bench BENCH='--quick'
+BENCH ?=
 bench: $(PROGRAMS) $(BUILD)/floor
-	@$(RUN_PYTHON) test/bench/run.py
+	@$(RUN_PYTHON) test/bench/run.py $(BENCH)
+
+# Clients of other systems, by the libraries that these have; only bench-peers needs them.
+PEERS := $(addprefix $(BUILD)/peer_,redis zookeeper etcd)
+PEER_LIBS_redis := -lhiredis
+PEER_LIBS_zookeeper := -lzookeeper_mt
+PEER_LIBS_etcd := -lnghttp2
+$(PEERS): $(BUILD)/peer_%: $(BUILD)/test/bench/peer_%.o $(BUILD)/test/bench/peer.o $(BUILD)/client/cli/histogram.o
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $^ $(PEER_LIBS_$*)
+
+# What was not there is installed; services that Debian starts by itself are the administrator's.
+deps-bench:
+	@tools/deps.sh build test bench
+
+# viewstamp, the floor, Redis, ZooKeeper and etcd, turn by turn.
+bench-peers: $(PROGRAMS) $(BUILD)/floor $(PEERS)
+	@$(RUN_PYTHON) test/bench/peers.py $(BENCH)
+
+# What a group does when it is offered five times what it can do.
+$(BUILD)/slow_server: $(BUILD)/test/bench/slow_server.o $(call archives,$(SERVER_ROOMS))
+	$(say) LINK $@
+	$(Q)$(LINK) -o $@ $< $(call group,$(SERVER_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
+
+bench-overload: $(PROGRAMS) $(BUILD)/slow_server
+	@$(RUN_PYTHON) test/bench/overload.py $(BENCH)
+
+# Whether an update costs more with more keys, more sessions, more uptime: half an hour.
+bench-growth: $(PROGRAMS)
+	@$(RUN_PYTHON) test/bench/growth.py $(BENCH)
+
+# How long a group is away when its primary dies, and whether views change that need not.
+bench-failover: $(PROGRAMS)
+	@$(RUN_PYTHON) test/bench/failover.py $(BENCH)
 
 # What each durability costs, beside the disk's own rate of fdatasync.
 bench-modes: $(PROGRAMS)
@@ -412,6 +447,11 @@ bench-cut: $(BUILD)/bench_cut
 .PHONY: mutants mutants-apply
 mutants:
 	@test/sim/mutants/run.sh $(MUTANTS)
+
+# A failing seed of a mutant is made small enough to be read.
+.PHONY: test-shrink
+test-shrink: $(BUILD)/sim
+	@MAKE='$(MAKE)' test/sim/mutants/shrink.sh $(BUILD)
 
 # A patch that no longer applies proves nothing: CI asks that all do.
 mutants-apply:
@@ -458,6 +498,7 @@ check-rest:
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
 	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
 	    'simulator, gcc: $(GCC) sim SEEDS=1800 START=1' \
+	    'shrinking: $(GCC) test-shrink' \
 	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
 	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=2801)' \
 	    'cluster: $(GCC) test-cluster-rest' \
@@ -470,7 +511,7 @@ check-rest:
 	    'package: $(GCC) test-package'
 
 .PHONY: everything
-everything: all unit-programs $(BUILD)/sim $(BUILD)/explore $(BUILD)/fuzz_seeds $(TOOLS) $(BUILD)/bench_cut $(DISK_SHIM)
+everything: all unit-programs $(BUILD)/sim $(BUILD)/explore $(BUILD)/fuzz_seeds $(TOOLS) $(BUILD)/bench_cut $(BUILD)/slow_server $(DISK_SHIM)
 
 .PHONY: asan tsan
 asan:
@@ -539,7 +580,11 @@ help:
 	@echo 'make fuzz              random and mutated datagrams against real replicas (FUZZ_SECONDS=30)'
 	@echo 'make fuzz TARGET=core  one of $(FUZZ_TARGETS) in libFuzzer; make fuzz-targets: all, shortly'
 	@echo 'make bench-trace       what remembering messages costs, and watching them'
-	@echo 'make bench             throughput and latency, against the floor of this machine'
+	@echo 'make bench             throughput, latency, CPU per operation, against the floor of this machine'
+	@echo 'make bench-peers       the same beside Redis, ZooKeeper and etcd (make deps-bench installs them)'
+	@echo 'make bench-growth      CPU per update by keys, sessions and uptime'
+	@echo 'make bench-overload    what a group does when it is offered five times what it can do'
+	@echo 'make bench-failover    how long a group is away when its primary dies'
 	@echo 'make bench-checkpoints restart, catch-up, memory and disk under an endless flood'
 	@echo 'make bench-modes       throughput and latency of each durability, and the disk itself'
 	@echo 'make mutants           breaks the core on purpose and counts the seeds until that is noticed'

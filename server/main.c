@@ -266,10 +266,12 @@ static const struct argp inspect_argp = {
 static struct vr_server_options start_options(const struct settings *settings)
 {
     static const enum durability durabilities[] = {DURABILITY_MEMORY, DURABILITY_ASYNC,
-                                                   DURABILITY_SYNC}; /* as the table's words */
+                                                   DURABILITY_SYNC};  /* as the table's words */
+    static const enum reads_mode reads[] = {READS_LOG, READS_QUORUM}; /* the same */
     return (struct vr_server_options){
         .data_directory = settings_text(settings, SETTING_DATA_DIR),
         .durability = durabilities[settings_number(settings, SETTING_DURABILITY)],
+        .reads = reads[settings_number(settings, SETTING_READS)],
         .listen = settings_text(settings, SETTING_LISTEN),
         .heartbeat_ns =
             settings_number(settings, SETTING_HEARTBEAT_MS) * NANOSECONDS_PER_MILLISECOND,

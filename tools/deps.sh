@@ -66,7 +66,17 @@ needs() {
         echo 'g++                  command g++'
         echo 'util-linux           command unshare'
         ;;
-    bench) ;;
+    bench)
+        echo 'gnuplot-nox          command gnuplot'
+        echo 'redis-server         command redis-server'
+        echo 'redis-tools          command redis-benchmark'
+        echo 'libhiredis-dev       header hiredis/hiredis.h'
+        echo 'zookeeper            file /usr/share/java/zookeeper.jar'
+        echo 'default-jre-headless command java'
+        echo 'libzookeeper-mt-dev  header zookeeper/zookeeper.h'
+        echo 'etcd-server          command etcd'
+        echo 'libnghttp2-dev       header nghttp2/nghttp2.h'
+        ;;
     *)
         echo "tools/deps.sh: unknown set '$1' (build, test, check, install, package, demo, demo-panes, demo-record, bench)" >&2
         return 2
@@ -81,6 +91,7 @@ is_there() { # kind name...
         case $kind in
         command) command -v "$name" >/dev/null && return 0 ;;
         library) pkg-config --exists "$name" 2>/dev/null && return 0 ;;
+        file) [[ -e $name ]] && return 0 ;;
         clang-runtime)
             compgen -G "$(clang-14 --print-resource-dir 2>/dev/null)/lib/linux/$name-*.a" >/dev/null && return 0
             ;;

@@ -34,7 +34,7 @@ failed=0
 for ((job = 0; job < jobs; job++)); do
     wait "${children[job]}"
     status=$?
-    grep -v '^mark ' "$scratch/$job"
+    grep -vE '^(mark|rare) ' "$scratch/$job"
     if [[ $(tail -n 1 "$scratch/$job") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))

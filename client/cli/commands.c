@@ -75,8 +75,10 @@ static int run_timing(struct shell *shell, const struct words *words)
 /* ---- the table ---- */
 
 const struct command command_table[] = {
-    {"get", "KEY", "Prints the value of a key.", "Exit code 1 if there is no such key.",
-     "get greeting", 1, 1, kv_get_run},
+    {"get", "KEY [--stale] [--at-least OP]", "Prints the value of a key.",
+     "--stale asks any replica, even one cut off from the others: the value may be old; with "
+     "--at-least OP it shows at least that op. Exit code 1 if there is no such key.",
+     "get greeting", 1, 4, kv_get_run},
     {"set", "KEY VALUE", "Sets a key.", "- as VALUE reads the value from stdin; -- - is a dash.",
      "set greeting \"hello world\"", 2, 2, kv_set_run},
     {"del", "KEY", "Deletes a key.", "Exit code 1 if there is no such key.", "del greeting", 1, 1,
@@ -240,11 +242,15 @@ static struct words end_options(const struct words *words)
     return plain;
 }
 
-/* The first argument that looks like an option, and is no value; NULL: there is none. */
-static const struct word *find_option(const struct words *words)
+/* The first argument that looks like an option, and is no value nor one that the command knows;
+ * NULL: there is none. */
+static const struct word *find_option(const struct command *command, const struct words *words)
 {
     for (size_t i = 1; i < words->count; i++) {
         const struct word *word = &words->items[i];
+        if (command->run == kv_get_run && kv_is_option_of_get(word)) {
+            continue;
+        }
         if (!word->quoted && word->size > 2 && memcmp(word->bytes, "--", 2) == 0) {
             return word;
         }
@@ -259,12 +265,14 @@ static int refuse_option(const struct shell *shell, const struct command *comman
     static const char *const names[] = {"--help",  "--cluster",    "--timeout", "--json",
                                         "--quiet", "--keep-going", "--config",  NULL};
     static const char *const names_inside[] = {"--help", NULL};
+    static const char *const names_of_get[] = {"--stale", "--at-least", "--help", NULL};
     static const char *const names_of_cas[] = {"--absent", "--help", NULL};
     const bool from_arguments = shell->source == SOURCE_ARGUMENTS;
     const char *meant =
-        suggest_nearest((const char *)option->bytes, command->run == kv_cas_run ? names_of_cas
-                                                     : from_arguments           ? names
-                                                                                : names_inside);
+        suggest_nearest((const char *)option->bytes, command->run == kv_cas_run   ? names_of_cas
+                                                     : command->run == kv_get_run ? names_of_get
+                                                     : from_arguments             ? names
+                                                                                  : names_inside);
     meant = meant != NULL && !word_is(option, meant) ? meant : NULL;
     return report_usage(shell, option->begin, option->end,
                         "%s: no option %s%s%s%s; put -- before it where it is a key or a value",
@@ -278,7 +286,7 @@ static int refuse_option(const struct shell *shell, const struct command *comman
 static bool judge_option(const struct shell *shell, const struct command *command,
                          const struct words *words, int *code)
 {
-    const struct word *option = find_option(words);
+    const struct word *option = find_option(command, words);
     const bool parses = command->run == flood_run || command->run == trace_run;
     if (option == NULL || parses || command->run == run_timing) {
         return false;

@@ -26,7 +26,9 @@ static const struct grammar {
     const char *const *words;          /* ends with a NULL; or NULL */
     const struct argp_option *options; /* ends with one without a name; or NULL */
 } grammars[] = {
-    {.command = "get", .takes_key = true},
+    {.command = "get",
+     .takes_key = true,
+     .words = (const char *const[]){"--stale", "--at-least", NULL}},
     {.command = "set", .takes_key = true},
     {.command = "del", .takes_key = true},
     {.command = "cas", .takes_key = true, .words = (const char *const[]){"--absent", NULL}},

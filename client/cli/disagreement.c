@@ -250,11 +250,25 @@ static bool say_option(const struct survey_report *report, const struct property
     return false;
 }
 
+static bool say_reads(const struct survey_report *report, const struct property *property,
+                      char text[PROPERTY_MAX])
+{
+    for (uint32_t i = 0; i < report->counter_count; i++) {
+        if (strcmp(report->counters[i].name, property->counter) == 0) {
+            (void)snprintf(text, PROPERTY_MAX, "%s",
+                           reads_mode_name((enum reads_mode)report->counters[i].value));
+            return true;
+        }
+    }
+    return false;
+}
+
 static const struct property properties[] = {
     {.name = "releases", .say = say_version},
     {.name = "durability", .say = say_durability},
     {"--heartbeat-ms", "option_heartbeat_ms", "", say_option},
     {"--view-change-ms", "option_view_change_ms", "", say_option},
+    {"--reads", "option_reads", "", say_reads},
     {"--log-memory-max", "option_log_memory_mib", " MiB", say_option},
 };
 enum { PROPERTY_COUNT = sizeof properties / sizeof properties[0] };

@@ -61,8 +61,15 @@ static void submit(struct lane *lane, uint32_t session, uint64_t since_ns)
     slot->begun_ns = lane->now_ns;
     slot->since_ns = since_ns;
     slot->in_flight = true;
-    driver_submit(&lane->driver, session, slot->workload.operation, slot->workload.operation_size,
-                  slot->workload.is_read, lane->now_ns + lane->shared->timeout_ns, lane->now_ns);
+    const struct proxy_read read = {.mode = READ_LINEARIZABLE};
+    const uint64_t deadline_ns = lane->now_ns + lane->shared->timeout_ns;
+    if (slot->workload.is_read) {
+        driver_submit_read(&lane->driver, session, slot->workload.operation,
+                           slot->workload.operation_size, &read, deadline_ns, lane->now_ns);
+    } else {
+        driver_submit(&lane->driver, session, slot->workload.operation,
+                      slot->workload.operation_size, false, deadline_ns, lane->now_ns);
+    }
 }
 
 /* False if --count is used up. */

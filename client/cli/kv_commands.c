@@ -93,13 +93,78 @@ static bool parse_signed(const struct word *word, int64_t *number)
 
 /* ---- key and value ---- */
 
+bool kv_is_option_of_get(const struct word *word)
+{
+    return !word->quoted && (word_is(word, "--stale") || word_is(word, "--at-least"));
+}
+
+static bool parse_op(const struct word *word, uint64_t *op_number)
+{
+    int64_t number;
+    if (word == NULL || !parse_signed(word, &number) || number < 1) {
+        return false;
+    }
+    *op_number = (uint64_t)number;
+    return true;
+}
+
+/* What is read, and how old it may be. */
+struct get {
+    const struct word *key; /* NULL: none was given */
+    bool stale;
+    uint64_t at_least_op; /* of a stale one; 0: whatever */
+};
+
+/* Options may stand before the key or behind it. EXIT_DONE, or what was said to be wrong. */
+static int parse_get(const struct shell *shell, const struct words *words, struct get *get)
+{
+    *get = (struct get){0};
+    for (size_t i = 1; i < words->count; i++) {
+        const struct word *word = &words->items[i];
+        if (!kv_is_option_of_get(word)) {
+            if (get->key != NULL) {
+                return report_usage(shell, word->begin, word->end,
+                                    "get: one key, please; example: get greeting --stale");
+            }
+            get->key = word;
+            continue;
+        }
+        get->stale = true;
+        if (word_is(word, "--at-least") && !parse_op(argument(words, ++i), &get->at_least_op)) {
+            return report_usage(shell, word->begin, word->end,
+                                "get: --at-least wants an op number above 0, as --json shows it; "
+                                "example: get greeting --at-least 1234");
+        }
+    }
+    if (get->key == NULL) {
+        return report_usage(shell, words->items[0].begin, words->items[0].end,
+                            "get: which key? example: get greeting --stale");
+    }
+    if (shell->seen != NULL) {
+        seen_keys_add(shell->seen, get->key->bytes, get->key->size);
+    }
+    return EXIT_DONE;
+}
+
+static enum vr_outcome get_value(const struct shell *shell, const struct get *get,
+                                 struct vr_result *result)
+{
+    const struct word *key = get->key;
+    const uint32_t timeout_ms = shell->options->timeout_ms;
+    return get->stale ? vr_kv_get_stale(shell->session, key->bytes, key->size, get->at_least_op,
+                                        timeout_ms, result)
+                      : vr_kv_get(shell->session, key->bytes, key->size, timeout_ms, result);
+}
+
 int kv_get_run(struct shell *shell, const struct words *words)
 {
-    const struct word *key = key_argument(shell, words);
+    struct get get;
     struct vr_result result;
-    int code;
-    if (vr_kv_get(shell->session, key->bytes, key->size, shell->options->timeout_ms, &result) ==
-        VR_OK) {
+    int code = parse_get(shell, words, &get);
+    if (code != EXIT_DONE) {
+        return code;
+    }
+    if (get_value(shell, &get, &result) == VR_OK) {
         code = report_value(shell, &result);
     } else {
         code = report_failure(shell, &result);

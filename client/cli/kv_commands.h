@@ -10,6 +10,9 @@
 
 #include "client/cli/commands.h"
 
+/* True for a word that get itself takes for an option. */
+bool kv_is_option_of_get(const struct word *word);
+
 int kv_get_run(struct shell *shell, const struct words *words);
 int kv_set_run(struct shell *shell, const struct words *words);
 int kv_del_run(struct shell *shell, const struct words *words);

@@ -43,6 +43,9 @@ json_t *report_json_ok(const struct vr_result *result)
     (void)json_object_set_new(object, "ok", json_true());
     json_set_u64(object, "op", result->op_number);
     json_set_u64(object, "view", result->view);
+    if (result->commit_number != 0) {
+        json_set_u64(object, "commit", result->commit_number);
+    }
     return object;
 }
 

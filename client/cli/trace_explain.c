@@ -64,6 +64,8 @@ const char *trace_step(const struct trace_line *line)
     switch ((enum message_type)line->event.type) {
     case MESSAGE_REQUEST:
         return "request";
+    case MESSAGE_READ:
+        return "read";
     case MESSAGE_REPLY:
         return "reply";
     case MESSAGE_NOT_PRIMARY:

@@ -396,8 +396,35 @@ static int keep_operation(struct vr_session *session, const void *operation, siz
     return 0;
 }
 
-int vr_submit(struct vr_session *session, const void *operation, size_t size, unsigned flags,
-              uint32_t timeout_ms, vr_callback *callback, void *context)
+/* What is asked for: a write, or a read and what it may show. */
+struct asked {
+    const void *operation;
+    size_t size;
+    bool reads;
+    struct proxy_read read;
+};
+
+static void submit_locked(struct vr_session *session, const struct asked *asked,
+                          uint32_t timeout_ms)
+{
+    struct driver *driver = &session->client->driver;
+    const uint64_t now_ns = clock_monotonic_ns();
+    const uint64_t deadline_ns = now_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND;
+    session->state = SESSION_IN_FLIGHT;
+    session->operation_size = asked->size;
+    session->submitted_ns = now_ns;
+    if (asked->reads) {
+        driver_submit_read(driver, session->index, session->operation, asked->size, &asked->read,
+                           deadline_ns, now_ns);
+    } else {
+        driver_submit(driver, session->index, session->operation, asked->size, false, deadline_ns,
+                      now_ns);
+    }
+    driver_flush(driver, now_ns);
+}
+
+static int submit(struct vr_session *session, const struct asked *asked, uint32_t timeout_ms,
+                  vr_callback *callback, void *context)
 {
     struct vr_client *client = session->client;
     mutex_lock(&client->mutex);
@@ -407,23 +434,47 @@ int vr_submit(struct vr_session *session, const void *operation, size_t size, un
     }
     if (error == 0) {
         /* What is larger is refused by its size; the bytes are not needed for that. */
-        error = keep_operation(session, operation, size <= OPERATION_SIZE_MAX ? size : 0);
+        error = keep_operation(session, asked->operation,
+                               asked->size <= OPERATION_SIZE_MAX ? asked->size : 0);
     }
     if (error == 0) {
-        const uint64_t now_ns = clock_monotonic_ns();
-        session->state = SESSION_IN_FLIGHT;
-        session->operation_size = size;
         session->callback = callback;
         session->context = context;
-        session->submitted_ns = now_ns;
-        driver_submit(&client->driver, session->index, session->operation, size,
-                      (flags & VR_READ) != 0, now_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND,
-                      now_ns);
-        driver_flush(&client->driver, now_ns);
+        submit_locked(session, asked, timeout_ms);
         wake(client);
     }
     mutex_unlock(&client->mutex);
     return error;
+}
+
+static struct asked ask(const void *operation, size_t size, unsigned flags)
+{
+    return (struct asked){.operation = operation,
+                          .size = size,
+                          .reads = (flags & VR_READ) != 0,
+                          .read = {.mode = READ_LINEARIZABLE}};
+}
+
+static struct asked ask_stale(const void *operation, size_t size, uint64_t at_least_op)
+{
+    return (struct asked){.operation = operation,
+                          .size = size,
+                          .reads = true,
+                          .read = {.mode = READ_STALE, .min_op = at_least_op}};
+}
+
+int vr_submit(struct vr_session *session, const void *operation, size_t size, unsigned flags,
+              uint32_t timeout_ms, vr_callback *callback, void *context)
+{
+    const struct asked asked = ask(operation, size, flags);
+    return submit(session, &asked, timeout_ms, callback, context);
+}
+
+int vr_submit_stale(struct vr_session *session, const void *operation, size_t size,
+                    uint64_t at_least_op, uint32_t timeout_ms, vr_callback *callback, void *context)
+{
+    const struct asked asked = ask_stale(operation, size, at_least_op);
+    return submit(session, &asked, timeout_ms, callback, context);
 }
 
 bool vr_poll(struct vr_session *session)
@@ -480,10 +531,10 @@ enum vr_outcome vr_wait(struct vr_session *session, struct vr_result *result)
     return result->outcome;
 }
 
-enum vr_outcome vr_call(struct vr_session *session, const void *operation, size_t size,
-                        unsigned flags, uint32_t timeout_ms, struct vr_result *result)
+static enum vr_outcome call(struct vr_session *session, const struct asked *asked,
+                            uint32_t timeout_ms, struct vr_result *result)
 {
-    const int error = vr_submit(session, operation, size, flags, timeout_ms, NULL, NULL);
+    const int error = submit(session, asked, timeout_ms, NULL, NULL);
     if (error == -ENOMEM) {
         return result_fail(result, VR_ERROR_NO_MEMORY,
                            "there is no memory for the operation; it was not executed");
@@ -495,6 +546,20 @@ enum vr_outcome vr_call(struct vr_session *session, const void *operation, size_
                                            : "the client is being closed; it was not executed");
     }
     return vr_wait(session, result);
+}
+
+enum vr_outcome vr_call(struct vr_session *session, const void *operation, size_t size,
+                        unsigned flags, uint32_t timeout_ms, struct vr_result *result)
+{
+    const struct asked asked = ask(operation, size, flags);
+    return call(session, &asked, timeout_ms, result);
+}
+
+enum vr_outcome vr_call_stale(struct vr_session *session, const void *operation, size_t size,
+                              uint64_t at_least_op, uint32_t timeout_ms, struct vr_result *result)
+{
+    const struct asked asked = ask_stale(operation, size, at_least_op);
+    return call(session, &asked, timeout_ms, result);
 }
 
 void vr_cancel(struct vr_session *session)

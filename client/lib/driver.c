@@ -45,6 +45,7 @@ static void carry_out(struct driver *driver, uint64_t now_ns)
             .error = output.done.error,
             .view_number = output.done.view_number,
             .op_number = output.done.op_number,
+            .commit_number = output.done.commit_number,
             .result = output.done.result,
             .result_size = output.done.result_size,
             .retries = output.done.retries,
@@ -141,6 +142,14 @@ void driver_submit(struct driver *driver, uint32_t session, const uint8_t *opera
 {
     driver->in_flight_count++;
     proxy_submit(driver->proxy, session, operation, size, is_read, deadline_ns, now_ns);
+}
+
+void driver_submit_read(struct driver *driver, uint32_t session, const uint8_t *operation,
+                        size_t size, const struct proxy_read *read, uint64_t deadline_ns,
+                        uint64_t now_ns)
+{
+    driver->in_flight_count++;
+    proxy_submit_read(driver->proxy, session, operation, size, read, deadline_ns, now_ns);
 }
 
 void driver_cancel(struct driver *driver, uint32_t session, uint64_t now_ns)

@@ -23,6 +23,7 @@ struct driver_done {
     enum proxy_error error;
     uint64_t view_number;
     uint64_t op_number;
+    uint64_t commit_number;
     const uint8_t *result;
     size_t result_size;
     uint32_t retries;
@@ -62,6 +63,10 @@ void driver_close_session(struct driver *driver, uint32_t session);
  * driver_flush(). */
 void driver_submit(struct driver *driver, uint32_t session, const uint8_t *operation, size_t size,
                    bool is_read, uint64_t deadline_ns, uint64_t now_ns);
+/* The same of a read beside the log (proxy_submit_read()). */
+void driver_submit_read(struct driver *driver, uint32_t session, const uint8_t *operation,
+                        size_t size, const struct proxy_read *read, uint64_t deadline_ns,
+                        uint64_t now_ns);
 void driver_cancel(struct driver *driver, uint32_t session, uint64_t now_ns);
 
 /* Reports what is done already (a request that is too large, for one) and sends what waits. */

@@ -248,6 +248,9 @@ void explain_failure(const struct proxy_view *view, const struct explain_request
     case PROXY_ERROR_WRONG_PORT:
         add_refusal(&out, view);
         break;
+    case PROXY_ERROR_NOT_A_READ:
+        add(&out, "the operation is no read: it would have changed something");
+        break;
     case PROXY_ERROR_CANCELLED:
         add(&out, "cancelled after %.1f s", seconds_since(request->submitted_ns, request->now_ns));
         break;

@@ -94,9 +94,10 @@ static enum vr_outcome decode(struct vr_session *session, struct vr_result *resu
     return result->outcome;
 }
 
-static enum vr_outcome execute(struct vr_session *session, const struct kv_operation *operation,
-                               uint32_t timeout_ms, struct vr_result *result,
-                               struct kv_result *decoded)
+/* at_least_op: of a stale read; NULL: it is none. */
+static enum vr_outcome execute_so(struct vr_session *session, const struct kv_operation *operation,
+                                  const uint64_t *at_least_op, uint32_t timeout_ms,
+                                  struct vr_result *result, struct kv_result *decoded)
 {
     memset(decoded, 0, sizeof *decoded);
     if (check(operation, result) != VR_OK) {
@@ -109,17 +110,27 @@ static enum vr_outcome execute(struct vr_session *session, const struct kv_opera
     }
     const size_t size = kv_operation_encode(operation, bytes);
     const unsigned flags = kv_operation_is_read(operation) ? VR_READ : 0;
-    const enum vr_outcome outcome = vr_call(session, bytes, size, flags, timeout_ms, result);
+    const enum vr_outcome outcome =
+        at_least_op != NULL ? vr_call_stale(session, bytes, size, *at_least_op, timeout_ms, result)
+                            : vr_call(session, bytes, size, flags, timeout_ms, result);
     free(bytes);
     return outcome == VR_OK ? decode(session, result, decoded) : outcome;
 }
 
-enum vr_outcome vr_kv_get(struct vr_session *session, const void *key, size_t key_size,
-                          uint32_t timeout_ms, struct vr_result *result)
+static enum vr_outcome execute(struct vr_session *session, const struct kv_operation *operation,
+                               uint32_t timeout_ms, struct vr_result *result,
+                               struct kv_result *decoded)
+{
+    return execute_so(session, operation, NULL, timeout_ms, result, decoded);
+}
+
+static enum vr_outcome get(struct vr_session *session, const void *key, size_t key_size,
+                           const uint64_t *at_least_op, uint32_t timeout_ms,
+                           struct vr_result *result)
 {
     const struct kv_operation operation = {.kind = KV_GET, .key = bytes_of(key, key_size)};
     struct kv_result decoded;
-    if (execute(session, &operation, timeout_ms, result, &decoded) != VR_OK) {
+    if (execute_so(session, &operation, at_least_op, timeout_ms, result, &decoded) != VR_OK) {
         return result->outcome;
     }
     /* One byte more, so that an empty value is no NULL. */
@@ -133,6 +144,18 @@ enum vr_outcome vr_kv_get(struct vr_session *session, const void *key, size_t ke
     result->data[decoded.value.size] = '\0';
     result->size = decoded.value.size;
     return VR_OK;
+}
+
+enum vr_outcome vr_kv_get(struct vr_session *session, const void *key, size_t key_size,
+                          uint32_t timeout_ms, struct vr_result *result)
+{
+    return get(session, key, key_size, NULL, timeout_ms, result);
+}
+
+enum vr_outcome vr_kv_get_stale(struct vr_session *session, const void *key, size_t key_size,
+                                uint64_t at_least_op, uint32_t timeout_ms, struct vr_result *result)
+{
+    return get(session, key, key_size, &at_least_op, timeout_ms, result);
 }
 
 enum vr_outcome vr_kv_set(struct vr_session *session, const void *key, size_t key_size,

@@ -76,6 +76,8 @@ static enum vr_error error_of(enum proxy_error error)
         return VR_ERROR_WRONG_VERSION;
     case PROXY_ERROR_WRONG_PORT:
         return VR_ERROR_WRONG_PORT;
+    case PROXY_ERROR_NOT_A_READ:
+        return VR_ERROR_REFUSED;
     case PROXY_ERROR_CANCELLED:
         return VR_ERROR_CANCELLED;
     }
@@ -132,6 +134,7 @@ void result_fill(struct vr_result *result, const struct driver_done *done,
     result->epoch = view_epoch(done->view_number);
     result->view = view_within_epoch(done->view_number);
     result->op_number = done->op_number;
+    result->commit_number = done->commit_number;
     result->retries = done->retries;
     keep_data(result, done);
     if (done->error != PROXY_ERROR_NONE) {

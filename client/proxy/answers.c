@@ -18,7 +18,9 @@ static void follow_primary(struct proxy *proxy, enum group_news news, uint64_t n
     while (index != SESSION_NONE) {
         struct session *session = session_at(proxy, index);
         const uint32_t next = index == last ? SESSION_NONE : session->next;
-        if (news == GROUP_CHANGED || (session->tried_mask & (1u << primary)) == 0) {
+        if (is_stale_read(session)) {
+            /* It asks whom it likes. */
+        } else if (news == GROUP_CHANGED || (session->tried_mask & (1u << primary)) == 0) {
             session->retries++;
             VR_MARK(C6_request_follows_the_primary);
             session->rtt_valid = false;
@@ -83,6 +85,9 @@ static bool answers_request(const struct session *session, const struct reply *r
         return reply->request_number == 0 && reply->status == REPLY_OK &&
                reply->session > session->expired_number;
     }
+    if (session->state == SESSION_READING) {
+        return reply->session == 0 && reply->request_number == session->read_number;
+    }
     return session->state == SESSION_REQUESTING && reply->session == session->number &&
            reply->request_number == session->request_number;
 }
@@ -116,7 +121,18 @@ static void on_executed(struct proxy *proxy, struct session *session, const stru
     session->result = reply->result;
     session->result_size = reply->result_size;
     session->op_number = reply->op_number;
+    session->commit_number = reply->commit_number;
     session->view_number = reply->view_number;
+}
+
+/* R1: this primary wants no reads beside the log; the same operation goes there. */
+static void on_read_by_log(struct proxy *proxy, struct session *session, const struct reply *reply,
+                           uint64_t now_ns)
+{
+    proxy->log_reads_view = reply->view_number;
+    session->read_mode = (enum read_mode)0;
+    session->retries++;
+    request_begin(proxy, session, now_ns);
 }
 
 static void settle(struct proxy *proxy, struct session *session, const struct reply *reply,
@@ -144,6 +160,14 @@ static void settle(struct proxy *proxy, struct session *session, const struct re
     case REPLY_OPERATION_TOO_LARGE:
         request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_TOO_LARGE);
         return;
+    case REPLY_READ_BY_LOG:
+        if (session->state == SESSION_READING) {
+            on_read_by_log(proxy, session, reply, now_ns);
+        }
+        return;
+    case REPLY_NOT_A_READ:
+        request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_NOT_A_READ);
+        return;
     }
 }
 
@@ -160,6 +184,15 @@ static void learn_from_reply(struct proxy *proxy, const struct session *session,
     }
 }
 
+/* R4: whoever it was may be far behind, and need not be primary. */
+static void on_stale_reply(struct proxy *proxy, struct session *session, const struct reply *reply,
+                           uint64_t now_ns)
+{
+    session_move(&proxy->table, index_of(proxy, session), LIST_NONE);
+    learn_view(proxy, reply->view_number, TARGET_NONE, now_ns);
+    settle(proxy, session, reply, now_ns);
+}
+
 static void on_reply(struct proxy *proxy, const struct message *message, uint32_t target,
                      uint64_t now_ns)
 {
@@ -169,6 +202,10 @@ static void on_reply(struct proxy *proxy, const struct message *message, uint32_
         return;
     }
     struct session *session = session_at(proxy, index);
+    if (is_stale_read(session)) {
+        on_stale_reply(proxy, session, reply, now_ns);
+        return;
+    }
     proxy->group.view.busy_since_ns = 0;
     request_measure_rtt(proxy, session, now_ns);
     /* Answered: it must not be sent again with the others when the view is learned. */
@@ -187,6 +224,9 @@ static bool is_about_request(const struct session *session, uint64_t number,
 {
     if (session->state == SESSION_REGISTERING) {
         return number == 0 && request_number == 0;
+    }
+    if (session->state == SESSION_READING) {
+        return number == 0 && request_number == session->read_number;
     }
     return session->state == SESSION_REQUESTING && number == session->number &&
            request_number == session->request_number;
@@ -207,11 +247,26 @@ static void on_not_primary(struct proxy *proxy, const struct message *message, u
     learn_view(proxy, answer->last_normal_view, TARGET_NONE, now_ns);
     struct session *session = session_at(proxy, index);
     /* Whom we took for the primary is not: ask everybody now, once; later the timer does. */
-    if (from_primary && target == group_primary(&proxy->group) && session->attempts == 1 &&
-        session->list == LIST_WAITING &&
+    const bool misled = (from_primary && target == group_primary(&proxy->group)) ||
+                        is_stale_read(session); /* which a recovering replica does not answer */
+    if (misled && session->attempts == 1 && session->list == LIST_WAITING &&
         is_about_request(session, answer->session, answer->request_number)) {
         request_retry(proxy, session, now_ns);
     }
+}
+
+/* It goes on by its timer, to the primary alone; a stale read to whomever comes next. */
+static void back_off(struct proxy *proxy, struct session *session, uint64_t now_ns)
+{
+    session->last_was_busy = true;
+    session->rtt_valid = false;
+    session->backing_off = true;
+    session->send_mask = 0;
+    session_move(&proxy->table, index_of(proxy, session), LIST_WAITING);
+    session->interval_ns =
+        request_next_interval(proxy, session->interval_ns, now_ns - session->submitted_ns);
+    request_set_timer(proxy, session,
+                      add_saturating(now_ns, request_jittered(proxy, session->interval_ns)));
 }
 
 static void on_busy(struct proxy *proxy, const struct message *message, uint32_t target,
@@ -228,21 +283,17 @@ static void on_busy(struct proxy *proxy, const struct message *message, uint32_t
         return;
     }
     proxy->group.view.busy_reason = busy->reason;
+    if (is_stale_read(session)) {
+        back_off(proxy, session, now_ns);
+        return;
+    }
     if (proxy->group.view.busy_since_ns == 0) {
         proxy->group.view.busy_since_ns = now_ns;
     }
-    session->last_was_busy = true;
-    session->rtt_valid = false;
-    session->backing_off = true;
-    session->send_mask = 0;
     session_move(&proxy->table, index,
                  LIST_NONE); /* the others follow a new view; this one waits */
     learn_view(proxy, busy->view_number, target, now_ns);
-    session_move(&proxy->table, index, LIST_WAITING);
-    session->interval_ns =
-        request_next_interval(proxy, session->interval_ns, now_ns - session->submitted_ns);
-    request_set_timer(proxy, session,
-                      add_saturating(now_ns, request_jittered(proxy, session->interval_ns)));
+    back_off(proxy, session, now_ns);
     request_group_answers(proxy, now_ns);
 }
 

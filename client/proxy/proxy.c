@@ -117,21 +117,21 @@ static size_t operation_size_max(const struct proxy *proxy)
                                  : OPERATION_SIZE_MAX;
 }
 
-void proxy_submit(struct proxy *proxy, uint32_t index, const uint8_t *operation, size_t size,
-                  bool is_read, uint64_t deadline_ns, uint64_t now_ns)
+/* Its session is idle; what it is to read beside the log, if that is what it is to do, is set. */
+static void submit(struct proxy *proxy, struct session *session, const uint8_t *operation,
+                   size_t size, uint64_t deadline_ns, uint64_t now_ns)
 {
-    struct session *session = session_at(proxy, index);
     INVARIANT(session->state == SESSION_IDLE);
     session->operation = operation;
     session->operation_size = size;
-    session->is_read = is_read;
     session->operation_sent = false;
     session->deadline_ns = deadline_ns;
     session->retries = 0;
     session->last_was_busy = false;
     proxy->in_flight_count++;
     session->state = SESSION_REGISTERING;
-    if (size > operation_size_max(proxy)) {
+    const bool fits = session->read_mode == 0 || (size > 0 && size <= READ_SIZE_MAX);
+    if (size > operation_size_max(proxy) || !fits) {
         request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_TOO_LARGE);
     } else if (deadline_ns <= now_ns) {
         request_complete(proxy, session, PROXY_FAILED, PROXY_ERROR_TIMEOUT);
@@ -141,6 +141,29 @@ void proxy_submit(struct proxy *proxy, uint32_t index, const uint8_t *operation,
         request_begin(proxy, session, now_ns);
         proxy_ask_status_if_wanted(proxy, now_ns);
     }
+}
+
+void proxy_submit(struct proxy *proxy, uint32_t index, const uint8_t *operation, size_t size,
+                  bool is_read, uint64_t deadline_ns, uint64_t now_ns)
+{
+    struct session *session = session_at(proxy, index);
+    session->is_read = is_read;
+    session->read_mode = (enum read_mode)0;
+    submit(proxy, session, operation, size, deadline_ns, now_ns);
+}
+
+void proxy_submit_read(struct proxy *proxy, uint32_t index, const uint8_t *operation, size_t size,
+                       const struct proxy_read *read, uint64_t deadline_ns, uint64_t now_ns)
+{
+    struct session *session = session_at(proxy, index);
+    const uint64_t view_number = proxy->group.view.view_number;
+    const bool by_log = read->mode == READ_LINEARIZABLE &&
+                        (size == 0 || size > READ_SIZE_MAX ||
+                         (view_number != VIEW_NONE && proxy->log_reads_view == view_number));
+    session->is_read = true;
+    session->read_mode = by_log ? (enum read_mode)0 : read->mode;
+    session->min_op = read->min_op;
+    submit(proxy, session, operation, size, deadline_ns, now_ns);
 }
 
 void proxy_cancel(struct proxy *proxy, uint32_t index, uint64_t now_ns)
@@ -205,6 +228,7 @@ static bool take_done(struct proxy *proxy, struct proxy_output *output)
     output->done.error = session->error;
     output->done.view_number = session->view_number;
     output->done.op_number = session->op_number;
+    output->done.commit_number = session->commit_number;
     output->done.result = session->result;
     output->done.result_size = session->result_size;
     output->done.retries = session->retries;
@@ -270,6 +294,18 @@ static struct request make_request(const struct session *session)
     return request;
 }
 
+static struct read make_read(const struct session *session)
+{
+    return (struct read){
+        .client_id = session->client_id,
+        .nonce = session->read_number,
+        .mode = session->read_mode,
+        .min_op = session->min_op,
+        .operation = session->operation,
+        .operation_size = (uint32_t)session->operation_size,
+    };
+}
+
 static bool take_request(struct proxy *proxy, struct proxy_output *output)
 {
     const uint32_t index = proxy->table.lists[LIST_SEND].first;
@@ -280,10 +316,15 @@ static bool take_request(struct proxy *proxy, struct proxy_output *output)
     INVARIANT(session->send_mask != 0);
     const uint32_t target = take_lowest(&session->send_mask);
     address_output(proxy, target, output);
-    output->send.message.type = MESSAGE_REQUEST;
-    output->send.message.request = make_request(session);
+    if (session->state == SESSION_READING) {
+        output->send.message.type = MESSAGE_READ;
+        output->send.message.read = make_read(session);
+    } else {
+        output->send.message.type = MESSAGE_REQUEST;
+        output->send.message.request = make_request(session);
+    }
     session->tried_mask |= 1u << target;
-    if (session->state == SESSION_REQUESTING) {
+    if (session->state != SESSION_REGISTERING) {
         session->operation_sent = true;
     }
     if (session->send_mask == 0) {

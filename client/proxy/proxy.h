@@ -55,6 +55,18 @@ void proxy_close(struct proxy *proxy, uint32_t session, uint64_t now_ns);
 void proxy_submit(struct proxy *proxy, uint32_t session, const uint8_t *operation, size_t size,
                   bool is_read, uint64_t deadline_ns, uint64_t now_ns);
 
+/* A read beside the log (section 5), which takes no place in the log and opens no session there:
+ * of the primary, as recent as anything that was answered before it was sent, or of any replica. */
+struct proxy_read {
+    enum read_mode mode;
+    uint64_t min_op; /* what is read shows at least everything up to here */
+};
+
+/* As proxy_submit() of a read. One that is too large for this (READ_SIZE_MAX), and one whose
+ * primary wants it so (R1), goes through the log after all; a stale one is refused then. */
+void proxy_submit_read(struct proxy *proxy, uint32_t session, const uint8_t *operation, size_t size,
+                       const struct proxy_read *read, uint64_t deadline_ns, uint64_t now_ns);
+
 /* Gives up the request in flight: completes with the outcome that is then known. */
 void proxy_cancel(struct proxy *proxy, uint32_t session, uint64_t now_ns);
 
@@ -102,6 +114,7 @@ enum proxy_error {
     PROXY_ERROR_WRONG_VERSION,
     PROXY_ERROR_WRONG_PORT, /* the list names a port at which replicas talk to each other */
     PROXY_ERROR_CANCELLED,
+    PROXY_ERROR_NOT_A_READ, /* it would have changed something */
 };
 
 enum proxy_output_kind {
@@ -116,14 +129,15 @@ struct proxy_output {
         struct {
             struct net_address address;
             uint64_t token;
-            struct message message; /* Request or StatusRequest */
+            struct message message; /* Request, Read or StatusRequest */
         } send;
         struct {
             uint32_t session;
             enum proxy_outcome outcome;
             enum proxy_error error;
             uint64_t view_number;
-            uint64_t op_number;
+            uint64_t op_number;     /* of a read beside the log: of the state that was read */
+            uint64_t commit_number; /* R4: of the replica that was read from; else 0 */
             const uint8_t *result;
             size_t result_size;
             uint32_t retries; /* how often it, or its Register, was sent again */

@@ -75,6 +75,21 @@ uint32_t request_first_choice(const struct proxy *proxy)
     return primary != TARGET_NONE ? 1u << primary : group_everybody(&proxy->group);
 }
 
+/* Stale reads spread over all replicas. */
+static uint32_t choice_for(struct proxy *proxy, const struct session *session)
+{
+    const uint32_t everybody = group_everybody(&proxy->group);
+    if (!is_stale_read(session) || everybody == 0) {
+        return request_first_choice(proxy);
+    }
+    uint32_t left = everybody;
+    uint64_t skip = prng_below(&proxy->prng, (uint64_t)__builtin_popcount(everybody));
+    while (skip-- > 0) {
+        left &= left - 1;
+    }
+    return left & -left;
+}
+
 /* Begins anew: to the primary, if it is known, with the shortest wait. */
 void request_send_first(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
@@ -82,7 +97,7 @@ void request_send_first(struct proxy *proxy, struct session *session, uint64_t n
     session->tried_mask = 0;
     session->backing_off = false;
     session->interval_ns = request_first_interval(proxy);
-    request_send(proxy, session, request_first_choice(proxy), now_ns);
+    request_send(proxy, session, choice_for(proxy, session), now_ns);
 }
 
 static void request_send_again(struct proxy *proxy, struct session *session, uint32_t mask,
@@ -159,16 +174,17 @@ static bool group_is_silent(const struct proxy *proxy, const struct session *ses
 
 void request_retry(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
-    if (another_probes(proxy, session)) {
+    if (another_probes(proxy, session) && !is_stale_read(session)) {
         park(proxy, session);
         return;
     }
     if (session->backing_off) {
         session->backing_off = false;
-        request_send_again(proxy, session, request_first_choice(proxy), now_ns);
+        request_send_again(proxy, session, choice_for(proxy, session), now_ns);
         return;
     }
-    if (proxy->probe == SESSION_NONE && group_is_silent(proxy, session)) {
+    if (proxy->probe == SESSION_NONE && group_is_silent(proxy, session) &&
+        !is_stale_read(session)) {
         start_probing(proxy, session, now_ns);
     }
     request_send_again(proxy, session, group_everybody(&proxy->group), now_ns);
@@ -185,6 +201,7 @@ void request_complete(struct proxy *proxy, struct session *session, enum proxy_o
     session->error = error;
     session->view_number = proxy->group.view.view_number;
     session->op_number = 0;
+    session->commit_number = 0;
     session->result = NULL;
     session->result_size = 0;
     session->state = SESSION_DONE;
@@ -232,9 +249,15 @@ void request_give_up_all(struct proxy *proxy, enum proxy_error error)
 
 /* ---- beginning ---- */
 
-/* Its Register, harmless to a wrong group, was answered; the operation is not sent yet. */
-static void hold(struct proxy *proxy, struct session *session)
+/* Its Register, harmless to a wrong group, was answered, or it needs none; the operation is not
+ * sent yet. Until somebody answers at all, a read probes the group by that: it asked for its
+ * status. */
+static void hold(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
+    if (session->state == SESSION_READING && !is_stale_read(session) &&
+        proxy->probe == SESSION_NONE && proxy->group.view.cluster_id == 0) {
+        start_probing(proxy, session, now_ns);
+    }
     session->send_mask = 0;
     session_move(&proxy->table, index_of(proxy, session), LIST_HELD);
     session_wake_at(&proxy->table, index_of(proxy, session), session->deadline_ns);
@@ -242,11 +265,19 @@ static void hold(struct proxy *proxy, struct session *session)
 
 void request_begin(struct proxy *proxy, struct session *session, uint64_t now_ns)
 {
-    if (session->number != 0 && seeds_hold(proxy, now_ns)) {
-        hold(proxy, session);
+    const bool reads = session->read_mode != 0;
+    if (reads) {
+        session->state = SESSION_READING;
+        session->read_number++;
+    }
+    if ((reads || session->number != 0) && seeds_hold(proxy, now_ns)) {
+        session->attempts = 0;
+        hold(proxy, session, now_ns);
         return;
     }
-    if (session->number == 0) {
+    if (reads) {
+        /* It is named already. */
+    } else if (session->number == 0) {
         session->state = SESSION_REGISTERING;
     } else {
         session->state = SESSION_REQUESTING;
@@ -255,6 +286,10 @@ void request_begin(struct proxy *proxy, struct session *session, uint64_t now_ns
     session->submitted_ns = now_ns;
     session->rtt_valid = true;
     session->attempts = 0;
+    if (is_stale_read(session)) {
+        request_send_first(proxy, session, now_ns);
+        return;
+    }
     if (another_probes(proxy, session)) {
         park(proxy, session);
         return;

@@ -32,7 +32,8 @@ struct proxy {
     struct group group;
     struct session_table table;
     struct seed_check seeds;
-    uint32_t in_flight_count; /* sessions registering or requesting */
+    uint32_t in_flight_count; /* sessions registering, requesting or reading */
+    uint64_t log_reads_view;  /* R1: the primary of this view wants reads through the log */
 
     /* C5: while the group is silent one session probes it; SESSION_NONE: it is not silent. */
     uint32_t probe;
@@ -59,7 +60,15 @@ static inline uint32_t index_of(const struct proxy *proxy, const struct session 
 
 static inline bool in_flight(const struct session *session)
 {
-    return session->state == SESSION_REGISTERING || session->state == SESSION_REQUESTING;
+    return session->state == SESSION_REGISTERING || session->state == SESSION_REQUESTING ||
+           session->state == SESSION_READING;
+}
+
+/* R4: any replica answers it, whatever the group is at; what it is answered says nothing of that.
+ */
+static inline bool is_stale_read(const struct session *session)
+{
+    return session->read_mode == READ_STALE;
 }
 
 static inline uint64_t min_u64(uint64_t a, uint64_t b)

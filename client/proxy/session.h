@@ -19,6 +19,7 @@ enum session_state {
     SESSION_IDLE,        /* open; the caller may submit */
     SESSION_REGISTERING, /* a request waits for the Register before it (C1) */
     SESSION_REQUESTING,  /* the request itself is under way */
+    SESSION_READING,     /* a read beside the log is; it needs no session number */
     SESSION_DONE,        /* completed; the completion was not taken yet */
     SESSION_CLOSING,     /* an Unregister is to be sent, then it is free */
 };
@@ -30,7 +31,7 @@ enum session_list {
     LIST_SEND,    /* has targets to send to */
     LIST_WAITING, /* sent; waits for an answer or its timer */
     LIST_PARKED,  /* lets another session probe a silent group (C5) */
-    LIST_HELD,    /* registered; waits for word of all seeds (M7) */
+    LIST_HELD,    /* needs no Register; waits for word of all seeds (M7) */
     LIST_DONE,
     LIST_COUNT,
 };
@@ -50,14 +51,17 @@ struct session {
     const uint8_t *operation;
     size_t operation_size;
     bool is_read;
-    bool operation_sent; /* ever, in any session: from then on silence proves nothing (C5) */
-    uint32_t attempts;   /* rounds of sending since routing last began anew */
-    uint32_t retries;    /* rounds beyond the first, in all */
-    bool backing_off;    /* the primary said Busy: its timer sends to the primary alone */
-    bool last_was_busy;  /* for the error at the deadline */
-    bool rtt_valid;      /* its answer measures the round trip */
-    uint32_t send_mask;  /* bit i: still to be sent to target i */
-    uint32_t tried_mask; /* bit i: was sent to target i since routing last began anew */
+    enum read_mode read_mode; /* beside the log; 0: through it */
+    uint64_t min_op;          /* of such a read */
+    uint64_t read_number;     /* its nonce; rises with every one */
+    bool operation_sent;      /* ever, in any session: from then on silence proves nothing (C5) */
+    uint32_t attempts;        /* rounds of sending since routing last began anew */
+    uint32_t retries;         /* rounds beyond the first, in all */
+    bool backing_off;         /* the primary said Busy: its timer sends to the primary alone */
+    bool last_was_busy;       /* for the error at the deadline */
+    bool rtt_valid;           /* its answer measures the round trip */
+    uint32_t send_mask;       /* bit i: still to be sent to target i */
+    uint32_t tried_mask;      /* bit i: was sent to target i since routing last began anew */
     uint64_t submitted_ns;
     uint64_t sent_ns; /* last round */
     uint64_t interval_ns;
@@ -73,6 +77,7 @@ struct session {
     enum proxy_error error;
     uint64_t view_number;
     uint64_t op_number;
+    uint64_t commit_number;
     const uint8_t *result;
     size_t result_size;
 };

@@ -59,6 +59,11 @@ enum {
     CHECKPOINT_PINS_MAX = REPLICAS_MAX / 2, /* such checkpoints beside the last two: no more than a
                                                minority lags while the others take new ones */
 
+    /* Reads beside the log (section 5). */
+    READ_SIZE_MAX = 2 * KEY_SIZE_MAX + 64, /* an operation that names two keys; larger ones go
+                                              through the log */
+    READS_MAX = 4096,                      /* that wait at one replica; then Busy */
+
     /* Sessions (C4). */
     SESSIONS_MAX = 1024 * 1024, /* what a cluster may be initialised with */
     SESSIONS_DEFAULT = 16384,   /* and is, unless told otherwise */

@@ -24,6 +24,8 @@ const char *message_type_name(enum message_type type)
         return "RestoreStatus";
     case MESSAGE_RESTORE:
         return "Restore";
+    case MESSAGE_READ:
+        return "Read";
     case MESSAGE_BACKUP_REQUEST:
         return "BackupRequest";
     case MESSAGE_REPLY:
@@ -97,6 +99,8 @@ const char *busy_reason_name(enum busy_reason reason)
         return "the log in memory is full";
     case BUSY_NO_QUORUM:
         return "the primary does not hear from enough replicas";
+    case BUSY_BEHIND:
+        return "the replica has not executed as far as was asked for";
     }
     return "?";
 }
@@ -186,11 +190,17 @@ static bool request_valid(const struct request *m)
     return false;
 }
 
+static bool read_valid(const struct read *m)
+{
+    return client_id_valid(m->client_id) && m->nonce != 0 &&
+           (m->mode == READ_LINEARIZABLE || m->mode == READ_STALE) && m->operation_size != 0 &&
+           bytes_valid(m->operation, m->operation_size, READ_SIZE_MAX);
+}
+
 static bool reply_valid(const struct reply *m)
 {
     return view_valid(m->view_number) && client_id_valid(m->client_id) && m->status >= REPLY_OK &&
-           m->status <= REPLY_OPERATION_TOO_LARGE &&
-           bytes_valid(m->result, m->result_size, RESULT_SIZE_MAX);
+           m->status <= REPLY_NOT_A_READ && bytes_valid(m->result, m->result_size, RESULT_SIZE_MAX);
 }
 
 static bool not_primary_valid(const struct not_primary *m)
@@ -202,7 +212,7 @@ static bool not_primary_valid(const struct not_primary *m)
 static bool busy_valid(const struct busy *m)
 {
     return client_id_valid(m->client_id) && view_valid(m->view_number) &&
-           m->reason >= BUSY_QUEUE_FULL && m->reason <= BUSY_NO_QUORUM;
+           m->reason >= BUSY_QUEUE_FULL && m->reason <= BUSY_BEHIND;
 }
 
 static bool refused_valid(const struct refused *m)
@@ -413,6 +423,8 @@ static bool body_valid(const struct message *m)
         return false;
     case MESSAGE_REQUEST:
         return request_valid(&m->request);
+    case MESSAGE_READ:
+        return read_valid(&m->read);
     case MESSAGE_STATUS_REQUEST:
         return m->status_request.padding_size <= STATUS_PADDING_MAX;
     case MESSAGE_LOG_LEVEL_REQUEST:

@@ -25,6 +25,7 @@ enum message_type {
     MESSAGE_BACKUP_REQUEST = 5,
     MESSAGE_RESTORE_STATUS = 6,
     MESSAGE_RESTORE = 7,
+    MESSAGE_READ = 9,
     /* replica -> client */
     MESSAGE_RESTORE_REPORT = 8,
     MESSAGE_REPLY = 10,
@@ -90,6 +91,23 @@ struct request {
     const uint8_t *operation;
 };
 
+/* R2, R3: the primary answers, with what it learns of being it. R4: anybody does, at once. */
+enum read_mode {
+    READ_LINEARIZABLE = 1,
+    READ_STALE = 2,
+};
+
+/* Section 5: a read that takes no place in the log, and knows of no session. Answers to it name it
+ * by client_id and nonce, the latter as their request_number; their session is 0. */
+struct read {
+    struct client_id client_id;
+    uint64_t nonce; /* not 0; never used again by this client_id */
+    enum read_mode mode;
+    uint64_t min_op;         /* the answer shows at least everything up to here */
+    uint32_t operation_size; /* 1 to READ_SIZE_MAX */
+    const uint8_t *operation;
+};
+
 enum reply_status {
     REPLY_OK = 1,
     REPLY_SESSION_EXPIRED = 2,  /* C4: unknown session; not executed */
@@ -97,13 +115,17 @@ enum reply_status {
     REPLY_SUPERSEDED =
         4, /* a later request of the session was executed; this one's reply is gone */
     REPLY_OPERATION_TOO_LARGE =
-        5, /* over the cluster's operation_size_max; never entered the log */
+        5,                 /* over the cluster's operation_size_max; never entered the log */
+    REPLY_READ_BY_LOG = 6, /* R1: reads go through the log here; not executed */
+    REPLY_NOT_A_READ = 7,  /* of a Read: the operation changes something; not executed */
 };
 
 /* N6. A reply to a Register carries the session in `session`, to anything else it repeats it. */
 struct reply {
     uint64_t view_number;
-    uint64_t op_number; /* where the request stands in the log; 0 if it never entered it */
+    uint64_t op_number; /* where the request stands in the log; 0 if it never entered it. Of a read
+                           beside the log: the state that was read is the one after it */
+    uint64_t commit_number; /* R4: of the replica that answers such a read; else 0 */
     struct client_id client_id;
     uint64_t session;
     uint64_t request_number;
@@ -126,6 +148,7 @@ enum busy_reason {
     BUSY_EXECUTOR = 2,   /* N9: execution trails by EXECUTE_LAG_MAX */
     BUSY_LOG_FULL = 3,   /* the log in memory holds LOG_MEMORY_MAX bytes */
     BUSY_NO_QUORUM = 4,  /* V1: this primary has not heard from enough backups */
+    BUSY_BEHIND = 5,     /* R4: this replica has not executed as far as was asked for */
 };
 
 const char *busy_reason_name(enum busy_reason reason);
@@ -470,6 +493,7 @@ struct message {
     struct net_address address;  /* where it came from; clients are answered there */
     union {
         struct request request;
+        struct read read;
         struct reply reply;
         struct not_primary not_primary;
         struct busy busy;

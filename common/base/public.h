@@ -35,6 +35,13 @@ enum durability {
     DURABILITY_SYNC = 3,   /* D1 */
 };
 
+/* How an acting primary answers reads (section 5). */
+enum reads_mode {
+    READS_LOG = 1,    /* R1: through the log, as writes */
+    READS_QUORUM = 2, /* R2: once a quorum confirmed that it is primary still */
+    READS_LEASE = 3,  /* R3: at once, while a quorum promised to elect nobody else */
+};
+
 /* E0: written by init, never a flag of one server. */
 struct cluster_parameters {
     uint32_t sessions_max;        /* sessions, then the one idle longest is evicted (C4) */

@@ -113,10 +113,17 @@ static void of_client_message(const struct message *m, struct trace_event *e)
         e->payload_size = m->request.operation_size;
         e->extra = (uint8_t)m->request.kind;
         break;
+    case MESSAGE_READ:
+        of_client(e, m, m->read.client_id, 0, m->read.nonce);
+        e->payload_size = m->read.operation_size;
+        e->extra = (uint8_t)m->read.mode;
+        break;
     case MESSAGE_REPLY:
         of_client(e, m, m->reply.client_id, m->reply.session, m->reply.request_number);
         e->view_number = m->reply.view_number;
-        e->first_op = m->reply.op_number;
+        /* A read beside the log is no part of an op's story. */
+        e->first_op =
+            m->reply.session == 0 && m->reply.request_number != 0 ? 0 : m->reply.op_number;
         e->payload_size = m->reply.result_size;
         e->extra = (uint8_t)m->reply.status;
         break;

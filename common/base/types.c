@@ -16,6 +16,19 @@ const char *vr_status_name(enum vr_status status)
     return "?";
 }
 
+const char *reads_mode_name(enum reads_mode mode)
+{
+    switch (mode) {
+    case READS_LOG:
+        return "log";
+    case READS_QUORUM:
+        return "quorum";
+    case READS_LEASE:
+        return "lease";
+    }
+    return "?";
+}
+
 const char *durability_name(enum durability durability)
 {
     switch (durability) {

@@ -70,4 +70,6 @@ const char *vr_status_name(enum vr_status status);
 
 const char *durability_name(enum durability durability);
 
+const char *reads_mode_name(enum reads_mode mode);
+
 #endif

@@ -73,6 +73,10 @@ static const char *reply_status_text(enum reply_status status)
         return "superseded";
     case REPLY_OPERATION_TOO_LARGE:
         return "operation too large";
+    case REPLY_READ_BY_LOG:
+        return "reads go through the log";
+    case REPLY_NOT_A_READ:
+        return "not a read";
     }
     return "?";
 }
@@ -90,6 +94,12 @@ static void say_client_message(struct line *line, const struct trace_event *e)
         if (e->first_op != 0) {
             say(line, "becomes op %" PRIu64, e->first_op);
         }
+        break;
+    case MESSAGE_READ:
+        if (e->extra == READ_STALE) {
+            say(line, "stale");
+        }
+        say_request(line, e);
         break;
     case MESSAGE_REPLY:
         say_view(line, "view", e->view_number);

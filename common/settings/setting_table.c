@@ -14,6 +14,8 @@ const char *const setting_sections[] = {"replica", "timing", "network", "log", "
 
 static const char *const durability_words[] = {"memory", "async", "sync", NULL};
 
+static const char *const reads_words[] = {"log", "quorum", NULL};
+
 static const char *const log_format_words[] = {"auto", "text", "json", "journald", NULL};
 
 static bool accepts_endpoint(const char *text, char why[SETTING_WHY_MAX])
@@ -103,6 +105,21 @@ const struct setting setting_table[SETTING_COUNT] = {
             .help = "sync: each write waits for the disks; async: the disks follow within 50 ms; "
                     "memory: no log on disk, and a group survives as long as a majority keeps "
                     "running",
+        },
+    [SETTING_READS] =
+        {
+            .name = "reads",
+            .program = SETTING_SERVER,
+            .section = "replica",
+            .variable = "VR_READS",
+            .kind = SETTING_WORD,
+            .argument = "MODE",
+            .fallback = "quorum",
+            .example = "quorum",
+            .words = reads_words,
+            .help = "log: reads go through the log as writes do; quorum: a primary answers them "
+                    "once a majority confirmed that it is primary still; the same for all replicas "
+                    "of a group",
         },
     [SETTING_LOG_MEMORY_MAX] =
         {

@@ -26,6 +26,10 @@ SAME_NUMBER(VR__REPLY_STATUS__REPLY_SESSION_EXPIRED, REPLY_SESSION_EXPIRED);
 SAME_NUMBER(VR__REPLY_STATUS__REPLY_PAYLOAD_MISMATCH, REPLY_PAYLOAD_MISMATCH);
 SAME_NUMBER(VR__REPLY_STATUS__REPLY_SUPERSEDED, REPLY_SUPERSEDED);
 SAME_NUMBER(VR__REPLY_STATUS__REPLY_OPERATION_TOO_LARGE, REPLY_OPERATION_TOO_LARGE);
+SAME_NUMBER(VR__REPLY_STATUS__REPLY_READ_BY_LOG, REPLY_READ_BY_LOG);
+SAME_NUMBER(VR__REPLY_STATUS__REPLY_NOT_A_READ, REPLY_NOT_A_READ);
+SAME_NUMBER(VR__READ_MODE__READ_LINEARIZABLE, READ_LINEARIZABLE);
+SAME_NUMBER(VR__READ_MODE__READ_STALE, READ_STALE);
 SAME_NUMBER(VR__STATUS__STATUS_NORMAL, STATUS_NORMAL);
 SAME_NUMBER(VR__STATUS__STATUS_VIEW_CHANGE, STATUS_VIEW_CHANGE);
 SAME_NUMBER(VR__STATUS__STATUS_RECOVERING, STATUS_RECOVERING);
@@ -34,6 +38,7 @@ SAME_NUMBER(VR__BUSY_REASON__BUSY_QUEUE_FULL, BUSY_QUEUE_FULL);
 SAME_NUMBER(VR__BUSY_REASON__BUSY_EXECUTOR, BUSY_EXECUTOR);
 SAME_NUMBER(VR__BUSY_REASON__BUSY_LOG_FULL, BUSY_LOG_FULL);
 SAME_NUMBER(VR__BUSY_REASON__BUSY_NO_QUORUM, BUSY_NO_QUORUM);
+SAME_NUMBER(VR__BUSY_REASON__BUSY_BEHIND, BUSY_BEHIND);
 SAME_NUMBER(VR__REFUSED_REASON__REFUSED_CLUSTER, REFUSED_CLUSTER);
 SAME_NUMBER(VR__REFUSED_REASON__REFUSED_VERSION, REFUSED_VERSION);
 SAME_NUMBER(VR__REFUSED_REASON__REFUSED_CONFIGURATION, REFUSED_CONFIGURATION);
@@ -77,6 +82,7 @@ static const struct body_type body_types[MESSAGE_TYPE_MAX + 1] = {
                                    STATUS_TEXT_MAX + BODY_EXTRA},
     [MESSAGE_RESTORE_STATUS] = {&vr__restore_status__descriptor, BODY_SMALL_MAX},
     [MESSAGE_RESTORE] = {&vr__restore__descriptor, BODY_SMALL_MAX},
+    [MESSAGE_READ] = {&vr__read__descriptor, READ_SIZE_MAX + BODY_EXTRA},
     [MESSAGE_BACKUP_REQUEST] = {&vr__backup_request__descriptor, BODY_SMALL_MAX},
     [MESSAGE_BACKUP_OFFER] = {&vr__backup_offer__descriptor, BODY_SMALL_MAX},
     [MESSAGE_BACKUP_CHUNK] = {&vr__checkpoint_chunk__descriptor,
@@ -169,6 +175,29 @@ static struct request decode_request(const Vr__Request *f)
     };
 }
 
+static void encode_read(Vr__Read *f, const struct read *m)
+{
+    vr__read__init(f);
+    f->client_id_low = m->client_id.low;
+    f->client_id_high = m->client_id.high;
+    f->nonce = m->nonce;
+    f->mode = (Vr__ReadMode)m->mode;
+    f->min_op = m->min_op;
+    f->operation = borrow(m->operation, m->operation_size);
+}
+
+static struct read decode_read(const Vr__Read *f)
+{
+    return (struct read){
+        .client_id = {f->client_id_low, f->client_id_high},
+        .nonce = f->nonce,
+        .mode = (enum read_mode)f->mode,
+        .min_op = f->min_op,
+        .operation_size = (uint32_t)f->operation.len,
+        .operation = f->operation.data,
+    };
+}
+
 static void encode_status_request(Vr__StatusRequest *f, const struct status_request *m)
 {
     static const uint8_t zeros[STATUS_PADDING_MAX];
@@ -197,6 +226,7 @@ static struct reply decode_reply(const Vr__Reply *f)
         .status = (enum reply_status)f->status,
         .result_size = (uint32_t)f->result.len,
         .result = f->result.data,
+        .commit_number = f->commit_number,
     };
 }
 
@@ -869,6 +899,9 @@ static void encode_form(struct codec_form *form, const struct message *message)
     case MESSAGE_PREPARE_OK:
     case MESSAGE_COMMIT:
         break;
+    case MESSAGE_READ:
+        encode_read(&form->read, &message->read);
+        break;
     case MESSAGE_STATUS_REQUEST:
         encode_status_request(&form->status_request, &message->status_request);
         break;
@@ -996,6 +1029,9 @@ static enum wire_drop from_form(uint32_t type, const ProtobufCMessage *base, str
         return WIRE_DROP_TYPE;
     case MESSAGE_REQUEST:
         message->request = decode_request(form);
+        break;
+    case MESSAGE_READ:
+        message->read = decode_read(form);
         break;
     case MESSAGE_STATUS_REQUEST:
         message->status_request = decode_status_request(form);

@@ -15,6 +15,7 @@
 struct codec_form {
     union {
         ProtobufCMessage base;
+        Vr__Read read;
         Vr__StatusRequest status_request;
         Vr__NotPrimary not_primary;
         Vr__Busy busy;

@@ -75,7 +75,8 @@ static size_t reply_size(const struct reply *m)
 {
     return 3 * STRAIGHT_FIXED64_SIZE + straight_varint_size(m->op_number) +
            straight_varint_size(m->session) + straight_varint_size(m->request_number) +
-           straight_varint_size((uint64_t)m->status) + straight_bytes_size(m->result_size);
+           straight_varint_size((uint64_t)m->status) + straight_bytes_size(m->result_size) +
+           straight_varint_size(m->commit_number);
 }
 
 static uint8_t *put_reply(uint8_t *at, const struct reply *m)
@@ -87,7 +88,8 @@ static uint8_t *put_reply(uint8_t *at, const struct reply *m)
     at = straight_put_varint(at, STRAIGHT_VARINT(5), m->session);
     at = straight_put_varint(at, STRAIGHT_VARINT(6), m->request_number);
     at = straight_put_varint(at, STRAIGHT_VARINT(7), (uint64_t)m->status);
-    return straight_put_bytes(at, STRAIGHT_BYTES(8), m->result, m->result_size);
+    at = straight_put_bytes(at, STRAIGHT_BYTES(8), m->result, m->result_size);
+    return straight_put_varint(at, STRAIGHT_VARINT(9), m->commit_number);
 }
 
 static void read_reply(struct straight *r, struct arena *arena, struct reply *m)
@@ -100,6 +102,7 @@ static void read_reply(struct straight *r, struct arena *arena, struct reply *m)
     m->request_number = straight_varint(r, STRAIGHT_VARINT(6), UINT64_MAX);
     m->status = (enum reply_status)straight_varint(r, STRAIGHT_VARINT(7), ENUM_MAX);
     m->result = keep(r, arena, STRAIGHT_BYTES(8), &m->result_size);
+    m->commit_number = straight_varint(r, STRAIGHT_VARINT(9), UINT64_MAX);
 }
 
 /* ---- Prepare -------------------------------------------------------------------------------- */

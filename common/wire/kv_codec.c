@@ -34,6 +34,9 @@ const char *kv_status_text(enum kv_status status)
 
 /* --- bounds --- */
 
+/* What protobuf adds to keys and values: two nested messages, five fields, lengths and numbers. */
+enum { KV_OPERATION_OVERHEAD_MAX = 64 };
+
 enum kv_status kv_operation_check(const struct kv_operation *operation)
 {
     if (operation->kind < KV_GET || operation->kind > KV_SCAN) {
@@ -47,6 +50,11 @@ enum kv_status kv_operation_check(const struct kv_operation *operation)
         return KV_MALFORMED;
     }
     /* A Cas carries two values; the log has room for one of the largest. */
+    const size_t content = operation->key.size + operation->after.size + operation->value.size +
+                           operation->expected.size;
+    if (content <= OPERATION_SIZE_MAX - KV_OPERATION_OVERHEAD_MAX) {
+        return KV_OK;
+    }
     return kv_operation_size(operation) <= OPERATION_SIZE_MAX ? KV_OK : KV_TOO_LARGE;
 }
 

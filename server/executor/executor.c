@@ -114,9 +114,10 @@ static void execute_new(struct executor *executor, struct client_record *record,
                           entry->op_number, kept, bytes, kept_size);
 }
 
-/* Executes a read once more. The application promised that it changes nothing. */
-static void execute_read_again(struct executor *executor, const uint8_t *operation, uint32_t size,
-                               struct reply *reply)
+/* Executes a read, which has no place in the log, or once more. The application promised that it
+ * changes nothing. */
+static void execute_read(struct executor *executor, const uint8_t *operation, uint32_t size,
+                         struct reply *reply)
 {
     VR_MARK(C3_read_is_executed_again);
     const struct app *app = executor->app;
@@ -180,7 +181,7 @@ static bool repeat(struct executor *executor, const struct client_record *record
         reply_set_result(reply, kept, record->kept_size);
         return true;
     case KEPT_READ:
-        execute_read_again(executor, kept, record->kept_size, reply);
+        execute_read(executor, kept, record->kept_size, reply);
         return true;
     case KEPT_NOTHING:
         break;
@@ -228,7 +229,7 @@ static void repeat_from_entry(struct executor *executor, const struct entry *ent
 {
     const struct app *app = executor->app;
     if (app->is_read(app->state, entry->body, entry->body_size)) {
-        execute_read_again(executor, entry->body, entry->body_size, reply);
+        execute_read(executor, entry->body, entry->body_size, reply);
     } else {
         reply->op_number = entry->op_number;
         reply->status = REPLY_PAYLOAD_MISMATCH;
@@ -333,6 +334,21 @@ bool executor_lookup(struct executor *executor, struct client_id client_id, uint
         return true;
     }
     return false;
+}
+
+/* --- reads --- */
+
+void executor_read(struct executor *executor, const uint8_t *operation, uint32_t size,
+                   struct reply *reply)
+{
+    const struct app *app = executor->app;
+    INVARIANT(executor->load.stage == LOAD_NONE);
+    *reply = (struct reply){.op_number = executor->executed_op};
+    if (!app->is_read(app->state, operation, size)) {
+        reply->status = REPLY_NOT_A_READ;
+        return;
+    }
+    execute_read(executor, operation, size, reply);
 }
 
 /* --- what is known --- */

@@ -36,7 +36,7 @@
 #include "common/base/message.h"
 #include "server/app/app.h"
 
-enum { READ_KEPT_MAX = 2 * KEY_SIZE_MAX + 64 }; /* an operation that names two keys */
+enum { READ_KEPT_MAX = READ_SIZE_MAX }; /* an operation that names two keys */
 
 struct executor;
 
@@ -64,6 +64,12 @@ void executor_execute(struct executor *executor, const uint8_t *entry, size_t si
 bool executor_lookup(struct executor *executor, struct client_id client_id, uint64_t session,
                      uint64_t request_number, enum entry_kind kind, uint64_t operation_checksum,
                      struct reply *reply);
+
+/* Section 5: lets the application read from the state behind executed_op; neither it nor the client
+ * table changes. Fills in status, op_number and result as executor_execute() does; an operation
+ * that is no read is not executed, and gets REPLY_NOT_A_READ. */
+void executor_read(struct executor *executor, const uint8_t *operation, uint32_t size,
+                   struct reply *reply);
 
 uint64_t executor_executed_op(const struct executor *executor);
 

@@ -77,6 +77,25 @@ static void look_up(struct core *core, const struct vr_output *output)
     core->pushed = true;
 }
 
+/* Section 5. The executor has a queue of its own for reads, which may be full. */
+static void let_read(struct core *core, const struct vr_output *output, uint64_t now_ns)
+{
+    core->pushed = true;
+    if (execution_read(core->execution, output)) {
+        return;
+    }
+    struct message busy = {
+        .type = MESSAGE_BUSY,
+        .busy = {.client_id = output->read.client_id,
+                 .request_number = output->read.nonce,
+                 .view_number = output->read.view_number,
+                 .reason = BUSY_EXECUTOR},
+        .address = output->read.address,
+    };
+    vr_envelope(core->replica, &busy);
+    send_client(core, &busy, now_ns);
+}
+
 /* K2: the log and the checkpoints that it followed. */
 static void drop_log(struct core *core, const struct vr_output *output)
 {
@@ -122,6 +141,9 @@ static void carry_out_one(struct core *core, const struct vr_output *output, uin
         break;
     case VR_OUT_LOOKUP:
         look_up(core, output);
+        break;
+    case VR_OUT_READ:
+        let_read(core, output, now_ns);
         break;
     case VR_OUT_DIVERGED:
         health_diverged(core->health, output->diverged.op_number, output->diverged.own,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/invariant.h"
@@ -14,6 +15,7 @@
 enum execution_kind {
     EXECUTION_ENTRY,
     EXECUTION_LOOKUP,
+    EXECUTION_READ,   /* the next of `reads` */
     EXECUTION_REPAIR, /* the next of `repairs` */
     EXECUTION_LOAD,
     EXECUTION_CUT,
@@ -45,11 +47,10 @@ static void send_reply(struct execution *execution, const struct reply *reply, u
                        const struct net_address *address)
 {
     struct message message = {.type = MESSAGE_REPLY, .reply = *reply};
-    const uint64_t now_ns = clock_monotonic_ns();
     message.reply.view_number = view_number;
     message.address = *address;
-    outbox_send(&execution->outbox, address, &message, now_ns);
-    recorder_sent_client(&execution->recorder, &message, now_ns);
+    outbox_send(&execution->outbox, address, &message, execution->now_ns);
+    recorder_sent_client(&execution->recorder, &message, execution->now_ns);
 }
 
 static void execute_entry(struct execution *execution, const struct vr_execution *entry)
@@ -71,6 +72,19 @@ static void look_up(struct execution *execution, const struct execution_lookup *
                         lookup->request_number, lookup->kind, lookup->operation_checksum, &reply)) {
         send_reply(execution, &reply, lookup->view_number, &lookup->address);
     }
+}
+
+static void read_state(struct execution *execution)
+{
+    const uint64_t taken = atomic_load_explicit(&execution->reads_taken, memory_order_relaxed);
+    const struct execution_read *read = &execution->reads[taken % EXECUTION_READS_MAX];
+    struct reply reply;
+    executor_read(execution->executor, read->operation, read->operation_size, &reply);
+    reply.client_id = read->client_id;
+    reply.request_number = read->nonce;
+    reply.commit_number = read->commit_number;
+    send_reply(execution, &reply, read->view_number, &read->address);
+    atomic_store_explicit(&execution->reads_taken, taken + 1, memory_order_release);
 }
 
 static void repair(struct execution *execution)
@@ -164,6 +178,9 @@ static size_t work_through(struct execution *execution, const struct execution_i
         case EXECUTION_LOOKUP:
             look_up(execution, &items[i].lookup);
             break;
+        case EXECUTION_READ:
+            read_state(execution);
+            break;
         case EXECUTION_REPAIR:
             repair(execution);
             break;
@@ -213,10 +230,11 @@ static void work_and_report(struct execution *execution, const struct execution_
 {
     const bool urgent = queue_count(&execution->work) >= EXECUTE_LAG_MAX / 2;
     const uint64_t began_ns = clock_monotonic_ns();
+    execution->now_ns = began_ns;
     const size_t entries = work_through(execution, items, count);
     const uint64_t now_ns = clock_monotonic_ns();
-    if (entries > 0) {
-        note_entry_time(execution, (now_ns - began_ns) / entries);
+    if (count > 0) {
+        note_entry_time(execution, (now_ns - began_ns) / count); /* a slow read counts, too */
     }
     wire_sender_tick(execution->outbox.sender, now_ns);
     outbox_flush(&execution->outbox);
@@ -256,10 +274,10 @@ static void *run(void *argument)
 
 /* Everybody else. */
 
-static bool is_entry_or_lookup(const void *item)
+static bool is_for_anybody(const void *item)
 {
     const enum execution_kind kind = ((const struct execution_item *)item)->kind;
-    return kind == EXECUTION_ENTRY || kind == EXECUTION_LOOKUP;
+    return kind == EXECUTION_ENTRY || kind == EXECUTION_LOOKUP || kind == EXECUTION_READ;
 }
 
 /* Called with run_lock. A cut is going on: there are slices to do, at times of their own. */
@@ -276,7 +294,7 @@ void execution_go_on(struct execution *execution)
     if (mutex_try_lock(&execution->run_lock)) {
         if (is_short(execution)) {
             const size_t count =
-                queue_pop_while(&execution->work, items, EXECUTION_SHORT_MAX, is_entry_or_lookup);
+                queue_pop_while(&execution->work, items, EXECUTION_SHORT_MAX, is_for_anybody);
             work_and_report(execution, items, count);
         }
         const bool done =
@@ -300,20 +318,27 @@ int execution_start(struct execution *execution)
     if (error != 0) {
         goto destroy_work;
     }
+    execution->reads = calloc(EXECUTION_READS_MAX, sizeof *execution->reads);
+    if (execution->reads == NULL) {
+        error = -ENOMEM;
+        goto destroy_repairs;
+    }
     mutex_init(&execution->status_mutex);
     mutex_init(&execution->run_lock);
     execution->entry_ns = EXECUTION_QUICK_NS + 1; /* until we know better */
     publish(execution);
     error = thread_start(&execution->thread, "vr-executor", run, execution);
     if (error != 0) {
-        goto destroy_repairs;
+        goto free_reads;
     }
     execution->running = true;
     return 0;
 
-destroy_repairs:
+free_reads:
     mutex_destroy(&execution->run_lock);
     mutex_destroy(&execution->status_mutex);
+    free(execution->reads);
+destroy_repairs:
     queue_destroy(&execution->repairs);
 destroy_work:
     queue_destroy(&execution->work);
@@ -342,6 +367,29 @@ void execution_look_up(struct execution *execution, const struct execution_looku
     atomic_fetch_add_explicit(&execution->lookups_waiting, 1, memory_order_relaxed);
     const enum queue_status status = queue_push_quietly(&execution->work, &item, 1);
     INVARIANT(status != QUEUE_FULL);
+}
+
+bool execution_read(struct execution *execution, const struct vr_output *output)
+{
+    const struct execution_item item = {.kind = EXECUTION_READ};
+    const uint64_t taken = atomic_load_explicit(&execution->reads_taken, memory_order_acquire);
+    if (execution->reads_pushed - taken == EXECUTION_READS_MAX) {
+        atomic_fetch_add_explicit(&execution->reads_refused, 1, memory_order_relaxed);
+        return false;
+    }
+    struct execution_read *read = &execution->reads[execution->reads_pushed % EXECUTION_READS_MAX];
+    INVARIANT(output->read.operation_size <= sizeof read->operation);
+    read->client_id = output->read.client_id;
+    read->nonce = output->read.nonce;
+    read->view_number = output->read.view_number;
+    read->commit_number = output->read.commit_number;
+    read->address = output->read.address;
+    read->operation_size = output->read.operation_size;
+    memcpy(read->operation, output->read.operation, output->read.operation_size);
+    execution->reads_pushed++;
+    const enum queue_status status = queue_push_quietly(&execution->work, &item, 1);
+    INVARIANT(status != QUEUE_FULL);
+    return true;
 }
 
 void execution_load(struct execution *execution, const struct checkpoint_id *id)
@@ -406,6 +454,7 @@ void execution_stop(struct execution *execution, uint64_t grace_ns)
     execution->running = false;
     mutex_destroy(&execution->run_lock);
     mutex_destroy(&execution->status_mutex);
+    free(execution->reads);
     queue_destroy(&execution->repairs);
     queue_destroy(&execution->work);
 }

@@ -26,14 +26,16 @@
 enum {
     EXECUTION_LOOKUPS_MAX = 1024, /* repeated requests that wait (N2); beyond it they are dropped */
     EXECUTION_REPAIRS_MAX = 64,   /* PartsMissing that wait (M6); beyond it they are dropped */
+    EXECUTION_READS_MAX = 4096,   /* reads that wait; beyond it they are told so */
     EXECUTION_CUTS_MAX = 1,       /* what is asked for once more before it is begun is one */
     EXECUTION_LOADS_MAX = 1,      /* the core waits for a checkpoint that it installs */
     EXECUTION_WAKES_MAX = 1,
     EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX +
-                          EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX,
+                          EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX +
+                          EXECUTION_READS_MAX,
     EXECUTION_BATCH_MAX = 64,   /* items between two flushes of replies */
     EXECUTION_SHORT_MAX = 16,   /* items that whoever drove the core may work off, */
-    EXECUTION_QUICK_NS = 20000, /* if an entry takes no longer than this on average */
+    EXECUTION_QUICK_NS = 20000, /* if one takes no longer than this on average */
 };
 
 /* N2's look-up, as VR_OUT_LOOKUP gives it. */
@@ -45,6 +47,17 @@ struct execution_lookup {
     uint64_t operation_checksum;
     uint64_t view_number;
     struct net_address address;
+};
+
+/* A read beside the log, as VR_OUT_READ gives it. */
+struct execution_read {
+    struct client_id client_id;
+    uint64_t nonce;
+    uint64_t view_number;
+    uint64_t commit_number;
+    struct net_address address;
+    uint32_t operation_size;
+    uint8_t operation[READ_SIZE_MAX];
 };
 
 /* What others may know of it. */
@@ -77,10 +90,17 @@ struct execution {
     /* Held by who takes from `work`, until that is done: the executor, the outbox, the recorder and
      * the cut are its holder's. */
     pthread_mutex_t run_lock;
+    uint64_t now_ns;   /* when the batch under way began */
     uint64_t entry_ns; /* how long an entry takes, on average of the last few batches */
 
     struct queue work;    /* struct execution_item */
     struct queue repairs; /* struct execution_repair, one for each repair in `work` */
+    /* A ring that the holder of the core lock fills and the thread empties, in the order of their
+     * items in `work`: a read is copied once. */
+    struct execution_read *reads;
+    uint64_t reads_pushed;             /* the holder's */
+    atomic_uint_least64_t reads_taken; /* the thread's; a slot below it is free again */
+    atomic_uint_least64_t reads_refused;
     atomic_uint lookups_waiting;
     atomic_uint_least64_t lookups_dropped;
     atomic_bool waking;     /* one is in `work` */
@@ -104,6 +124,10 @@ void execution_push(struct execution *execution, const struct vr_execution *entr
 
 /* As execution_push(). */
 void execution_look_up(struct execution *execution, const struct execution_lookup *lookup);
+
+/* False if there are EXECUTION_READS_MAX already; else the operation is copied. As
+ * execution_push(). */
+bool execution_read(struct execution *execution, const struct vr_output *output);
 
 /* Sees to it that what was pushed is worked off: does it, or wakes the thread. */
 void execution_go_on(struct execution *execution);

@@ -275,7 +275,7 @@ static bool belongs_here(const struct receiver *receiver, enum message_type type
     if (receiver->kind == LANE_PEERS) {
         return message_is_from_replica(type) || type == MESSAGE_REFUSED;
     }
-    return type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
+    return type == MESSAGE_REQUEST || type == MESSAGE_READ || type == MESSAGE_STATUS_REQUEST ||
            type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
            type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_RESTORE_STATUS ||
            type == MESSAGE_RESTORE;

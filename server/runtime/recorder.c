@@ -209,13 +209,18 @@ static enum trace_verdict verdict_of_request(const struct vr_outputs *outputs)
     return VERDICT_ACCEPTED;
 }
 
+static bool is_asked_by_client(const struct message *message)
+{
+    return message->type == MESSAGE_REQUEST || message->type == MESSAGE_READ;
+}
+
 static enum trace_verdict verdict_of(const struct message *message, const struct vr_glance *glance,
                                      const struct vr_outputs *outputs)
 {
     if (glance->dropped != DROP_NONE) {
         return verdict_of_drop(glance->dropped);
     }
-    if (message->type == MESSAGE_REQUEST) {
+    if (is_asked_by_client(message)) {
         return verdict_of_request(outputs);
     }
     return glance->gap ? VERDICT_GAP : VERDICT_ACCEPTED;
@@ -235,7 +240,7 @@ void recorder_received(struct recorder *recorder, const struct message *message,
 {
     struct trace_event *event = add_message(recorder, message, TRACE_RECEIVED, now_ns);
     event->verdict = (uint8_t)verdict_of(message, glance, outputs);
-    if (message->type != MESSAGE_REQUEST) {
+    if (!is_asked_by_client(message)) {
         const uint32_t peer = configuration_index(recorder->configuration, message->from);
         event->peers = (uint16_t)(peer < REPLICAS_MAX ? 1u << peer : 0);
         event->repeated = said_before(recorder, DIRECTION_RECEIVED, event);

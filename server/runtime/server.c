@@ -429,6 +429,7 @@ static struct vr_options replica_options(const struct vr_server *server)
     options.durability = server->options.durability;
     options.start = server->start;
     options.durable = server->state.vr;
+    options.reads = server->options.reads;
     options.heartbeat_ns = server->options.heartbeat_ns;
     options.resend_ns = server->options.heartbeat_ns;
     options.view_change_ns = server->options.view_change_ns;

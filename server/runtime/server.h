@@ -72,6 +72,7 @@ enum vr_server_exit vr_server_init(const struct vr_server_init_options *options,
 struct vr_server_options {
     const char *data_directory;
     enum durability durability;
+    enum reads_mode reads;   /* 0: READS_QUORUM */
     const char *listen;      /* "host:port[:peerport]" to bind to; NULL: as the cluster knows it */
     uint64_t heartbeat_ns;   /* 0: 20 ms */
     uint64_t view_change_ns; /* 0: 6 heartbeats */

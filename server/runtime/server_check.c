@@ -29,6 +29,9 @@ void server_options_complete(struct vr_server_options *options)
     if (options->log_retain == 0) {
         options->log_retain = defaults.log_retain;
     }
+    if (options->reads == 0) {
+        options->reads = defaults.reads;
+    }
     if (options->transfer_rate == 0) {
         options->transfer_rate = defaults.transfer_rate;
     }

@@ -50,6 +50,9 @@ static void add_core(struct status_answer *answer, const struct status_source *s
     add(answer, "views_started", now->views_started);
     add(answer, "requests_seen", now->requests_seen);
     add(answer, "busy", now->busy_count);
+    add(answer, "reads", now->reads_seen);
+    add(answer, "reads_answered", now->reads_answered);
+    add(answer, "read_rounds", now->read_rounds);
     add(answer, "catchup_entries", now->catchup_entries);
     add(answer, "catchup_served", now->catchup_served);
     add(answer, "prepares_resent", now->prepares_resent);
@@ -72,6 +75,7 @@ static void add_execution(struct status_answer *answer, const struct status_sour
 {
     add(answer, "sessions", answer->executed.session_count);
     add(answer, "sessions_evicted", answer->executed.evicted_count);
+    add(answer, "reads_refused", get(&source->execution->reads_refused));
     add(answer, "lookups_dropped", get(&source->execution->lookups_dropped));
     add(answer, "log_lines_lost", logger_lost_count());
 }
@@ -238,6 +242,7 @@ static void add_options(struct status_answer *answer, const struct status_source
 {
     add(answer, "option_heartbeat_ms", source->heartbeat_ns / NANOSECONDS_PER_MILLISECOND);
     add(answer, "option_view_change_ms", source->view_change_ns / NANOSECONDS_PER_MILLISECOND);
+    add(answer, "option_reads", answer->published.snapshot.reads);
     add(answer, "option_log_memory_mib", source->log_memory_size / (1024 * 1024));
 }
 

@@ -343,7 +343,6 @@ void on_checkpoint_chunk(struct replica *r, const struct message *m, uint32_t pe
 /* The bytes were not what the root says: from somebody else, then. A list is wrong as a whole. */
 static void chunk_refused(struct replica *r, struct chunk_slot *slot)
 {
-    VR_MARK(G4_chunk_is_not_what_its_root_says);
     drop(r, DROP_CHECKSUM);
     sync_next_source(r);
     if (slot->list) {

@@ -349,13 +349,11 @@ static void start_over(struct replica *r)
         return;
     }
     if (r->sync.start_is_guess) {
-        VR_MARK(G1_guessed_start_was_wrong);
         r->sync.start_is_guess = false;
         stage_from(r, r->commit_number);
         fill_window(r);
         return;
     }
-    VR_MARK(G5_answer_does_not_chain);
     r->sync.mismatches++;
     if ((r->sync.entering == 0 || restoring(r)) && r->sync.mismatches >= r->member_count) {
         sync_drop(r); /* D9: not what is known to be committed here; a person chooses anew */

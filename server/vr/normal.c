@@ -381,6 +381,14 @@ static enum drop_reason reject_prepare_ok(const struct replica *r, const struct 
     return DROP_NONE;
 }
 
+/* R2: it was of this view after that round had begun. */
+static void note_round(const struct replica *r, struct peer *peer, uint64_t round)
+{
+    if (round > peer->acked_round && round <= r->round) {
+        peer->acked_round = round;
+    }
+}
+
 static void sample_rtt(struct replica *r, struct peer *peer, uint64_t round)
 {
     if (round <= peer->rtt_round || round > r->round || r->round - round >= ROUNDS_REMEMBERED) {
@@ -477,6 +485,7 @@ void on_prepare_ok(struct replica *r, const struct message *m, uint32_t peer_ind
                               r->time.now_ns + resend_timeout(r, peer));
     }
     r->stall_forgiven = false;
+    note_round(r, peer, ok->round);
     sample_rtt(r, peer, ok->round);
     hear_checkpoint(r, &ok->checkpoint, peer_index);
     if (!r->diverged && check_quorum(r)) {
@@ -736,6 +745,7 @@ void primary_begin(struct replica *r)
     r->later_view = r->view_number; /* what was said of later views came to nothing until now */
     r->views_started++;
     r->prepared_op = r->log.op_number; /* StartView tells of them; N10 resends what is not acked */
+    r->started_op = r->log.op_number;
     r->commit_said = r->commit_number;
     /* V1: after failed views the others get as much time to follow as they give this view. */
     const uint64_t patience_ns = view_change_timeout(r) - r->options.view_change_ns;
@@ -743,6 +753,7 @@ void primary_begin(struct replica *r)
         struct peer *peer = &r->peers[i];
         peer->acked_in_view = false;
         peer->rtt_round = r->round;
+        peer->acked_round = 0;
         peer->acked_op = 0;
         peer->synced_op = 0;
         peer->transfer_staged = 0;
@@ -810,7 +821,9 @@ static void send_prepare_ok(struct replica *r)
 bool normal_flush(struct replica *r)
 {
     if (is_serving(r)) {
-        return send_prepares(r);
+        const bool more = send_prepares(r);
+        reads_ask(r);
+        return more;
     }
     if (!r->acting_primary && r->ack_owed) {
         send_prepare_ok(r);

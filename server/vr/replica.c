@@ -17,6 +17,7 @@ void vr_options_default(struct vr_options *options)
     options->view_change_ns = 6 * options->heartbeat_ns;
     options->view_change_max_ns = 8000 * millisecond;
     options->resend_ns = options->heartbeat_ns;
+    options->reads = READS_QUORUM;
     options->message_budget = DATAGRAM_SIZE_DEFAULT - 200;
     options->pipeline_max = PIPELINE_MAX;
     options->request_queue_max = REQUEST_QUEUE_MAX;
@@ -49,6 +50,7 @@ static void check_options(const struct vr_options *options)
     INVARIANT(options->message_budget <= DATAGRAM_SIZE_MAX);
     INVARIANT(options->transfer_rate >= TRANSFER_RATE_MIN);
     INVARIANT(options->transfer_rate <= TRANSFER_RATE_MAX);
+    INVARIANT(options->reads >= READS_LOG && options->reads <= READS_LEASE);
     INVARIANT(options->identity != 0);
     INVARIANT(options->durable.last_normal_view <= options->durable.view_number);
     INVARIANT(view_epoch(options->durable.view_number) == options->configuration.epoch);
@@ -148,6 +150,7 @@ struct replica *vr_init(void *memory, const struct vr_options *options, struct v
     }
     stash_clear(&r->stash);
     in_flight_init(&r->in_flight, options->seed);
+    reads_init(&r->reads);
 
     r->options = *options;
     r->self = configuration_index(&options->configuration, options->replica_id);
@@ -532,6 +535,8 @@ static void on_message(struct replica *r, const struct message *m)
 {
     if (m->type == MESSAGE_REQUEST) {
         on_request(r, m);
+    } else if (m->type == MESSAGE_READ) {
+        on_read(r, m);
     } else if (m->type == MESSAGE_RESTORE_STATUS) {
         on_restore_status(r, m);
     } else if (m->type == MESSAGE_RESTORE) {
@@ -716,11 +721,12 @@ bool vr_flush(struct replica *r, struct vr_time time, struct vr_outputs *outputs
         return false;
     }
     write_state_if_changed(r);
-    const bool more = r->status == STATUS_NORMAL && normal_flush(r);
+    bool more = r->status == STATUS_NORMAL && normal_flush(r);
     write_log(r);
     catchup_flush(r);
     chunks_flush(r);
     compaction_flush(r);
+    more = reads_flush(r) || more;
     check_state(r);
     return more;
 }
@@ -827,6 +833,10 @@ void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
         .prepares_resent = r->prepares_resent,
         .requests_seen = r->requests_seen,
         .busy_count = r->busy_count,
+        .reads = r->options.reads,
+        .reads_seen = r->reads.seen,
+        .reads_answered = r->reads.answered,
+        .read_rounds = r->reads.rounds,
     };
     if (r->sync.active) {
         out->sync_from = r->sync.start_op;

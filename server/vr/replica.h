@@ -3,12 +3,13 @@
  * its tests; everybody else uses vr.h.
  *
  * One file a part of VR: normal.c (N), view_change.c (V), log_sync.c (G), checkpoint_sync.c
- * and checkpoint_serve.c (G4), compaction.c (K), recovery.c (D, identities), restore.c (D9),
- * replica.c (dispatch, durable state, snapshot). */
+ * and checkpoint_serve.c (G4), compaction.c (K), reads.c (R), recovery.c (D, identities), restore.c
+ * (D9), replica.c (dispatch, durable state, snapshot). */
 #ifndef VR_REPLICA_H
 #define VR_REPLICA_H
 
 #include "server/vr/in_flight.h"
+#include "server/vr/reads.h"
 #include "server/vr/stash.h"
 #include "server/vr/timeout.h"
 #include "server/vr/vr.h"
@@ -51,6 +52,7 @@ struct peer {
     uint64_t synced_op;   /* V1: how far it has come with pulling this view's log */
     uint64_t progress_ns; /* last time acked_op rose, or it had nothing to ack */
     uint32_t resends;     /* since then; backs off */
+    uint64_t acked_round; /* R2: the last round of this view that it acked */
     uint64_t rtt_ns;      /* smoothed; 0 unknown */
     uint64_t rtt_round;   /* last round that gave a sample: repeated answers give none */
 
@@ -198,6 +200,7 @@ struct replica {
     uint64_t prepared_op; /* highest op sent in a Prepare of this view */
     uint64_t round;
     uint64_t round_sent_ns[ROUNDS_REMEMBERED];
+    uint64_t started_op;  /* R2: where the log ended when this view was started */
     uint64_t commit_said; /* largest commit_number sent */
     uint64_t later_view;  /* V9: highest view heard of */
     bool abdicated;       /* V1: no quorum answers */
@@ -269,6 +272,7 @@ struct replica {
     struct chunks_waiting chunk_queue[CHUNK_QUEUE_MAX];
     struct sync_slot sync_slots[SYNC_WINDOW_MAX];
     struct stash stash;
+    struct reads reads;
 };
 
 /* replica.c */

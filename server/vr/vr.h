@@ -77,6 +77,8 @@ struct vr_options {
     struct checkpoint_id checkpoint;
     uint64_t checkpoint_timestamp; /* of the entry at its op */
 
+    enum reads_mode reads; /* what this replica does as a primary; READS_QUORUM by default */
+
     /* Times in nanoseconds. */
     uint64_t heartbeat_ns;       /* idle primary's Commit; default 20 ms */
     uint64_t view_change_ns;     /* T of V1; default 6 heartbeats */
@@ -163,13 +165,15 @@ struct vr_event {
 };
 
 enum vr_output_kind {
-    VR_OUT_SEND_PEERS,       /* to every member in the mask; loss is allowed */
-    VR_OUT_SEND_CLIENT,      /* to message.address; loss is allowed */
-    VR_OUT_WRITE_LOG,        /* then report VR_EVENT_LOG_DURABLE, at once or later */
-    VR_OUT_WRITE_STATE,      /* then report VR_EVENT_STATE_DURABLE, at once or later */
-    VR_OUT_EXECUTE,          /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
-    VR_OUT_LOOKUP,           /* N2: let the executor repeat a stored reply */
-    VR_OUT_DIVERGED,         /* N7, K4: this replica has left service; say so loudly */
+    VR_OUT_SEND_PEERS,  /* to every member in the mask; loss is allowed */
+    VR_OUT_SEND_CLIENT, /* to message.address; loss is allowed */
+    VR_OUT_WRITE_LOG,   /* then report VR_EVENT_LOG_DURABLE, at once or later */
+    VR_OUT_WRITE_STATE, /* then report VR_EVENT_STATE_DURABLE, at once or later */
+    VR_OUT_EXECUTE,     /* hand ops first..last to the executor, then VR_EVENT_EXECUTED */
+    VR_OUT_LOOKUP,      /* N2: let the executor repeat a stored reply */
+    VR_OUT_READ,     /* section 5: behind all that was handed over before, let the application read,
+                        and answer; loss is allowed */
+    VR_OUT_DIVERGED, /* N7, K4: this replica has left service; say so loudly */
     VR_OUT_TAKE_CHECKPOINT,  /* K1: the log fills up before the interval is over: take a checkpoint
                                 of an op that is executed next, whatever its number; loss is
                                 allowed */
@@ -216,6 +220,16 @@ struct vr_output {
             uint64_t view_number;
             struct net_address address;
         } lookup;
+        struct {
+            struct client_id client_id;
+            uint64_t nonce;
+            uint64_t view_number;   /* for the reply, ... */
+            uint64_t commit_number; /* ... too */
+            uint64_t op_number;     /* handed over already, or executed */
+            struct net_address address;
+            uint32_t operation_size;
+            const uint8_t *operation; /* the replica's */
+        } read;
         struct {
             uint64_t op_number;
             struct checksum own;
@@ -396,6 +410,10 @@ struct vr_snapshot {
     uint64_t prepares_resent;
     uint64_t requests_seen;
     uint64_t busy_count;
+    enum reads_mode reads;   /* what it does as a primary */
+    uint64_t reads_seen;     /* beside the log (section 5); of those ... */
+    uint64_t reads_answered; /* ... handed to the executor */
+    uint64_t read_rounds;    /* begun for reads alone (R2) */
     uint64_t dropped[DROP_REASON_COUNT];
 };
 void vr_snapshot(const struct replica *replica, struct vr_snapshot *out);

@@ -17,6 +17,7 @@ Of an episode that fails, what was done is printed, and data, logs and histories
 BUILD/chaos/seed-S. `--seed S --minutes 0.5` does the same again."""
 
 import argparse
+import collections
 import contextlib
 import os
 import pathlib
@@ -30,7 +31,7 @@ import time
 import unittest
 
 import runner
-from harness import BUILD, EXIT_IO, EXIT_OK, PATIENCE_SECONDS, ClusterTest, wait_until
+from harness import BUILD, EXIT_IO, EXIT_OK, ClusterTest, wait_until
 from test_disk_faults import FaultyCluster
 from test_history import EXIT_LINEARIZABLE, Recorders, check
 
@@ -43,16 +44,17 @@ SERVICE_SECONDS = 60
 MORE_DESCRIPTORS = 4
 MORE_MEMORY = 128 * 1024 * 1024  # four times what the log may take (SMALL); a client table, a store
 
-DISK_ORDERS = ("write /log. 1 1 EIO", "write /log. 3 - EIO", "sync /log. 1 1 EIO", "write /log. 2 - ENOSPC",
-               "reserve /log. 1 - ENOSPC", "write /replica- 1 - short", "write /log. 1 1 kill",
-               "write /checkpoint 1 - EIO", "write /checkpoint 1 - ENOSPC", "sync /checkpoint 1 - EIO",
-               "sync /replica- 2 2 EIO")
+DISK_ORDERS = ("write /log. 1 1 EIO", "write /log. 3 - EIO", "sync /log. 1 1 EIO",
+               "write /log. 2 - ENOSPC", "reserve /log. 1 - ENOSPC", "write /replica- 1 - short",
+               "write /log. 1 1 kill", "write /checkpoint 1 - EIO", "write /checkpoint 1 - ENOSPC",
+               "sync /checkpoint 1 - EIO", "sync /replica- 2 2 EIO")
 
 
 def draw_network(rng, count):
     """Orders to the relay: some of them for all links, some for one."""
     kinds = (lambda: ("loss", rng.choice((2, 10, 30))), lambda: ("duplicate", rng.choice((5, 20, 50))),
-             lambda: ("delay", rng.randint(0, 4), rng.randint(1, 12)), lambda: ("corrupt", rng.choice((1, 5))),
+             lambda: ("delay", rng.randint(0, 4), rng.randint(1, 12)),
+             lambda: ("corrupt", rng.choice((1, 5))),
              lambda: ("mutate", 5), lambda: ("forge", 5), lambda: ("limit", rng.choice((600, 1400))),
              lambda: ("cut",))
     orders = []
@@ -77,7 +79,8 @@ def draw_fault(rng, count, mode):
     if mode != "memory":
         kinds += [lambda: ("kill", rng.sample(range(count), most + 1), None),
                   lambda: ("kill", list(range(count)), None),
-                  lambda: ("damage", some, (rng.choice(("flip", "flip", "truncate", "older")), rng.random()))]
+                  lambda: ("damage", some,
+                           (rng.choice(("flip", "flip", "truncate", "older")), rng.random()))]
     return rng.choice(kinds)()
 
 
@@ -104,34 +107,39 @@ class Episode(ClusterTest):
     def __init__(self, seed, seconds):
         super().__init__("episode")
         self.seed, self.seconds = seed, seconds
+        self.count, self.mode = EPISODES[seed % len(EPISODES)]
+        self.kept = BUILD / "chaos" / f"seed-{seed}"
         self.said, self.slowest, self.rounds = [], 0, 0
+        self.more_histories = []
+        self.happened = collections.Counter()
 
     def id(self):
-        count, mode = EPISODES[self.seed % len(EPISODES)]
-        return f"chaos.seed {self.seed}, {count} replicas, {mode}".replace("chaos.", "chaos.Episode.", 1)
+        return str(self)
+
+    def __str__(self):
+        return f"seed {self.seed}, {self.count} replicas, {self.mode}"
 
     def say(self, text):
         self.said.append(f"{time.monotonic() - self.began:7.2f} s  {text}")
 
     def episode(self):
         self.began = time.monotonic()
-        count, mode = EPISODES[self.seed % len(EPISODES)]
         self.rng = random.Random(self.seed)
         self.directory = tempfile.mkdtemp(prefix="vr-test-")
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.c = None
         try:
-            self.c = self.keep(ChaosCluster(count, mode, self.seed))
-            self.storm(self.c, mode)
+            self.c = self.keep(ChaosCluster(self.count, self.mode, self.seed))
+            self.storm(self.c)
         except Exception as error:
-            raise AssertionError(f"{error}\n\nseed {self.seed}, {count} replicas, {mode}; what was done:\n" +
-                                 "\n".join(self.said) + f"\n\n{self.keep_all()}") from error
-        print(f"    seed {self.seed}: {self.rounds} rounds; {self.judged}; service was back after at most "
-              f"{self.slowest:.1f} s", flush=True)
+            raise AssertionError(f"{error}\n\n{self}; what was done:\n" + "\n".join(self.said) +
+                                 f"\n\n{self.keep_all()}") from error
+        print(f"    seed {self.seed}: {self.rounds} rounds, {dict(self.happened)}; {self.judged}; service "
+              f"was back after at most {self.slowest:.1f} s", flush=True)
 
     def keep_all(self):
         """Data, logs and histories for whoever looks for the cause; says where."""
-        kept = BUILD / "chaos" / f"seed-{self.seed}"
+        kept = self.kept
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(self.directory, kept / "histories")
         if self.c is not None:
@@ -140,14 +148,14 @@ class Episode(ClusterTest):
         (kept / "schedule").write_text("\n".join(self.said) + "\n")
         return f"data, logs and histories are in {kept}"
 
-    def storm(self, c, mode):
+    def storm(self, c):
         recorders = Recorders(c, self.directory, self.seed)
         self.addCleanup(recorders.close)
         wait_until(lambda: recorders.answered() > 100, "clients at work")
         self.first = [resources(c.servers[i].pid) for i in range(c.count)]
         deadline = time.monotonic() + self.seconds
         while time.monotonic() < deadline:
-            network, fault = draw_network(self.rng, c.count), draw_fault(self.rng, c.count, mode)
+            network, fault = draw_network(self.rng, c.count), draw_fault(self.rng, c.count, self.mode)
             calm = self.rng.uniform(0, 0.5)
             self.one_round(c, network, fault)
             time.sleep(calm)
@@ -160,7 +168,7 @@ class Episode(ClusterTest):
         c.wait_equal()
         for i in range(c.count):
             self.no_more_than_at_first(c, i)
-        done = check(*recorders.paths)
+        done = check(*recorders.paths, *self.more_histories)
         self.judged = done.stdout.strip()
         self.assertEqual(done.returncode, EXIT_LINEARIZABLE, done.stdout + done.stderr)
 
@@ -168,6 +176,7 @@ class Episode(ClusterTest):
         kind, victims, how = fault
         if None in victims:
             victims = [c.primary()]
+        self.happened[f"{kind} {how[0]}" if kind == "damage" else kind] += 1
         self.say(f"network {network}; {kind} {victims} {how if how is not None else ''}")
         for order in network:
             c.order(*order)
@@ -184,7 +193,8 @@ class Episode(ClusterTest):
         began = time.monotonic()
         done = c.client("set", "chaos", str(self.rounds), timeout_ms=SERVICE_SECONDS * 1000)
         seconds = time.monotonic() - began
-        self.assertEqual(done.returncode, EXIT_OK, f"no service {seconds:.0f} s after all was healed: {done.stderr}")
+        self.assertEqual(done.returncode, EXIT_OK,
+                         f"no service {seconds:.0f} s after all was healed: {done.stderr}")
         self.slowest = max(self.slowest, seconds)
         self.say(f"service after {seconds:.2f} s")
 
@@ -201,6 +211,7 @@ class Episode(ClusterTest):
             for i in range(c.count):
                 if c.servers[i].poll() is not None:
                     self.ended_unasked(c, refusing)
+                    self.happened["rebuild"] += 1
                     self.say(f"replica {i} refuses its files: --rebuild")
                     c.start(i, "--rebuild")
             replicas = c.status()["replicas"]

@@ -32,7 +32,8 @@ def speaks_of_quick(test):
 
 def outside_of_classes(module):
     """Lines of a module that speak of QUICK where no class is: --rest could not tell whom they mean."""
-    source = re.sub(r"^from harness import (\([^)]*\)|.*)$", "", inspect.getsource(module), flags=re.MULTILINE)
+    source = re.sub(r"^from harness import (\([^)]*\)|.*)$", "", inspect.getsource(module),
+                    flags=re.MULTILINE)
     for _, found in inspect.getmembers(module, inspect.isclass):
         if found.__module__ == module.__name__:
             source = source.replace(inspect.getsource(found), "")

@@ -8,11 +8,12 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
-from harness import (CLIENT, EXIT_IO, EXIT_OK, PATIENCE_SECONDS, ClusterTest, environment,
-                     wait_until)
+from harness import (BIN, BUILD, CLIENT, EXIT_IO, EXIT_OK, PATIENCE_SECONDS, SANITIZED, ClusterTest,
+                     environment, wait_until)
 
 EXIT_CONFIGURATION = 78
 
@@ -94,6 +95,41 @@ class Instrument(ClusterTest):
                               env=environment() | {"PATH": self.file("nothing here")})
         self.assertEqual(done.returncode, EXIT_CONFIGURATION)
         self.assertIn(b"gnuplot-nox", done.stderr)
+
+
+@unittest.skipIf(SANITIZED, "what these measure is not for a sanitizer's build")
+class Benchmarks(unittest.TestCase):
+    """That the scripts run: what they measure in so short a time means nothing."""
+
+    def run_script(self, name, *arguments):
+        directory = tempfile.mkdtemp(prefix="vr-bench-")
+        self.addCleanup(shutil.rmtree, directory)
+        script = pathlib.Path(__file__).resolve().parents[1] / "bench" / name
+        done = subprocess.run(
+            [sys.executable, "-B", str(script), "--out", directory, *arguments],
+            capture_output=True, text=True, timeout=3 * PATIENCE_SECONDS,
+            env=environment() | {"VR_BIN": str(BIN), "VR_BUILD": str(BUILD)})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout, pathlib.Path(directory)
+
+    def test_run(self):
+        out, directory = self.run_script("run.py", "--turns", "2", "--seconds", "0.2", "--clients",
+                                         "2", "--series", "operations")
+        with open(directory / "results.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertLessEqual({"SET", "GET", "half"}, {row["operation"] for row in rows})
+        self.assertTrue(all(row["turns"] == "2" and float(row["ops_per_second"]) > 0
+                            for row in rows), rows)
+        self.assertIn("| operations | viewstamp | 3 |", out)
+
+    def test_failover(self):
+        out, directory = self.run_script("failover.py", "--runs", "1", "--calm-minutes", "0.01",
+                                         "--heartbeat-ms", "20", "--clients", "4")
+        with open(directory / "failover.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(len(rows), 1)
+        self.assertGreater(float(rows[0]["gap_ms"]), 0)
+        self.assertIn("| 20 | 1 |", out)
 
 
 if __name__ == "__main__":

@@ -146,6 +146,7 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
         MESSAGE_LOG_LEVEL_REQUEST,
         MESSAGE_RESTORE_STATUS,
         MESSAGE_RESTORE,
+        MESSAGE_READ,
         MESSAGE_BACKUP_REQUEST,
         MESSAGE_BACKUP_OFFER,
         MESSAGE_BACKUP_CHUNK,
@@ -180,6 +181,16 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
             .session = some_number(fuzz),
             .request_number = some_number(fuzz),
             .kind = (enum entry_kind)prng_between(&fuzz->prng, ENTRY_OPERATION, ENTRY_UNREGISTER),
+            .operation_size = (uint32_t)prng_below(&fuzz->prng, OPERATION_MAX),
+            .operation = bytes,
+        };
+        break;
+    case MESSAGE_READ:
+        m->read = (struct read){
+            .client_id = {some_number(fuzz), some_number(fuzz)},
+            .nonce = some_number(fuzz),
+            .mode = (enum read_mode)prng_between(&fuzz->prng, READ_LINEARIZABLE, READ_STALE),
+            .min_op = some_number(fuzz),
             .operation_size = (uint32_t)prng_below(&fuzz->prng, OPERATION_MAX),
             .operation = bytes,
         };
@@ -237,7 +248,7 @@ static void some_message(struct fuzz *fuzz, struct message *m, uint8_t *bytes)
             .session = some_number(fuzz),
             .request_number = some_number(fuzz),
             .view_number = some_view(fuzz),
-            .reason = (enum busy_reason)prng_between(&fuzz->prng, 1, 4),
+            .reason = (enum busy_reason)prng_between(&fuzz->prng, 1, 5),
         };
         break;
     case MESSAGE_CHALLENGE:

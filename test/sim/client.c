@@ -129,11 +129,33 @@ static void note_seen(struct sim_client *client, const struct sim_session *sessi
     }
 }
 
+/* R2 to R4. A read that its primary sent through the log stands there at an op of its own. */
+static void check_read(struct sim_client *client, struct sim_session *session,
+                       const struct proxy_output *output)
+{
+    struct sim *sim = client->sim;
+    const bool stale = session->read_mode == READ_STALE;
+    const uint64_t op = output->done.op_number;
+    const uint64_t least = stale ? session->min_op : session->acknowledged_before;
+    sim_expect(sim, sim_check_read(&sim->history, op, least, &sim->report));
+    sim->counts.reads_told++;
+    sim->counts.reads_stale += stale ? 1 : 0;
+    session->done++;
+    if (!stale && !sim->failed) {
+        sim_expect(sim, sim_check_acknowledged(&sim->history, op, &sim->report));
+        note_seen(client, session, output);
+    }
+}
+
 /* I4, and C5's promise of "surely not executed". */
 static void check_outcome(struct sim_client *client, struct sim_session *session,
                           const struct proxy_output *output)
 {
     struct sim *sim = client->sim;
+    if (output->done.outcome == PROXY_OK && session->read_mode != 0) {
+        check_read(client, session, output);
+        return;
+    }
     switch (output->done.outcome) {
     case PROXY_OK: {
         const struct sim_answer answer = {
@@ -224,6 +246,26 @@ static void carry_out(struct sim_client *client)
 
 /* ---- events ---- */
 
+/* Through the log or beside it; healing asks for nothing that a lonely replica could answer. */
+static void draw_read(struct sim_client *client, struct sim_session *session)
+{
+    struct sim *sim = client->sim;
+    const struct sim_options *o = &sim->options;
+    session->read_mode = (enum read_mode)0;
+    session->min_op = 0;
+    if (!session->is_read || o->reads_percent == 0 || session->operation_size > READ_SIZE_MAX ||
+        !prng_chance(&sim->workload_prng, o->reads_percent, 100)) {
+        return;
+    }
+    session->read_mode = READ_LINEARIZABLE;
+    if (!sim->healing && prng_chance(&sim->workload_prng, o->stale_percent, 100)) {
+        session->read_mode = READ_STALE;
+        if (prng_chance(&sim->workload_prng, 1, 2)) {
+            session->min_op = sim->history.acknowledged;
+        }
+    }
+}
+
 static void submit(struct sim_client *client, uint32_t index)
 {
     struct sim *sim = client->sim;
@@ -234,13 +276,20 @@ static void submit(struct sim_client *client, uint32_t index)
     session->operation_size =
         sim_make_operation(&sim->options, &sim->workload_prng, sim->next_unique++,
                            session->operation, &session->is_read);
+    draw_read(client, session);
     const uint64_t timeout = sim->healing ? sim->options.heal_ns : sim->options.request_timeout_ns;
     session->busy = true;
     session->name_count = 0;
     session->acknowledged_before = sim->history.acknowledged;
     session->submitted_ns = now_ns(client);
-    proxy_submit(client->proxy, session->index, session->operation, session->operation_size,
-                 session->is_read, now_ns(client) + timeout, now_ns(client));
+    if (session->read_mode != 0) {
+        const struct proxy_read read = {session->read_mode, session->min_op};
+        proxy_submit_read(client->proxy, session->index, session->operation,
+                          session->operation_size, &read, now_ns(client) + timeout, now_ns(client));
+    } else {
+        proxy_submit(client->proxy, session->index, session->operation, session->operation_size,
+                     session->is_read, now_ns(client) + timeout, now_ns(client));
+    }
     carry_out(client);
 }
 

@@ -23,6 +23,8 @@ struct sim_session {
     struct client_id client_id;
     bool busy;
     bool is_read;
+    enum read_mode read_mode; /* beside the log; 0: through it */
+    uint64_t min_op;
     uint64_t acknowledged_before; /* at its submission */
     uint64_t submitted_ns;
     uint32_t name_count;

@@ -55,6 +55,8 @@ void sim_counts_print(const struct sim_counts *c, FILE *out)
           {"failed", c->failed}, {"committed", c->committed}, {"busy", c->busy},
           {"lookups", c->lookups}, {"evictions", c->evictions}, {"crashes", c->client_crashes},
           {"seen", c->seen}, {"histories", c->histories}, {"undecided", c->undecided});
+    PRINT(out, "reads", {"beside_the_log", c->reads}, {"told", c->reads_told},
+          {"stale", c->reads_stale});
     PRINT(out, "replicas", {"crashes", c->crashes}, {"inside_a_step", c->crashes_inside},
           {"clean_stops", c->clean_stops}, {"recoveries", c->recoveries}, {"pauses", c->pauses},
           {"state_writes", c->state_writes}, {"writes_lost", c->writes_lost},

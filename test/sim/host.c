@@ -212,6 +212,7 @@ static void start_core(struct sim_host *host, enum vr_start start)
     options.view_change_ns = o->view_change_ns;
     options.view_change_max_ns = o->view_change_max_ns;
     options.resend_ns = o->resend_ns;
+    options.reads = o->reads;
     options.message_budget = o->datagram_size - WIRE_OVERHEAD;
     options.pipeline_max = o->pipeline_max;
     options.request_queue_max = o->request_queue_max;

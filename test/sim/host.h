@@ -33,6 +33,7 @@ enum {
     SIM_READY_MAX = 64,       /* completions to be stepped before the next flush */
     SIM_FLUSHES_MAX = 1024,   /* vr_flush() calls of one drain, at most */
     SIM_LOOKUPS_MAX = 256,    /* look-ups that wait for the executor */
+    SIM_READS_MAX = 256,      /* reads that wait for the executor */
     SIM_EXECUTE_MAX = 64,     /* entries of one executor turn */
     SIM_CHECKPOINTS_MAX = 16, /* kept at once */
     SIM_PIECES_MAX = 32,      /* of a checkpoint, that wait for the disk */
@@ -44,6 +45,13 @@ struct sim_application_tap {
     struct app inner;
     struct kv *kv; /* one of the two */
     struct accounts accounts;
+};
+
+/* A read beside the log, behind what was handed over before it. */
+struct sim_read {
+    struct vr_output output;
+    uint64_t after_op;
+    uint8_t operation[READ_SIZE_MAX];
 };
 
 struct sim_inbox {
@@ -171,6 +179,8 @@ struct sim_host {
     struct sim_request_key executing; /* session 0: a look-up, which must only read */
     struct vr_output lookups[SIM_LOOKUPS_MAX];
     uint32_t lookup_count;
+    struct sim_read reads[SIM_READS_MAX]; /* oldest first */
+    uint32_t read_count;
 
     /* Checkpoints. */
     struct checkpoint_id base; /* this start begins from it (K3); op 0: from none */

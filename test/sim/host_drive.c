@@ -130,6 +130,9 @@ static void carry_out_one(struct sim_host *host, const struct vr_output *output)
             host_arm_execution(host);
         }
         break;
+    case VR_OUT_READ:
+        host_let_read(host, output);
+        break;
     case VR_OUT_TAKE_CHECKPOINT:
         break; /* its checkpoints are never that far apart */
     case VR_OUT_DROP_LOG:

@@ -161,7 +161,64 @@ static void look_up(struct sim_host *host, const struct vr_output *output)
     }
 }
 
-/* One turn of the executor: some entries, or whatever look-ups wait. */
+/* What is read from the state behind an op is what the model had then. */
+static void check_read(struct sim_host *host, const struct sim_read *read,
+                       const struct reply *reply)
+{
+    struct sim *sim = host->sim;
+    const struct sim_asked asked = {read->operation, read->output.read.operation_size};
+    uint64_t expected;
+    if (reply->op_number < read->output.read.op_number) {
+        sim_fail(sim, "R2: replica %u reads behind op %" PRIu64 ", settled was op %" PRIu64,
+                 host->index, reply->op_number, read->output.read.op_number);
+    } else if (sim_model_read(&sim->model, reply->op_number, &asked, &expected) &&
+               sim_result_hash(reply->result, reply->result_size) != expected) {
+        sim_fail(sim, "I4: replica %u reads something else behind op %" PRIu64 " than the model",
+                 host->index, reply->op_number);
+    }
+}
+
+static void read_state(struct sim_host *host, const struct sim_read *read)
+{
+    struct message message = {.type = MESSAGE_REPLY};
+    executor_read(host->executor, read->operation, read->output.read.operation_size,
+                  &message.reply);
+    check_read(host, read, &message.reply);
+    message.reply.client_id = read->output.read.client_id;
+    message.reply.request_number = read->output.read.nonce;
+    message.reply.view_number = read->output.read.view_number;
+    message.reply.commit_number = read->output.read.commit_number;
+    host->sim->counts.reads++;
+    if (!host->sim->failed) {
+        host_send_client(host, &message, &read->output.read.address);
+    }
+}
+
+static void read_what_may_be(struct sim_host *host)
+{
+    uint32_t done = 0;
+    while (done < host->read_count && !host->sim->failed &&
+           host->reads[done].after_op <= executor_executed_op(host->executor)) {
+        read_state(host, &host->reads[done++]);
+    }
+    host->read_count -= done;
+    memmove(&host->reads[0], &host->reads[done], host->read_count * sizeof host->reads[0]);
+}
+
+void host_let_read(struct sim_host *host, const struct vr_output *output)
+{
+    if (host->read_count == SIM_READS_MAX) {
+        return;
+    }
+    struct sim_read *read = &host->reads[host->read_count++];
+    read->output = *output;
+    read->after_op = host->execute_to;
+    INVARIANT(output->read.op_number <= host->execute_to);
+    memcpy(read->operation, output->read.operation, output->read.operation_size);
+    host_arm_execution(host);
+}
+
+/* One turn of the executor: some entries, and whatever look-ups and reads wait. */
 void host_execute(struct sim_host *host)
 {
     struct sim *sim = host->sim;
@@ -176,6 +233,7 @@ void host_execute(struct sim_host *host)
         look_up(host, &host->lookups[i]);
     }
     host->lookup_count = 0;
+    read_what_may_be(host);
     wire_flush(host->senders[SIM_LANE_CLIENTS]);
     if (op_number < host->execute_to) {
         host_arm_execution(host);
@@ -242,5 +300,6 @@ void host_start_executor(struct sim_host *host)
     host->differs = false;
     host->execute_scheduled = false;
     host->lookup_count = 0;
+    host->read_count = 0;
     host->executing.session = 0;
 }

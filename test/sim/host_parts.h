@@ -76,6 +76,7 @@ void host_ask_parts(void *context, const struct net_address *address,
 
 /* host_execute.c */
 void host_start_executor(struct sim_host *host);
+void host_let_read(struct sim_host *host, const struct vr_output *output);
 void host_hand_over(struct sim_host *host, const struct vr_output *output);
 void host_arm_execution(struct sim_host *host);
 void host_execute(struct sim_host *host);

@@ -101,7 +101,7 @@ static bool receive_message(struct sim_host *host, enum sim_lane lane,
     if (message->type == MESSAGE_REFUSED) {
         return true; /* for a person to read */
     }
-    if (lane == SIM_LANE_CLIENTS ? message->type != MESSAGE_REQUEST
+    if (lane == SIM_LANE_CLIENTS ? message->type != MESSAGE_REQUEST && message->type != MESSAGE_READ
                                  : !message_is_from_replica(message->type)) {
         sim_fail(sim, "replica %u got a %s from node %u", host->index,
                  message_type_name(message->type), sim_node_at(sim, &message->address));

@@ -15,15 +15,16 @@ void sim_marks_print(FILE *out)
 {
     static const char *const names[VR_MARK_COUNT] = {
 #define NAME(rule, what, sentence) #rule "_" #what,
-        VR_MARK_LIST(NAME)
+        VR_MARK_LIST(NAME) VR_MARK_RARE_LIST(NAME)
 #undef NAME
     };
     static const char *const sentences[VR_MARK_COUNT] = {
 #define SENTENCE(rule, what, sentence) sentence,
-        VR_MARK_LIST(SENTENCE)
+        VR_MARK_LIST(SENTENCE) VR_MARK_RARE_LIST(SENTENCE)
 #undef SENTENCE
     };
     for (size_t i = 0; i < VR_MARK_COUNT; i++) {
-        fprintf(out, "mark %s %" PRIu64 " %s\n", names[i], vr_marks[i], sentences[i]);
+        const char *word = i < VR_MARK_WANTED_COUNT ? "mark" : "rare";
+        fprintf(out, "%s %s %" PRIu64 " %s\n", word, names[i], vr_marks[i], sentences[i]);
     }
 }

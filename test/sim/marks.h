@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-/* A line each: "mark NAME COUNT SENTENCE". tools/seeds.sh adds up those of several processes, and
- * judges the sum. */
+/* A line each: "mark NAME COUNT SENTENCE", or "rare ..." (VR_MARK_RARE_LIST). tools/seeds.sh adds
+ * up those of several processes, and judges the sum. */
 void sim_marks_print(FILE *out);
 
 #endif

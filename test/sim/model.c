@@ -22,6 +22,7 @@ static void cells_clear(struct sim_model *model)
         free(model->cells[i].value);
     }
     model->cell_count = 0;
+    model->version_count = 0;
 }
 
 void sim_model_reset(struct sim_model *model, const struct sim_options *options,
@@ -50,7 +51,10 @@ void sim_model_free(struct sim_model *model)
 {
     cells_clear(model);
     sim_memory_free(&model->arena);
+    sim_memory_free(&model->versions_arena);
+    sim_memory_free(&model->encoded);
     free(model->outcomes);
+    free(model->versions);
     free(model->result);
     *model = (struct sim_model){0};
 }

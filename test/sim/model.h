@@ -28,6 +28,20 @@ struct sim_model_session {
     bool executed_anew; /* its last request is a read whose result was too large to keep (C3) */
 };
 
+/* What a get of one key yields from some op on. */
+struct sim_model_version {
+    uint64_t op_number;
+    uint64_t result_hash;
+    uint32_t key_size;
+    uint8_t key[32];
+};
+
+/* An operation's bytes. */
+struct sim_asked {
+    const uint8_t *operation;
+    size_t size;
+};
+
 enum { SIM_MODEL_SESSIONS_MAX = 256, SIM_MODEL_KEYS_MAX = 128, SIM_MODEL_KEY_SIZE = 32 };
 
 /* One key of the key-value store. */
@@ -46,6 +60,9 @@ struct sim_model {
     uint32_t session_count;
     struct sim_model_cell cells[SIM_MODEL_KEYS_MAX]; /* sorted by key */
     uint32_t cell_count;
+    struct sim_model_version *versions; /* by op: of every key, whenever it changed */
+    size_t version_count;
+    size_t version_capacity;
     uint64_t balances[SIM_MODEL_KEYS_MAX];
     uint32_t balance_count;
     struct sim_outcome *outcomes; /* [op] */
@@ -53,7 +70,9 @@ struct sim_model {
     uint64_t executed_op;
     uint64_t evictions;
     struct sim_memory arena; /* for decoding */
-    uint8_t *result;         /* RESULT_SIZE_MAX bytes */
+    struct sim_memory versions_arena;
+    struct sim_memory encoded;
+    uint8_t *result; /* RESULT_SIZE_MAX bytes */
 };
 
 void sim_model_reset(struct sim_model *model, const struct sim_options *options,
@@ -65,6 +84,11 @@ void sim_model_execute(struct sim_model *model, const struct entry *entry);
 
 /* NULL above executed_op. */
 const struct sim_outcome *sim_model_outcome(const struct sim_model *model, uint64_t op_number);
+
+/* What reading from the state behind an op must yield; false: the model cannot tell, for it
+ * remembers old states of single keys only. */
+bool sim_model_read(struct sim_model *model, uint64_t op_number, const struct sim_asked *asked,
+                    uint64_t *result_hash);
 
 /* The applications, by their description. Each executes one operation, writes the result and says
  * whether the operation only reads. model_kv.c, model_accounts.c. */

@@ -38,6 +38,65 @@ static struct sim_model_cell *find(struct sim_model *model, struct kv_bytes key)
                                                                           : NULL;
 }
 
+static uint64_t hash_of_get(struct sim_model *model, const struct sim_model_cell *cell)
+{
+    struct arena arena;
+    struct kv_result result = {.status = KV_NOT_FOUND};
+    uint8_t *out = sim_memory_room(&model->encoded, RESULT_SIZE_MAX);
+    if (cell != NULL) {
+        result = (struct kv_result){.status = KV_OK, .value = {cell->value, cell->value_size}};
+    }
+    arena_init(&arena, sim_memory_room(&model->versions_arena, KV_ARENA_SIZE), KV_ARENA_SIZE);
+    return sim_result_hash(out, kv_result_encode(&result, &arena, out, RESULT_SIZE_MAX));
+}
+
+/* The key has changed, by the entry that is being executed. */
+static void note_version(struct sim_model *model, struct kv_bytes key)
+{
+    if (model->version_count == model->version_capacity) {
+        model->version_capacity = 2 * model->version_capacity + 1024;
+        model->versions =
+            realloc(model->versions, model->version_capacity * sizeof *model->versions);
+        INVARIANT(model->versions != NULL);
+    }
+    struct sim_model_version *version = &model->versions[model->version_count++];
+    INVARIANT(key.size <= sizeof version->key);
+    *version = (struct sim_model_version){
+        .op_number = model->executed_op,
+        .result_hash = hash_of_get(model, find(model, key)),
+        .key_size = (uint32_t)key.size,
+    };
+    memcpy(version->key, key.bytes, key.size);
+}
+
+static uint64_t hash_at(struct sim_model *model, uint64_t op_number, struct kv_bytes key)
+{
+    for (size_t i = model->version_count; i > 0; i--) {
+        const struct sim_model_version *version = &model->versions[i - 1];
+        if (version->op_number <= op_number && version->key_size == key.size &&
+            memcmp(version->key, key.bytes, key.size) == 0) {
+            return version->result_hash;
+        }
+    }
+    return hash_of_get(model, NULL);
+}
+
+bool sim_model_read(struct sim_model *model, uint64_t op_number, const struct sim_asked *asked,
+                    uint64_t *result_hash)
+{
+    struct arena arena;
+    struct kv_operation operation;
+    arena_init(&arena, sim_memory_room(&model->arena, KV_ARENA_SIZE), KV_ARENA_SIZE);
+    if (model->application != SIM_APPLICATION_KV ||
+        !kv_operation_decode(asked->operation, asked->size, &arena, &operation) ||
+        operation.kind != KV_GET || kv_operation_check(&operation) != KV_OK ||
+        operation.key.size > SIM_MODEL_KEY_SIZE) {
+        return false;
+    }
+    *result_hash = hash_at(model, op_number, operation.key);
+    return true;
+}
+
 static void put(struct sim_model *model, struct kv_bytes key, struct kv_bytes value)
 {
     struct sim_model_cell *cell = find(model, key);
@@ -57,6 +116,7 @@ static void put(struct sim_model *model, struct kv_bytes key, struct kv_bytes va
     if (value.size > 0) {
         memcpy(cell->value, value.bytes, value.size);
     }
+    note_version(model, key);
 }
 
 static void drop(struct sim_model *model, struct sim_model_cell *cell)
@@ -161,6 +221,7 @@ static struct kv_result execute(struct sim_model *model, const struct kv_operati
             return (struct kv_result){.status = KV_NOT_FOUND};
         }
         drop(model, cell);
+        note_version(model, operation->key);
         return (struct kv_result){.status = KV_OK};
     case KV_CAS:
         return cas(model, operation);

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 static void *must(void *memory)
 {
     INVARIANT(memory != NULL);
@@ -92,6 +95,8 @@ void sim_network_reset(struct sim_network *network, const struct sim_options *op
     network->healed = false;
     network->left_out = false;
     memset(&network->counts, 0, sizeof network->counts);
+    network->seed = seed;
+    memset(network->ordinals, 0, sizeof network->ordinals);
     prng_seed(&network->prng, seed);
     links_draw(network);
 }
@@ -218,19 +223,30 @@ static void disturb(struct sim_network *network, uint32_t index)
     }
 }
 
-/* A shrunk run is without the datagram of this number. Chance is asked all the same, so that the
- * next ones fare as they did. */
-static bool is_left_out(const struct sim_network *network, uint64_t number)
+/* A run that is shrunk: the datagram's chance is its own, and it is left out if its number is. Two
+ * of one number are rare, and go together. */
+static void be_steady(struct sim_network *network, uint32_t from, uint32_t to, uint64_t types)
 {
     const struct sim_without *without = network->options->without;
-    return without != NULL && number < SIM_DATAGRAMS_MAX && without->datagrams[number] != 0;
+    const uint64_t ordinal = network->ordinals[from][to][types % 61]++;
+    const uint64_t key[] = {network->seed, from, to, types, ordinal};
+    const uint64_t hash = XXH3_64bits(key, sizeof key);
+    const uint32_t number = (uint32_t)(hash % SIM_DATAGRAMS_MAX);
+    prng_seed(&network->prng, hash);
+    network->left_out = without != NULL && without->datagrams[number] != 0;
+    if (network->sent != NULL && network->counts.sent < SIM_DATAGRAMS_MAX) {
+        network->sent[network->counts.sent] = (struct sim_sent){number, from, to, types};
+    }
 }
 
 const char *sim_network_send(struct sim_network *network, uint32_t from, uint32_t to,
                              enum sim_lane lane, const uint8_t *bytes, size_t size, uint64_t types)
 {
     const struct sim_link *link = &network->links[from][to];
-    const bool left_out = is_left_out(network, network->counts.sent);
+    network->left_out = false;
+    if (network->options->steady) {
+        be_steady(network, from, to, types);
+    }
     network->counts.sent++;
     const char *lost = lost_by(network, link, size);
     if (lost != NULL) {
@@ -245,13 +261,12 @@ const char *sim_network_send(struct sim_network *network, uint32_t from, uint32_
         at_ns = link->hold_until_ns + draw_delay(network);
         network->counts.held++;
     }
-    network->left_out = left_out;
     schedule_delivery(network, index, at_ns);
     if (!network->healed) {
         disturb(network, index);
     }
-    network->left_out = false;
-    if (left_out) {
+    if (network->left_out) {
+        network->left_out = false;
         network->datagrams[index].references++;
         sim_network_release(network, index);
         return NULL;

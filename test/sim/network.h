@@ -48,6 +48,14 @@ struct sim_link {
     uint64_t hold_until_ns; /* ... until then */
 };
 
+/* One that was sent: its number in sim_without, and what it was. */
+struct sim_sent {
+    uint32_t number;
+    uint32_t from;
+    uint32_t to;
+    uint64_t types;
+};
+
 struct sim_network_counts {
     uint64_t sent;
     uint64_t delivered;
@@ -64,8 +72,12 @@ struct sim_network {
     const struct sim_options *options;
     struct sim_schedule *schedule;
     struct prng prng;
-    bool healed;                                         /* no more faults of its own */
-    bool left_out;                                       /* what is sent now never arrives */
+    bool healed;   /* no more faults of its own */
+    bool left_out; /* what is sent now never arrives */
+    /* With options.steady, by from, to and types: how many were sent; and of all, in this order: */
+    uint64_t seed;
+    uint32_t ordinals[SIM_NODES_MAX][SIM_NODES_MAX][64];
+    struct sim_sent *sent;                               /* SIM_DATAGRAMS_MAX; NULL: nobody asks */
     struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
     struct sim_datagram *datagrams;
     size_t datagram_count; /* slots ever used in this run */

@@ -325,6 +325,22 @@ static void draw_checkpoints(struct sim_options *o)
     o->inbox_max = o->inbox_max < 256 ? 256 : o->inbox_max;
 }
 
+/* From a generator of its own; in half of the seeds all reads go through the log, as they did
+ * before there was another way. */
+static void draw_reads(struct sim_options *o)
+{
+    struct prng prng;
+    struct prng *p = &prng;
+    prng_seed(p, o->seed ^ UINT64_C(0x4ead000000000000));
+    o->reads = READS_QUORUM;
+    if (half(p)) {
+        return;
+    }
+    o->reads_percent = percent(p, 50) ? 100 : draw(p, 20, 99);
+    o->stale_percent = percent(p, 50) ? 0 : draw(p, 5, 50);
+    o->reads = percent(p, 5) ? READS_LOG : READS_QUORUM;
+}
+
 /* The same for mixtures of disks and checkpoints, over what was drawn of them. */
 static void draw_disk_mixture(struct sim_options *o, const enum durability *only)
 {
@@ -392,6 +408,7 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enu
     }
     draw_disks(options, only);
     draw_checkpoints(options);
+    draw_reads(options);
     draw_disk_mixture(options, only);
     draw_differences(options);
     /* The clients' pace spreads their operations over the faulty time. */
@@ -449,4 +466,6 @@ void sim_options_print(const struct sim_options *o, FILE *out)
             (double)o->think_mean_ns / ms, (double)o->request_timeout_ns / ms,
             (double)o->client_crash_mean_ns / ms, o->clients_ask_cluster ? " ask the cluster" : "",
             (double)o->safety_ns / 1e9, o->core_only ? ", then a core" : "");
+    fprintf(out, "  reads: %s, %u%% beside the log, %u%% of these stale\n",
+            reads_mode_name(o->reads), o->reads_percent, o->stale_percent);
 }

@@ -24,13 +24,15 @@ enum { SIM_MOVES_MAX = 1024, SIM_DATAGRAMS_MAX = 1 << 17 };
 /* Single things that a shrunk run is without (shrink.h), by their number in it: 1 is left out. */
 struct sim_without {
     uint8_t moves[SIM_MOVES_MAX];         /* of the nemesis */
-    uint8_t datagrams[SIM_DATAGRAMS_MAX]; /* they are sent, and never arrive */
+    uint8_t datagrams[SIM_DATAGRAMS_MAX]; /* they are sent, and never arrive; see `steady` */
 };
 
 /* Probabilities are per million; means are of exponential distributions; 0 means never. */
 struct sim_options {
     uint64_t seed;
-    uint64_t salt;                     /* other streams of chance for the same seed; 0: its own */
+    uint64_t salt; /* other streams of chance for the same seed; 0: its own */
+    bool steady; /* what befalls a datagram hangs on its link, types and their count alone, and what
+                  * machines do on little else, so that leaving out one changes little for others */
     const struct sim_without *without; /* NULL: nothing is left out */
     uint64_t messages_max;             /* a run ends after so many; 0: it does not */
 
@@ -114,6 +116,9 @@ struct sim_options {
     uint32_t key_count;
     uint32_t value_size_max;
     uint64_t think_mean_ns;
+    enum reads_mode reads;  /* what primaries do with reads beside the log */
+    uint32_t reads_percent; /* of reads that are not asked through the log, ... */
+    uint32_t stale_percent; /* and of those, that are asked of anybody (R4) */
     uint64_t request_timeout_ns;
     uint64_t client_crash_mean_ns;
     bool clients_ask_cluster; /* they do not know the cluster id (M7) */

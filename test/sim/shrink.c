@@ -19,6 +19,8 @@ struct shrinker {
     /* Of the best run. */
     uint64_t moves;
     uint64_t datagrams;
+    struct sim_sent sent[SIM_DATAGRAMS_MAX];
+    struct sim_sent sent_now[SIM_DATAGRAMS_MAX]; /* of the one that runs */
 };
 
 /* What a report says before its details: "I7", or the INVARIANT. */
@@ -51,7 +53,9 @@ static bool try(struct shrinker *s, const struct sim_options *candidate, uint64_
     s->best->report = s->sim->report;
     s->best->messages = s->sim->counts.messages;
     s->moves = s->sim->nemesis.move_count;
-    s->datagrams = s->sim->network.counts.sent;
+    s->datagrams = s->sim->network.counts.sent < SIM_DATAGRAMS_MAX ? s->sim->network.counts.sent
+                                                                   : SIM_DATAGRAMS_MAX;
+    memcpy(s->sent, s->sent_now, (size_t)s->datagrams * sizeof s->sent[0]);
     return true;
 }
 
@@ -82,8 +86,15 @@ static bool clear(bool *field)
 static bool simplify(struct sim_options *o, unsigned way)
 {
     switch (way) {
-    case 0:
+    case 0: {
+        const bool changes = !o->steady;
+        o->steady = true;
+        return changes;
+    }
+    case 32:
         return o->replica_count > 3 && set_u32(&o->replica_count, 3);
+    case 33:
+        return o->replica_count > 5 && set_u32(&o->replica_count, 5);
     case 1:
         return set_u32(&o->proxy_count, 1);
     case 2:
@@ -151,7 +162,7 @@ static bool simplify(struct sim_options *o, unsigned way)
     }
 }
 
-enum { WAYS = 32 };
+enum { WAYS = 34, WAY_STEADY = 0, WAY_THREE = 32 };
 
 /* As it is, or with other streams of chance, while it gets no longer by it, or hardly. */
 static bool try_simplified(struct shrinker *s, unsigned way)
@@ -161,7 +172,9 @@ static bool try_simplified(struct shrinker *s, unsigned way)
         return false;
     }
     const uint64_t messages_max = s->best->messages + s->best->messages / 8 + 20;
-    for (unsigned i = 0; i <= SALTS; i++) {
+    /* These two are worth a long search: all that follows is easier for them. */
+    const unsigned salts = way == WAY_STEADY || way == WAY_THREE ? SALTS_SEARCH : SALTS;
+    for (unsigned i = 0; i <= salts; i++) {
         if (try(s, &candidate, messages_max)) {
             return true;
         }
@@ -190,41 +203,117 @@ static void search_shorter(struct shrinker *s)
     }
 }
 
-/* ---- single faults, single datagrams ---- */
+/* ---- single faults ---- */
 
-/* Leaves out runs of `left_out`, long ones first, as long as the failure stays; `count` changes as
- * the run gets shorter. False if nothing could be left out. */
-static bool shrink_set(struct shrinker *s, uint8_t *left_out, size_t capacity,
-                       const uint64_t *count)
+/* Leaves out runs of them, long ones first, as long as the failure stays. */
+static bool shrink_moves(struct shrinker *s)
 {
-    static uint8_t kept[SIM_DATAGRAMS_MAX]; /* the larger of the two */
+    uint8_t *left_out = s->best->without.moves;
+    uint8_t before[SIM_MOVES_MAX];
     bool smaller = false;
-    size_t size = (size_t)*count < capacity ? (size_t)*count : capacity;
-    for (size_t chunk = size; chunk > 0; chunk /= 2) {
-        for (size_t at = 0; at < capacity && at < *count; at += chunk) {
-            const size_t end = at + chunk < capacity ? at + chunk : capacity;
-            size_t changed = 0;
-            memcpy(kept + at, left_out + at, end - at);
-            for (size_t i = at; i < end; i++) {
-                changed += left_out[i] == 0 ? 1 : 0;
-                left_out[i] = 1;
-            }
-            if (changed > 0 && try(s, &s->best->options, s->best->messages)) {
+    for (uint64_t chunk = s->moves; chunk > 0; chunk /= 2) {
+        for (uint64_t at = 0; at < s->moves && at + chunk <= SIM_MOVES_MAX; at += chunk) {
+            memcpy(before, left_out, sizeof before);
+            memset(left_out + at, 1, chunk);
+            if (memcmp(before, left_out, sizeof before) != 0 &&
+                try(s, &s->best->options, s->best->messages)) {
                 smaller = true;
             } else {
-                memcpy(left_out + at, kept + at, end - at);
+                memcpy(left_out, before, sizeof before);
             }
         }
     }
     return smaller;
 }
 
+/* ---- single datagrams ---- */
+
+static bool mark_left_out(struct shrinker *s, const struct sim_sent *sent)
+{
+    uint8_t *left_out = &s->best->without.datagrams[sent->number];
+    const bool changes = *left_out == 0;
+    *left_out = 1;
+    return changes;
+}
+
+/* What was marked is left out if the failure stays, and else put back. */
+static bool try_without(struct shrinker *s, const uint8_t *before, bool changes)
+{
+    if (changes && try(s, &s->best->options, s->best->messages)) {
+        return true;
+    }
+    memcpy(s->best->without.datagrams, before, sizeof s->best->without.datagrams);
+    return false;
+}
+
+/* Those of one type from one node, or on one link: whole conversations that nothing hangs on. */
+static bool shrink_kinds(struct shrinker *s)
+{
+    static uint8_t before[SIM_DATAGRAMS_MAX];
+    bool smaller = false;
+    for (uint32_t from = 0; from < SIM_NODES_MAX; from++) {
+        for (uint32_t kind = 1; kind <= MESSAGE_TYPE_MAX + SIM_NODES_MAX; kind++) {
+            bool changes = false;
+            memcpy(before, s->best->without.datagrams, sizeof before);
+            for (uint64_t i = 0; i < s->datagrams; i++) {
+                const struct sim_sent *sent = &s->sent[i];
+                const bool meant = kind <= MESSAGE_TYPE_MAX
+                                       ? sent->types == UINT64_C(1) << kind
+                                       : sent->to == kind - MESSAGE_TYPE_MAX - 1;
+                if (sent->from == from && meant) {
+                    changes = mark_left_out(s, sent) || changes;
+                }
+            }
+            smaller = try_without(s, before, changes) || smaller;
+        }
+    }
+    return smaller;
+}
+
+/* The last ones first: what is said before depends on nothing that comes after. */
+static bool shrink_datagrams(struct shrinker *s)
+{
+    static uint8_t before[SIM_DATAGRAMS_MAX];
+    bool smaller = false;
+    for (uint64_t chunk = s->datagrams / 2; chunk > 0; chunk /= 2) {
+        for (uint64_t end = s->datagrams; end > 0; end = end > chunk ? end - chunk : 0) {
+            bool changes = false;
+            memcpy(before, s->best->without.datagrams, sizeof before);
+            end = end < s->datagrams ? end : s->datagrams;
+            for (uint64_t i = end > chunk ? end - chunk : 0; i < end; i++) {
+                changes = mark_left_out(s, &s->sent[i]) || changes;
+            }
+            smaller = try_without(s, before, changes) || smaller;
+        }
+    }
+    return smaller;
+}
+
+static void shrink_single(struct shrinker *s)
+{
+    bool smaller = true;
+    s->best->options.without = &s->best->without;
+    for (unsigned round = 0; round < ROUNDS_MAX && smaller; round++) {
+        smaller = shrink_moves(s);
+        if (s->best->options.steady) {
+            smaller = shrink_kinds(s) || smaller;
+            smaller = shrink_datagrams(s) || smaller;
+        }
+    }
+}
+
 bool sim_shrink(struct sim *sim, const struct sim_options *failing, uint64_t runs_max,
                 struct sim_shrunk *shrunk)
 {
-    struct shrinker s = {.sim = sim, .best = shrunk, .runs_max = runs_max};
+    static struct shrinker s;
+    memset(&s, 0, sizeof s);
     memset(shrunk, 0, sizeof *shrunk);
+    s.sim = sim;
+    s.best = shrunk;
+    s.runs_max = runs_max;
+    sim->network.sent = s.sent_now;
     if (sim_run(sim, failing)) {
+        sim->network.sent = NULL;
         return false;
     }
     kind_of(&sim->report, s.kind);
@@ -234,13 +323,8 @@ bool sim_shrink(struct sim *sim, const struct sim_options *failing, uint64_t run
     shrink_options(&s);
     search_shorter(&s);
     shrink_options(&s);
-    shrunk->options.without = &shrunk->without;
-    bool smaller = true;
-    for (unsigned round = 0; round < ROUNDS_MAX && smaller; round++) {
-        smaller = shrink_set(&s, shrunk->without.moves, SIM_MOVES_MAX, &s.moves);
-        smaller =
-            shrink_set(&s, shrunk->without.datagrams, SIM_DATAGRAMS_MAX, &s.datagrams) || smaller;
-    }
+    shrink_single(&s);
     shrunk->options.messages_max = 0;
+    sim->network.sent = NULL;
     return true;
 }

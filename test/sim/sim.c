@@ -211,8 +211,19 @@ static void deliver(struct sim *sim, const struct sim_event *event)
     }
 }
 
+/* A run that is shrunk: what machines draw hangs on whose event it is and, roughly, on when. */
+static void be_steady(struct sim *sim, const struct sim_event *event)
+{
+    const uint64_t key[] = {stream_seed(&sim->options), event->node, (uint64_t)event->kind,
+                            event->at_ns / (10 * SIM_MS)};
+    prng_seed(&sim->machine_prng, XXH3_64bits(key, sizeof key));
+}
+
 static void happen(struct sim *sim, const struct sim_event *event)
 {
+    if (sim->options.steady) {
+        be_steady(sim, event);
+    }
     sim_mix(sim, event->at_ns);
     sim_mix(sim, (uint64_t)event->kind << 32 | event->node);
     switch (event->kind) {

@@ -37,15 +37,18 @@ struct sim_counts {
     uint64_t messages; /* decoded, and stepped into a core or a proxy */
     uint64_t steps;    /* of cores */
     uint64_t virtual_ns;
-    uint64_t healed;     /* runs that converged after their faults ended (I9) ... */
-    uint64_t healing_ns; /* ... and how long they took, together */
-    uint64_t operations; /* that clients got an answer to */
-    uint64_t unknown;    /* whose outcome nobody knows */
-    uint64_t failed;     /* surely not executed */
-    uint64_t seen;       /* operations, and pairs of scans, in the histories of keys; ... */
-    uint64_t histories;  /* which were judged, ... */
-    uint64_t undecided;  /* and were too hard */
-    uint64_t committed;  /* ops */
+    uint64_t healed;      /* runs that converged after their faults ended (I9) ... */
+    uint64_t healing_ns;  /* ... and how long they took, together */
+    uint64_t operations;  /* that clients got an answer to */
+    uint64_t unknown;     /* whose outcome nobody knows */
+    uint64_t failed;      /* surely not executed */
+    uint64_t reads;       /* that replicas made beside the log */
+    uint64_t reads_told;  /* of those, answers that clients took */
+    uint64_t reads_stale; /* of those, of any replica */
+    uint64_t seen;        /* operations, and pairs of scans, in the histories of keys; ... */
+    uint64_t histories;   /* which were judged, ... */
+    uint64_t undecided;   /* and were too hard */
+    uint64_t committed;   /* ops */
     uint64_t crashes;
     uint64_t crashes_inside; /* between two outputs of a step */
     uint64_t clean_stops;

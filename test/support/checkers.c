@@ -350,6 +350,21 @@ bool sim_check_answer(const struct sim_answer *answer, uint64_t model_hash,
     return true;
 }
 
+bool sim_check_read(const struct sim_history *history, uint64_t op_number, uint64_t least_op,
+                    struct sim_report *report)
+{
+    if (op_number < least_op) {
+        return violated(report,
+                        "I4: a read invoked when op %" PRIu64 " was acknowledged shows op %" PRIu64,
+                        least_op, op_number);
+    }
+    if (op_number > history->committed) {
+        return violated(report, "I4: a read shows op %" PRIu64 ", committed is %" PRIu64, op_number,
+                        history->committed);
+    }
+    return true;
+}
+
 /* ---- I6 ---- */
 
 bool sim_check_progress(const struct sim_observed *before, const struct sim_observed *after,

@@ -134,6 +134,10 @@ struct sim_answer {
 
 /* Real time: an operation that began after another was acknowledged comes behind it in the log; and
  * its answer is what the model yields at that op. */
+/* Section 5: what was read beside the log shows all that was acknowledged, or asked for, before. */
+bool sim_check_read(const struct sim_history *history, uint64_t op_number, uint64_t least_op,
+                    struct sim_report *report);
+
 bool sim_check_answer(const struct sim_answer *answer, uint64_t model_hash,
                       struct sim_report *report);
 

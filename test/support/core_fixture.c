@@ -259,6 +259,12 @@ static void carry_out(struct core_fixture *f, uint32_t index)
         case VR_OUT_EXECUTE:
             node->execute_to = output->execute.last_op;
             break;
+        case VR_OUT_READ:
+            INVARIANT(output->read.op_number <= node->execute_to);
+            f->read = *output;
+            f->read_from = index;
+            f->read_count++;
+            break;
         case VR_OUT_LOOKUP:
         case VR_OUT_DIVERGED:
             break;
@@ -688,6 +694,22 @@ void core_request_again(struct core_fixture *f, uint32_t node, uint64_t request_
 void core_request(struct core_fixture *f, uint32_t node, const char *body)
 {
     core_request_again(f, node, ++f->request_number, body);
+}
+
+void core_read(struct core_fixture *f, uint32_t node, enum read_mode mode, uint64_t min_op)
+{
+    const struct message message = {
+        .type = MESSAGE_READ,
+        .from = REPLICA_NONE,
+        .address = {.port = 1},
+        .read = {.client_id = the_client,
+                 .nonce = ++f->request_number,
+                 .mode = mode,
+                 .min_op = min_op,
+                 .operation_size = 3,
+                 .operation = (const uint8_t *)"get"},
+    };
+    step_message(f, node, &message);
 }
 
 /* ---- looking ---- */

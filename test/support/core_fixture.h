@@ -106,6 +106,9 @@ struct core_fixture {
     uint32_t rule_count;
     struct message to_client; /* the last message to a client */
     uint32_t to_client_count;
+    struct vr_output read; /* the last VR_OUT_READ, of replica read_from */
+    uint32_t read_from;
+    uint32_t read_count;
     struct vr_outputs outputs;
 };
 
@@ -180,6 +183,9 @@ void core_request(struct core_fixture *f, uint32_t node, const char *body);
 /* The same with a given number: a client that resends. */
 void core_request_again(struct core_fixture *f, uint32_t node, uint64_t request_number,
                         const char *body);
+
+/* A read beside the log, of a new nonce, straight into a node. */
+void core_read(struct core_fixture *f, uint32_t node, enum read_mode mode, uint64_t min_op);
 
 /* ---- storage and execution ---- */
 

@@ -140,6 +140,11 @@ static void say_client(struct line *line, const struct message *m)
             (unsigned)(m->request.client_id.low & 0xffff), m->request.session,
             m->request.request_number, (int)m->request.kind, m->request.operation_size);
         break;
+    case MESSAGE_READ:
+        say(line, " client=%04x nonce=%" PRIu64 " mode=%d min_op=%" PRIu64 " size=%u",
+            (unsigned)(m->read.client_id.low & 0xffff), m->read.nonce, (int)m->read.mode,
+            m->read.min_op, m->read.operation_size);
+        break;
     case MESSAGE_REPLY:
         say(line,
             " client=%04x session=%" PRIu64 " request=%" PRIu64 " status=%d op=%" PRIu64

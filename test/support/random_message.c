@@ -12,6 +12,7 @@ const enum message_type random_message_types[RANDOM_MESSAGE_TYPES] = {
     MESSAGE_LOG_LEVEL_REQUEST,
     MESSAGE_RESTORE_STATUS,
     MESSAGE_RESTORE,
+    MESSAGE_READ,
     MESSAGE_BACKUP_REQUEST,
     MESSAGE_REPLY,
     MESSAGE_NOT_PRIMARY,
@@ -309,6 +310,21 @@ static void request(struct prng *prng, uint32_t bytes_max, struct random_message
     };
 }
 
+static void read_message(struct prng *prng, uint32_t bytes_max, struct random_message *out)
+{
+    const uint32_t max = bytes_max < READ_SIZE_MAX ? bytes_max : READ_SIZE_MAX;
+    const uint32_t size = (uint32_t)number(prng, 1, max > 1 ? max : 1);
+    fill(prng, out->bytes, size);
+    out->message.read = (struct read){
+        .client_id = client_id(prng),
+        .nonce = number(prng, 1, UINT64_MAX),
+        .mode = (enum read_mode)prng_between(prng, READ_LINEARIZABLE, READ_STALE),
+        .min_op = any(prng),
+        .operation_size = size,
+        .operation = out->bytes,
+    };
+}
+
 static void reply(struct prng *prng, uint32_t bytes_max, struct random_message *out)
 {
     const uint32_t max = bytes_max < RESULT_SIZE_MAX ? bytes_max : RESULT_SIZE_MAX;
@@ -320,7 +336,8 @@ static void reply(struct prng *prng, uint32_t bytes_max, struct random_message *
         .client_id = client_id(prng),
         .session = any(prng),
         .request_number = any(prng),
-        .status = (enum reply_status)prng_between(prng, REPLY_OK, REPLY_OPERATION_TOO_LARGE),
+        .status = (enum reply_status)prng_between(prng, REPLY_OK, REPLY_NOT_A_READ),
+        .commit_number = any(prng),
         .result_size = size,
         .result = out->bytes,
     };
@@ -489,6 +506,9 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
     case MESSAGE_REQUEST:
         request(prng, bytes_max, out);
         break;
+    case MESSAGE_READ:
+        read_message(prng, bytes_max, out);
+        break;
     case MESSAGE_STATUS_REQUEST:
         m->status_request = (struct status_request){
             .nonce = any(prng),
@@ -518,7 +538,7 @@ void random_message(struct prng *prng, enum message_type type, uint32_t bytes_ma
             .session = any(prng),
             .request_number = any(prng),
             .view_number = view(prng),
-            .reason = (enum busy_reason)prng_between(prng, BUSY_QUEUE_FULL, BUSY_NO_QUORUM),
+            .reason = (enum busy_reason)prng_between(prng, BUSY_QUEUE_FULL, BUSY_BEHIND),
         };
         break;
     case MESSAGE_CHALLENGE:
@@ -722,11 +742,19 @@ static bool request_equal(const struct request *a, const struct request *b)
            bytes_equal(a->operation, a->operation_size, b->operation, b->operation_size);
 }
 
+static bool read_equal(const struct read *a, const struct read *b)
+{
+    return client_id_equal(a->client_id, b->client_id) && a->nonce == b->nonce &&
+           a->mode == b->mode && a->min_op == b->min_op &&
+           bytes_equal(a->operation, a->operation_size, b->operation, b->operation_size);
+}
+
 static bool reply_equal(const struct reply *a, const struct reply *b)
 {
     return a->view_number == b->view_number && a->op_number == b->op_number &&
            client_id_equal(a->client_id, b->client_id) && a->session == b->session &&
            a->request_number == b->request_number && a->status == b->status &&
+           a->commit_number == b->commit_number &&
            bytes_equal(a->result, a->result_size, b->result, b->result_size);
 }
 
@@ -821,6 +849,8 @@ static bool body_equal(const struct message *a, const struct message *b)
         return true;
     case MESSAGE_REQUEST:
         return request_equal(&a->request, &b->request);
+    case MESSAGE_READ:
+        return read_equal(&a->read, &b->read);
     case MESSAGE_STATUS_REQUEST:
         return a->status_request.nonce == b->status_request.nonce &&
                a->status_request.padding_size == b->status_request.padding_size;

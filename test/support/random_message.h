@@ -6,7 +6,7 @@
 #include "common/base/message.h"
 #include "common/base/prng.h"
 
-enum { RANDOM_MESSAGE_TYPES = 35 };
+enum { RANDOM_MESSAGE_TYPES = 36 };
 extern const enum message_type random_message_types[RANDOM_MESSAGE_TYPES]; /* all there are */
 
 /* A message with all that it points to; large, so allocate it. */

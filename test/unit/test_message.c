@@ -72,9 +72,42 @@ START_TEST(replicas_alone_say_what_the_protocol_says)
         const bool anybody = type == MESSAGE_REQUEST || type == MESSAGE_STATUS_REQUEST ||
                              type == MESSAGE_TRACE_REQUEST || type == MESSAGE_LOG_LEVEL_REQUEST ||
                              type == MESSAGE_RESTORE_STATUS || type == MESSAGE_RESTORE ||
-                             type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_PART ||
-                             type == MESSAGE_PARTS_MISSING;
+                             type == MESSAGE_BACKUP_REQUEST || type == MESSAGE_READ ||
+                             type == MESSAGE_PART || type == MESSAGE_PARTS_MISSING;
         ck_assert_msg(valid(m) == anybody, "%s", message_type_name(type));
+    }
+}
+END_TEST
+
+START_TEST(read_bounds)
+{
+    struct message *m = &drawn(MESSAGE_READ)->message;
+    static const uint8_t bytes[READ_SIZE_MAX + 1];
+    const struct read get = {
+        .client_id = {1, 0},
+        .nonce = 1,
+        .mode = READ_STALE,
+        .operation_size = 3,
+        .operation = bytes,
+    };
+    m->read = get;
+    ck_assert(valid(m));
+    m->read.client_id = (struct client_id){0, 0};
+    ck_assert(!valid(m));
+    m->read = get;
+    m->read.nonce = 0;
+    ck_assert(!valid(m));
+    m->read = get;
+    m->read.operation_size = 0;
+    ck_assert(!valid(m));
+    m->read.operation_size = READ_SIZE_MAX;
+    ck_assert(valid(m));
+    m->read.operation_size = READ_SIZE_MAX + 1;
+    ck_assert(!valid(m));
+    m->read = get;
+    for (int mode = 0; mode < 5; mode++) {
+        m->read.mode = (enum read_mode)mode;
+        ck_assert(valid(m) == (mode == READ_LINEARIZABLE || mode == READ_STALE));
     }
 }
 END_TEST
@@ -281,7 +314,7 @@ START_TEST(answers_to_clients_bounds)
     CHECK_VIEW(MESSAGE_REPLY, reply.view_number);
     CHECK_CLIENT_ID(MESSAGE_REPLY, reply.client_id);
     CHECK_RANGE(MESSAGE_REPLY, reply.status, enum reply_status, REPLY_OK,
-                REPLY_OPERATION_TOO_LARGE);
+                REPLY_NOT_A_READ);
     static uint8_t large[RESULT_SIZE_MAX + 1];
     struct message *m = &drawn(MESSAGE_REPLY)->message;
     m->reply.result = large;
@@ -300,7 +333,7 @@ START_TEST(answers_to_clients_bounds)
 
     CHECK_CLIENT_ID(MESSAGE_BUSY, busy.client_id);
     CHECK_VIEW(MESSAGE_BUSY, busy.view_number);
-    CHECK_RANGE(MESSAGE_BUSY, busy.reason, enum busy_reason, BUSY_QUEUE_FULL, BUSY_NO_QUORUM);
+    CHECK_RANGE(MESSAGE_BUSY, busy.reason, enum busy_reason, BUSY_QUEUE_FULL, BUSY_BEHIND);
 
     CHECK_RANGE(MESSAGE_REFUSED, refused.reason, enum refused_reason, REFUSED_CLUSTER,
                 REFUSED_PEERS_PORT);
@@ -863,11 +896,11 @@ END_TEST
 
 START_TEST(names_say_something)
 {
-    for (int reason = BUSY_QUEUE_FULL; reason <= BUSY_NO_QUORUM; reason++) {
+    for (int reason = BUSY_QUEUE_FULL; reason <= BUSY_BEHIND; reason++) {
         ck_assert_str_ne(busy_reason_name((enum busy_reason)reason), "?");
     }
     ck_assert_str_eq(busy_reason_name((enum busy_reason)0), "?");
-    ck_assert_str_eq(busy_reason_name((enum busy_reason)(BUSY_NO_QUORUM + 1)), "?");
+    ck_assert_str_eq(busy_reason_name((enum busy_reason)(BUSY_BEHIND + 1)), "?");
     ck_assert_str_eq(message_type_name(MESSAGE_DO_VIEW_CHANGE), "DoViewChange");
 }
 END_TEST
@@ -881,6 +914,7 @@ int main(void)
     tcase_add_test(tests, unknown_types_are_not_valid);
     tcase_add_test(tests, replicas_alone_say_what_the_protocol_says);
     tcase_add_test(tests, request_bounds);
+    tcase_add_test(tests, read_bounds);
     tcase_add_test(tests, status_request_bounds);
     tcase_add_test(tests, log_level_bounds);
     tcase_add_test(tests, trace_request_bounds);

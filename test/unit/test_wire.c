@@ -424,7 +424,7 @@ START_TEST(a_bad_frame_spoils_only_itself)
     arena_init(&arena, memory, sizeof memory);
     build_start(built);
     build_message(built, &commit_message);
-    build_frame(built, 9, "unknown", 7);
+    build_frame(built, 24, "unknown", 7);
     build_frame(built, UINT16_MAX, "unknown", 7);
     build_frame(built, MESSAGE_COMMIT, "rubbish", 7);
     build_frame(built, WIRE_FRAME_PADDING, "padding", 7);
@@ -530,7 +530,8 @@ START_TEST(straight_bytes_are_protobufs)
     prng_seed(&prng, 12);
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t t = 0; t < STRAIGHT_TYPES; t++) {
-            random_message(&prng, straight_types[t].type, 1 + prng_below(&prng, 3000), random);
+            random_message(&prng, straight_types[t].type, 1 + (uint32_t)prng_below(&prng, 3000),
+                           random);
             const size_t size = encode_body(&random->message, body);
             ProtobufCMessage *form =
                 protobuf_c_message_unpack(straight_types[t].descriptor, NULL, size, body);
@@ -581,7 +582,7 @@ START_TEST(straight_reading_is_protobufs)
     prng_seed(&prng, 13);
     for (int round = 0; round < 100 * ROUNDS; round++) {
         const enum message_type type = straight_types[prng_below(&prng, STRAIGHT_TYPES)].type;
-        random_message(&prng, type, 1 + prng_below(&prng, 40), random);
+        random_message(&prng, type, 1 + (uint32_t)prng_below(&prng, 40), random);
         size_t size = encode_body(&random->message, body);
         for (uint64_t i = prng_below(&prng, 3); i > 0; i--) {
             body[prng_below(&prng, size)] = (uint8_t)prng_next(&prng);

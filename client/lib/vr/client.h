@@ -90,11 +90,13 @@ struct vr_result {
     enum vr_error error;
     uint32_t epoch;     /* of the view that answered; 0: none did */
     uint64_t view;      /* within the epoch */
-    uint64_t op_number; /* where the operation stands in the log; 0: not known */
-    uint32_t retries;   /* how often it had to be sent again */
-    int64_t number;     /* vr_kv_incr(): the new value */
-    uint8_t *data;      /* the application's result, or the value; NULL if there is none */
-    size_t size;        /* bytes of data */
+    uint64_t op_number; /* where the operation stands in the log; 0: not known. Of a read that takes
+                           no place there: what it shows is the state after this op */
+    uint64_t commit_number; /* of a stale read: what the replica knows to be committed; else 0 */
+    uint32_t retries;       /* how often it had to be sent again */
+    int64_t number;         /* vr_kv_incr(): the new value */
+    uint8_t *data;          /* the application's result, or the value; NULL if there is none */
+    size_t size;            /* bytes of data */
     char message[VR_MESSAGE_MAX]; /* unless VR_OK: what happened, whom was asked, what it waited for
                                    */
 };
@@ -145,12 +147,23 @@ void vr_session_close(struct vr_session *session);
 /* ---- any application: operations and results are bytes ---- */
 
 enum {
-    VR_READ = 1, /* executing the operation changes nothing: no answer then means VR_FAILED */
+    /* Executing the operation changes nothing: no answer then means VR_FAILED, and it may be
+     * answered without a place in the log. It shows everything that was answered to anybody before
+     * it was submitted. The group judges itself whether it is a read: if it is none it is refused.
+     */
+    VR_READ = 1,
 };
 
 /* Executes one operation and waits for its result. Returns result->outcome. */
 enum vr_outcome vr_call(struct vr_session *session, const void *operation, size_t size,
                         unsigned flags, uint32_t timeout_ms, struct vr_result *result);
+
+/* A read that any replica answers from what it has executed, even one that is cut off from the
+ * others: it may show an old state, and a later read an older one. at_least_op: it shows at least
+ * everything up to this op (a result's op_number), or waits for a replica that does; 0: whatever.
+ * result->op_number says what it shows. Operations of up to 2,112 bytes. */
+enum vr_outcome vr_call_stale(struct vr_session *session, const void *operation, size_t size,
+                              uint64_t at_least_op, uint32_t timeout_ms, struct vr_result *result);
 
 /* Called once for each request submitted with it, by the client's own thread. The result is
  * borrowed for the call. It may submit again, in this session or another. */
@@ -161,6 +174,11 @@ typedef void vr_callback(void *context, struct vr_session *session, const struct
  */
 int vr_submit(struct vr_session *session, const void *operation, size_t size, unsigned flags,
               uint32_t timeout_ms, vr_callback *callback, void *context);
+
+/* vr_call_stale(), as vr_submit(). */
+int vr_submit_stale(struct vr_session *session, const void *operation, size_t size,
+                    uint64_t at_least_op, uint32_t timeout_ms, vr_callback *callback,
+                    void *context);
 
 /* True if a request submitted without callback has ended: vr_wait() then returns at once. */
 bool vr_poll(struct vr_session *session);
@@ -176,6 +194,11 @@ void vr_cancel(struct vr_session *session);
 /* data is the value; VR_ERROR_NOT_FOUND. */
 enum vr_outcome vr_kv_get(struct vr_session *session, const void *key, size_t key_size,
                           uint32_t timeout_ms, struct vr_result *result);
+
+/* The same as vr_call_stale() reads. */
+enum vr_outcome vr_kv_get_stale(struct vr_session *session, const void *key, size_t key_size,
+                                uint64_t at_least_op, uint32_t timeout_ms,
+                                struct vr_result *result);
 
 enum vr_outcome vr_kv_set(struct vr_session *session, const void *key, size_t key_size,
                           const void *value, size_t value_size, uint32_t timeout_ms,
