@@ -10,6 +10,7 @@ while IFS= read -r file; do
     [[ -f $file ]] || continue
     case $file in
     LICENSE | *.md | *.txt | *.patch | *.scd | *.cast | *.svg | *.png | *.example) continue ;;
+    test/fuzz/corpus/*) continue ;;
     debian/*) [[ $file == debian/rules ]] || continue ;;
     .gitignore | .clang-format) continue ;;
     esac

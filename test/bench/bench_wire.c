@@ -200,7 +200,7 @@ int main(int argc, char **argv)
     };
     const struct message reply = {
         .type = MESSAGE_REPLY,
-        .reply = {view, 1000000, client_id, 1234, 56789, REPLY_OK, 16, operation},
+        .reply = {view, 1000000, 0, client_id, 1234, 56789, REPLY_OK, 16, operation},
     };
     const struct checkpoint_mark mark = {900000, {1, UINT64_C(0x0123456789abcdef)}};
     const struct message prepare_ok = {

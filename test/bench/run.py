@@ -82,10 +82,13 @@ def tmpfs():
 
 
 def read_modes(wanted):
-    """Those that this server has: None stands for a server without a choice."""
-    text = subprocess.run([SERVER, "start", "--help"], capture_output=True, text=True,
-                          env=environment()).stdout
-    return wanted if "--reads" in text else [None]
+    """Those that this server takes; None stands for a server without a choice."""
+    def takes(mode):
+        # Only a wrong value is complained about by name; the directory is not there in any case.
+        done = subprocess.run([SERVER, "start", "--data-dir", "/nonexistent/vr-bench", "--reads", mode],
+                              capture_output=True, text=True, env=environment())
+        return "--reads" not in done.stderr
+    return [mode for mode in wanted if takes(mode)] or [None]
 
 
 def cluster_of(replicas, durability, reads=None):

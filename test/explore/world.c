@@ -277,6 +277,7 @@ static void carry_out(struct world *world, uint32_t index)
             break;
         case VR_OUT_SEND_CLIENT:
         case VR_OUT_LOOKUP:
+        case VR_OUT_READ:
         case VR_OUT_TAKE_CHECKPOINT:
         case VR_OUT_DROP_LOG:
         case VR_OUT_SERVE_CHECKPOINT:

@@ -82,6 +82,12 @@ static bool clear(bool *field)
     return changes;
 }
 
+/* Of changes that go together; each is made. */
+static bool any(bool a, bool b)
+{
+    return a || b;
+}
+
 /* Makes it simpler in the way of this number; false: it is already. */
 static bool simplify(struct sim_options *o, unsigned way)
 {
@@ -134,9 +140,9 @@ static bool simplify(struct sim_options *o, unsigned way)
     case 19:
         return set_u64(&o->disk_full_mean_ns, 0);
     case 20:
-        return set_u32(&o->rot_ppm, 0) | set_u32(&o->read_fail_ppm, 0);
+        return any(set_u32(&o->rot_ppm, 0), set_u32(&o->read_fail_ppm, 0));
     case 21:
-        return set_u32(&o->flush_stall_ppm, 0) | set_u32(&o->mode_change_ppm, 0);
+        return any(set_u32(&o->flush_stall_ppm, 0), set_u32(&o->mode_change_ppm, 0));
     case 22:
         return set_u32(&o->machine_crash_ppm, 0);
     case 23:
@@ -146,7 +152,7 @@ static bool simplify(struct sim_options *o, unsigned way)
     case 25:
         return set_u64(&o->state_latency_ns, 0);
     case 26:
-        return clear(&o->exceed_faults) | clear(&o->lose_disk) | clear(&o->core_only);
+        return any(clear(&o->exceed_faults), any(clear(&o->lose_disk), clear(&o->core_only)));
     case 27:
         return clear(&o->clients_ask_cluster);
     case 28:
@@ -154,7 +160,8 @@ static bool simplify(struct sim_options *o, unsigned way)
     case 29:
         return set_u32(&o->key_count, 1);
     case 30:
-        return set_u64(&o->delay_mean_ns, 100 * SIM_US) | set_u64(&o->delay_min_ns, 10 * SIM_US);
+        return any(set_u64(&o->delay_mean_ns, 100 * SIM_US),
+                   set_u64(&o->delay_min_ns, 10 * SIM_US));
     case 31:
         return o->safety_ns > SIM_S && set_u64(&o->safety_ns, o->safety_ns / 2);
     default:

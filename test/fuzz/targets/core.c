@@ -82,6 +82,7 @@ static void carry_out(void)
             f.installing = output->install_checkpoint;
             break;
         case VR_OUT_LOOKUP:
+        case VR_OUT_READ:
         case VR_OUT_DIVERGED:
         case VR_OUT_TAKE_CHECKPOINT:
         case VR_OUT_DROP_LOG:
@@ -287,7 +288,7 @@ static void fill_in_sync(struct input *input, struct message *m)
                                   : transfer->id.size;
         m->checkpoint_chunk.size = input_below(input, 8) != 0 && size > 0
                                        ? checkpoint_chunk_size(size, m->checkpoint_chunk.index)
-                                       : 1 + input_byte(input);
+                                       : 1 + (uint32_t)input_byte(input);
     }
 }
 
