@@ -313,8 +313,7 @@ START_TEST(answers_to_clients_bounds)
 {
     CHECK_VIEW(MESSAGE_REPLY, reply.view_number);
     CHECK_CLIENT_ID(MESSAGE_REPLY, reply.client_id);
-    CHECK_RANGE(MESSAGE_REPLY, reply.status, enum reply_status, REPLY_OK,
-                REPLY_NOT_A_READ);
+    CHECK_RANGE(MESSAGE_REPLY, reply.status, enum reply_status, REPLY_OK, REPLY_NOT_A_READ);
     static uint8_t large[RESULT_SIZE_MAX + 1];
     struct message *m = &drawn(MESSAGE_REPLY)->message;
     m->reply.result = large;
