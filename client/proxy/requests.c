@@ -82,9 +82,12 @@ static uint32_t choice_for(struct proxy *proxy, const struct session *session)
     if (!is_stale_read(session) || everybody == 0) {
         return request_first_choice(proxy);
     }
+    uint32_t count = 0;
+    for (uint32_t rest = everybody; rest != 0; rest &= rest - 1) {
+        count++;
+    }
     uint32_t left = everybody;
-    uint64_t skip = prng_below(&proxy->prng, (uint64_t)__builtin_popcount(everybody));
-    while (skip-- > 0) {
+    for (uint64_t skip = prng_below(&proxy->prng, count); skip > 0; skip--) {
         left &= left - 1;
     }
     return left & -left;
