@@ -111,8 +111,11 @@ int host_state_name_checkpoint(struct sim_host *host, const struct checkpoint_id
     }
     next.checkpoint.op = id->op_number;
     next.checkpoint.checksum = id->root;
-    host->checkpoint_rotten = false;
-    return store(host, &next);
+    const int status = store(host, &next);
+    if (status == 0) {
+        host->checkpoint_rotten = false;
+    }
+    return status;
 }
 
 /* The end of a process: of what was being written, any prefix made it, and the next one perhaps in

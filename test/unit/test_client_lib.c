@@ -138,6 +138,29 @@ static void on_operation(const struct message *message, uint64_t now_ns)
     }
 }
 
+/* R2: beside the log. */
+static void on_read(const struct message *message, uint64_t now_ns)
+{
+    const struct read *read = &message->read;
+    const struct app_context context = {.op_number = fake.op_number, .timestamp = now_ns};
+    if (atomic_load(&fake.mute_operations)) {
+        return;
+    }
+    const size_t size = fake.app.execute(fake.app.state, &context, read->operation,
+                                         read->operation_size, fake.result);
+    send_to(message,
+            (struct message){.type = MESSAGE_REPLY,
+                             .reply = {.view_number = view_make(1, 0),
+                                       .op_number = fake.op_number,
+                                       .commit_number = fake.op_number,
+                                       .client_id = read->client_id,
+                                       .request_number = read->nonce,
+                                       .status = REPLY_OK,
+                                       .result = fake.result,
+                                       .result_size = (uint32_t)size}},
+            now_ns);
+}
+
 static void on_message(void *context, const struct message *message, uint64_t now_ns)
 {
     (void)context;
@@ -159,6 +182,10 @@ static void on_message(void *context, const struct message *message, uint64_t no
             .configuration = &fake.configuration,
         };
         send_to(message, (struct message){.type = MESSAGE_STATUS, .status = &report}, now_ns);
+        return;
+    }
+    if (message->type == MESSAGE_READ) {
+        on_read(message, now_ns);
         return;
     }
     if (message->type != MESSAGE_REQUEST) {
