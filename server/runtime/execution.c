@@ -292,7 +292,7 @@ void execution_go_on(struct execution *execution)
 {
     struct execution_item items[EXECUTION_SHORT_MAX];
     if (mutex_try_lock(&execution->run_lock)) {
-        if (is_short(execution)) {
+        if (!atomic_load(&execution->stopping) && is_short(execution)) {
             const size_t count =
                 queue_pop_while(&execution->work, items, EXECUTION_SHORT_MAX, is_for_anybody);
             work_and_report(execution, items, count);
@@ -331,6 +331,7 @@ int execution_start(struct execution *execution)
     if (error != 0) {
         goto free_reads;
     }
+    execution->made = true;
     execution->running = true;
     return 0;
 
@@ -452,6 +453,15 @@ void execution_stop(struct execution *execution, uint64_t grace_ns)
     queue_close(&execution->work);
     thread_join(execution->thread);
     execution->running = false;
+}
+
+void execution_destroy(struct execution *execution)
+{
+    INVARIANT(!execution->running);
+    if (!execution->made) {
+        return;
+    }
+    execution->made = false;
     mutex_destroy(&execution->run_lock);
     mutex_destroy(&execution->status_mutex);
     free(execution->reads);

@@ -107,7 +107,8 @@ struct execution {
     atomic_bool cut_wanted; /* is in `work` */
     atomic_bool abandon;    /* stop without executing what waits */
     atomic_bool stopping;   /* a load is not gone on with */
-    bool running;
+    bool running;           /* its thread */
+    bool made;              /* until it is destroyed */
     pthread_t thread;
 
     pthread_mutex_t status_mutex; /* guards status, for a copy in or out */
@@ -148,7 +149,11 @@ void execution_repair(struct execution *execution, const struct message *parts_m
 void execution_status(struct execution *execution, struct execution_status *status);
 
 /* Executes what waits, for grace_ns at most, and joins. What is left over is committed: the others
- * have it, and this replica comes back by recovery (D6). */
+ * have it, and this replica comes back by recovery (D6). From here on nothing is executed; whoever
+ * drove the core may still come by (execution_go_on()). */
 void execution_stop(struct execution *execution, uint64_t grace_ns);
+
+/* Once it is stopped, or never started, and all that drive the core have ended, too. */
+void execution_destroy(struct execution *execution);
 
 #endif

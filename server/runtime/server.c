@@ -687,6 +687,7 @@ static bool stop_threads(struct vr_server *server)
     checkpointer_stop(&server->checkpointer);
     const bool log_kept = server_log_stop(&server->log) == 0;
     const bool state_kept = state_writer_stop(&server->state_writer) == 0;
+    execution_destroy(&server->execution); /* the writers have driven the core until now */
     if (!log_kept || !state_kept) {
         atomic_store(&server->failed, true);
     }
