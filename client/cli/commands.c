@@ -265,7 +265,9 @@ static int refuse_option(const struct shell *shell, const struct command *comman
     static const char *const names[] = {"--help",  "--cluster",    "--timeout", "--json",
                                         "--quiet", "--keep-going", "--config",  NULL};
     static const char *const names_inside[] = {"--help", NULL};
-    static const char *const names_of_get[] = {"--stale", "--at-least", "--help", NULL};
+    static const char *const names_of_get[] = {"--stale",   "--at-least", "--help",  "--cluster",
+                                               "--timeout", "--json",     "--quiet", "--keep-going",
+                                               "--config",  NULL};
     static const char *const names_of_cas[] = {"--absent", "--help", NULL};
     const bool from_arguments = shell->source == SOURCE_ARGUMENTS;
     const char *meant =

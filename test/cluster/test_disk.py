@@ -204,6 +204,7 @@ class Damage(ClusterTest):
         path = self.log_file(c, 1)
         whole = path.read_bytes()
         c.restart(1)
+        c.wait_normal()  # else it fetches the entry, and writes down that it is committed
         c.value("set", "last", "x" * 20000)
         c.wait_equal()
         c.kill(1)
@@ -213,7 +214,7 @@ class Damage(ClusterTest):
         data[at:] = bytes(len(data) - at)
         path.write_bytes(data)
         code, found = inspect(c, 1)
-        self.assertEqual(code, EXIT_OK)
+        self.assertEqual(code, EXIT_OK, found)
         self.assertEqual(found["log"]["condition"], "unfinished")
         self.assertIsNone(found["log"]["first_damage"])
         self.assertEqual(found["log"]["head_op"], found["log"]["held_op"] + 1)
