@@ -548,18 +548,18 @@ static bool ends_as_known(const struct reader *r)
 }
 
 /* Where the next record of the last segment would begin - behind the last one, or in the sector
- * behind that - or further on in what is no record, a sector cannot be read: no torn tail, for what
- * was there is not known. Behind sectors that can be read and are empty nothing was ever whole. */
+ * behind that - or in what is no record, or in the sector behind that, a sector cannot be read: no
+ * torn tail, for what was there is not known. Behind sectors that can be read and are empty nothing
+ * was ever whole. */
 static void judge_unread(struct reader *r, uint64_t end)
 {
     const struct wal *wal = r->wal;
     if (r->unreadable.count == 0 || r->end_lost || ends_as_known(r)) {
         return;
     }
-    const uint64_t next = (wal->image_end + wal->sector_size - 1) / wal->sector_size;
     const uint64_t torn_end = last_nonzero(wal->image, wal->image_end, end);
-    const uint64_t to = (next + 1) * wal->sector_size;
-    if (unreadable_within(&r->unreadable, wal->image_end, torn_end > to ? torn_end : to)) {
+    const uint64_t next = (torn_end + wal->sector_size - 1) / wal->sector_size;
+    if (unreadable_within(&r->unreadable, wal->image_end, (next + 1) * wal->sector_size)) {
         note_damage(r, wal->segment.number, wal->image_end);
         r->end_lost = true;
     }
