@@ -259,7 +259,7 @@ static void hand_to_executor(struct replica *r, uint32_t index)
     output->read.client_id = slot->client_id;
     output->read.nonce = slot->nonce;
     output->read.view_number = r->last_normal_view;
-    output->read.commit_number = r->commit_number;
+    output->read.commit_number = slot->mode == READ_STALE ? r->commit_number : 0; /* R4 */
     output->read.op_number = slot->op_number;
     output->read.address = slot->address;
     output->read.operation_size = slot->operation_size;

@@ -60,6 +60,7 @@ struct linear_search {
     struct cell_value value;
     struct fingerprint set; /* of what was ordered */
     uint32_t ordered_count; /* of the known ones */
+    uint32_t chain_limit;   /* of this pass */
     struct linear_verdict verdict;
 };
 

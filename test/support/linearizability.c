@@ -15,6 +15,9 @@
  * before irrelevant.
  * - Of several of unknown outcome that do the same, the one invoked first is taken first.
  *
+ * Long chains are rare, and there are very many of them: so the search is first done with chains of
+ * one, then of two, and only where that finds no order with any.
+ *
  * The order in which operations are tried is the caller's hint. With the true order no step is ever
  * taken back; without, or with a wrong one, the search only takes longer. */
 #include "test/support/linearizability.h"
@@ -25,6 +28,10 @@
 #include "test/support/linear_parts.h"
 
 enum { CHAIN_SHORT = 2 }; /* chains up to this are tried before later candidates are */
+
+static const uint32_t chain_limits[] = {1, CHAIN_SHORT, UINT32_MAX};
+
+enum { PASSES = sizeof chain_limits / sizeof chain_limits[0] };
 
 /* ---- what may come next ---- */
 
@@ -176,8 +183,8 @@ static bool next_to_candidate(struct linear_search *search, struct move *move)
         return at->length++ == 0 && !at->long_chains;
     }
     const uint32_t possible = chain_max(search, at->candidate);
-    const uint32_t limit = at->long_chains || possible < CHAIN_SHORT ? possible : CHAIN_SHORT;
-    if (at->length >= limit) {
+    const uint32_t most = at->long_chains || possible < CHAIN_SHORT ? possible : CHAIN_SHORT;
+    if (at->length >= most || at->length >= search->chain_limit) {
         return false;
     }
     at->length++;
@@ -213,7 +220,8 @@ static bool next_move(struct linear_search *search, struct move *move)
     while (!next_to_candidate(search, move)) {
         at->candidate = next_candidate(search, at->candidate);
         at->length = at->long_chains ? CHAIN_SHORT : 0;
-        if (at->candidate == NONE && at->long_chains) {
+        if (at->candidate == NONE &&
+            (at->long_chains || search->chain_limit <= (uint32_t)CHAIN_SHORT)) {
             at->exhausted = true;
             return false;
         }
@@ -322,10 +330,11 @@ static enum linear_outcome run(struct linear_search *search, uint64_t steps_max)
     while (search->ordered_count < search->known_count) {
         struct move move;
         if (next_move(search, &move)) {
-            if (search->verdict.steps++ == steps_max) {
+            if (search->verdict.steps >= steps_max) {
                 note_stuck(search);
                 return LINEAR_UNDECIDED;
             }
+            search->verdict.steps++;
             make_move(search, &move);
             if (was_here(search)) {
                 take_back(search);
@@ -341,19 +350,32 @@ static enum linear_outcome run(struct linear_search *search, uint64_t steps_max)
     return LINEAR_YES;
 }
 
-struct linear_verdict linear_check_key(struct linear_search *search,
-                                       const struct linear_operation *operations, size_t count,
-                                       uint64_t steps_max)
+static void begin_pass(struct linear_search *search, uint32_t chain_limit)
 {
-    linear_take_in(search, operations, count);
     linear_memo_reset(&search->memo);
     search->depth = 0;
     search->cursor = (struct cursor){.goal = NONE};
     search->value = (struct cell_value){.kind = CELL_ABSENT};
     search->set = (struct fingerprint){0};
     search->ordered_count = 0;
+    search->chain_limit = chain_limit;
+}
+
+struct linear_verdict linear_check_key(struct linear_search *search,
+                                       const struct linear_operation *operations, size_t count,
+                                       uint64_t steps_max)
+{
     search->verdict = (struct linear_verdict){.key = operations, .count = count};
-    search->verdict.outcome = run(search, steps_max);
+    for (uint32_t pass = 0; pass < PASSES; pass++) {
+        const uint64_t steps = steps_max >> (PASSES - 1 - pass);
+        linear_take_in(search, operations, count);
+        begin_pass(search, chain_limits[pass]);
+        search->verdict.outcome = run(search, steps);
+        const bool decided = search->verdict.outcome == LINEAR_NO && search->unknown_count == 0;
+        if (search->verdict.outcome == LINEAR_YES || decided) {
+            break; /* without any of unknown outcome there are no chains */
+        }
+    }
     return search->verdict;
 }
 

@@ -122,6 +122,29 @@ START_TEST(nothing_at_all)
 }
 END_TEST
 
+/* A mismatch fits whatever hides the value that the next read wants: long chains towards that read,
+ * from each such place, would take for ever. */
+START_TEST(what_hides_the_next_value_is_taken_back_soon)
+{
+    static const char *const digits[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    for (uint32_t i = 0; i < 64; i++) {
+        const char value[] = {digits[i / 8][0], digits[i % 8][0], '\0'};
+        set(0, NEVER, value);
+        incr(0, NEVER, 100000 + (int64_t)i * i, 0);
+        cas(0, NEVER, digits[i / 8], value, KV_OK);
+    }
+    incr(0, NEVER, 8, 0);
+    incr(10, 20, 5, 5);
+    cas(30, 40, "5", "x", KV_MISMATCH);
+    add(50, 60, (struct cell_operation){.verb = KV_GET},
+        (struct cell_result){KV_OK, cell_number(13)});
+    uint64_t undecided;
+    const struct linear_verdict verdict =
+        linear_check(search, history, count, UINT64_C(1000000), &undecided);
+    ck_assert_int_eq(verdict.outcome, LINEAR_YES);
+}
+END_TEST
+
 START_TEST(stale_read)
 {
     set(0, 10, "a");
@@ -759,6 +782,7 @@ int main(void)
     tcase_add_checked_fixture(hand, setup, teardown);
     tcase_set_timeout(hand, 60);
     tcase_add_test(hand, nothing_at_all);
+    tcase_add_test(hand, what_hides_the_next_value_is_taken_back_soon);
     tcase_add_test(hand, stale_read);
     tcase_add_test(hand, read_of_a_value_never_written);
     tcase_add_test(hand, read_from_the_future);
