@@ -2,17 +2,19 @@
 #include "client/cli/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t seen;
+static atomic_bool seen; /* set in a handler, read by any thread; lock-free, below */
+_Static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "a signal's handler must not wait");
 static struct sigaction before; /* valid while depth > 0 */
 static unsigned depth;
 
 static void on_interrupt(int signal_number)
 {
     (void)signal_number;
-    seen = 1;
+    atomic_store(&seen, true);
 }
 
 static void install(struct sigaction *old)
@@ -25,7 +27,7 @@ static void install(struct sigaction *old)
 
 void interrupt_catch(void)
 {
-    seen = 0;
+    atomic_store(&seen, false);
     if (depth++ == 0) {
         install(&before);
     }
@@ -47,12 +49,12 @@ void interrupt_give_up(void)
 
 bool interrupt_seen(void)
 {
-    return seen != 0;
+    return atomic_load(&seen);
 }
 
 void interrupt_end_line(void)
 {
-    if (seen != 0 && isatty(STDERR_FILENO) == 1) {
+    if (atomic_load(&seen) && isatty(STDERR_FILENO) == 1) {
         (void)fputc('\n', stderr);
     }
 }
