@@ -521,8 +521,8 @@ static bool is_cut_short(const struct reader *r, uint64_t end)
 
 /* Behind the last record of the last segment: what a crash left of records that were being written,
  * unless they are known to have been durable, or the segment's header, which may have known it, is
- * damaged, too. In an earlier segment it is damage, if the next one
- * says that records are missing. */
+ * damaged, too. In an earlier segment it is damage, if the next one says that records are missing.
+ */
 static void judge_tail(struct reader *r, uint64_t end)
 {
     const struct wal *wal = r->wal;
