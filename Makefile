@@ -241,8 +241,16 @@ $(UNIT_TESTS): $(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(call archives,$(TE
 	$(say) LINK $@
 	$(Q)$(LINK) -o $@ $< $(call group,$(TEST_ROOMS)) -Wl,--as-needed $(TEST_LIBS) $(LIBRARY_LIBS)
 
-# One of them: make test-unit UNIT=vr_log
-test-unit: $(if $(UNIT),$(BUILD)/test/unit/test_$(UNIT),$(UNIT_TESTS))
+# Some of them: make test-unit UNIT='vr_log wal'
+test-unit: $(if $(UNIT),$(UNIT:%=$(BUILD)/test/unit/test_%),$(UNIT_TESTS))
+	@tools/unit.sh $^
+
+# Tests of the pure rooms alone, and of the simulator's checkers: `make purity` proves that the rooms
+# start no thread and share no variable, so a thread sanitizer has nothing to find in them.
+PURE_TESTS := $(addprefix $(BUILD)/test/unit/test_,vr_% wire% message proxy core_parts client_table \
+    linearizability sim_checkers)
+.PHONY: test-unit-threads
+test-unit-threads: $(filter-out $(PURE_TESTS),$(UNIT_TESTS))
 	@tools/unit.sh $^
 
 # --- the simulator ------------------------------------------------------------------------------
@@ -496,7 +504,7 @@ check-rest:
 	    'purity, clang: $(call variant,clang,CC=clang-14 WERROR=1 purity)' \
 	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
-	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit)' \
+	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit-threads)' \
 	    'simulator, gcc: $(GCC) sim SEEDS=1800 START=1' \
 	    'shrinking: $(GCC) test-shrink' \
 	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
@@ -573,7 +581,7 @@ help:
 	@echo 'make sim SEED=n        replays one simulated run with its message trace; SHRINK=1: one that'
 	@echo '                       fails, without all that it does not need, as a sequence chart'
 	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
-	@echo 'make test-unit         the unit tests (UNIT=vr_log: one of them)'
+	@echo 'make test-unit         the unit tests (UNIT='vr_log wal': some of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
 	@echo 'make explore           every interleaving in small worlds of real cores (EXPLORE_SECONDS=600 WORLD=name)'
 	@echo 'make chaos             kills, bad networks, failing disks, damaged files by a seed (MINUTES=3 SEED=1)'
