@@ -22,7 +22,7 @@ struct health_report {
     uint32_t may_fail;    /* more replicas that may fail before writes stop */
     char reason[1024];    /* "" if healthy */
     bool reason_is_note;  /* the words of the replicas that are recovering */
-    char outlook[256];    /* a sentence: how many more may fail, or what it takes to go on */
+    char outlook[320];    /* a sentence: how many more may fail, or what it takes to go on */
     uint32_t warning_count;
     char warnings[WARNINGS_MAX][WARNING_SIZE_MAX]; /* what does not make it less healthy */
     bool in_doubt; /* a silence between replicas that answer decided: look again before believing */
