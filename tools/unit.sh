@@ -3,9 +3,14 @@
 # Runs unit-test programs, several at a time for many of them wait, and prints, in their order, Check's
 # closing line of each, the whole output of those that failed, and "unit: N passed, N failed".
 #
-#   tools/unit.sh PROGRAM...      TEST_SECONDS (default 600): when a program counts as hung
+#   tools/unit.sh PROGRAM...      TEST_SECONDS (default 900): when a program counts as hung
 #                                 JOBS (default: one more than cores): how many run at a time
 set -uo pipefail
+
+# How long one test may take is there to end what hangs, on a slow disk and under sanitizers, too: a
+# minute instead of Check's four seconds where a test says nothing, and four times that and what it says.
+export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-60}
+export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4}
 
 jobs=${JOBS:-$(($(nproc) + 1))}
 programs=("$@")
@@ -59,7 +64,7 @@ report_those_that_ended() {
 
 run() { # number
     local timeout_pid
-    timeout --kill-after=5 "${TEST_SECONDS:-600}" "${programs[$1]}" >"$scratch/$1" 2>&1 &
+    timeout --kill-after=5 "${TEST_SECONDS:-900}" "${programs[$1]}" >"$scratch/$1" 2>&1 &
     timeout_pid=$!
     trap 'kill "$timeout_pid"' TERM # it passes that on
     wait "$timeout_pid"
