@@ -368,10 +368,11 @@ $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS)
 	$(Q)$(LINK) -o $@ $< $(call group,$(CUT_ROOMS)) -Wl,--as-needed $(LIBRARY_LIBS)
 
 # The tests find the programs by these two. CLUSTER names some of them: make test-cluster
-# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time. test-cluster-rest: what is
-# the same in test-cluster-quick is left out; both together are test-cluster.
+# CLUSTER=test_operation.FailOver. CLUSTER_JOBS says how many run at a time; sanitized programs compute
+# more than they wait. test-cluster-rest: what is the same in test-cluster-quick is left out; both
+# together are test-cluster.
 CLUSTER ?=
-CLUSTER_JOBS ?=
+CLUSTER_JOBS ?= $(if $(SANITIZE),$(shell nproc))
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
 .PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-peers bench-failover bench-growth bench-overload deps-bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
