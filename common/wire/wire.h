@@ -50,7 +50,7 @@
 #define WIRE_MAGIC UINT32_C(0x31525653) /* "SVR1" as bytes */
 
 enum {
-    WIRE_VERSION = 1,
+    WIRE_VERSION = 2,
     WIRE_HEADER_SIZE = 96,
     WIRE_FRAME_HEADER_SIZE = 8,
     WIRE_FRAME_PADDING = 0,

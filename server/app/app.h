@@ -27,7 +27,8 @@ enum {
 };
 
 struct app_context {
-    uint64_t op_number; /* position in the log, rising */
+    uint64_t op_number; /* position in the log, rising; of a read beside the log (R2): that of the
+                         * entry that was executed last, once more */
     uint64_t timestamp; /* nanoseconds since 1970, rising with op_number; the primary's clock */
     uint64_t state_size_max; /* what state_size() may grow to; 0: no limit. The same on every
                               * replica: an operation that needs more has an error result. */
@@ -43,8 +44,9 @@ struct app {
     size_t (*execute)(void *state, const struct app_context *context, const uint8_t *operation,
                       size_t operation_size, uint8_t *result);
 
-    /* True if executing the operation changes nothing, so that it may be executed again for a
-     * repeated request whose result was too large to keep (C3): such a read should be at most
+    /* True if executing the operation changes nothing. Then it may be executed without a place in
+     * the log (R2, R4), on one replica alone and also between two slices of a checkpoint; and again
+     * for a repeated request whose result was too large to keep (C3): such a read should be at most
      * READ_KEPT_MAX bytes (server/executor), or a lost reply to it is not said again until the
      * request is in the log again. Must depend on the bytes alone. */
     bool (*is_read)(void *state, const uint8_t *operation, size_t operation_size);

@@ -53,6 +53,7 @@ static void add_core(struct status_answer *answer, const struct status_source *s
     add(answer, "reads", now->reads_seen);
     add(answer, "reads_answered", now->reads_answered);
     add(answer, "read_rounds", now->read_rounds);
+    add(answer, "reads_late", now->reads_late);
     add(answer, "catchup_entries", now->catchup_entries);
     add(answer, "catchup_served", now->catchup_served);
     add(answer, "prepares_resent", now->prepares_resent);

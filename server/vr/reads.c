@@ -94,7 +94,8 @@ static void answer_not_primary(struct replica *r, struct client_id client_id, ui
 }
 
 static void answer_busy(struct replica *r, struct client_id client_id, uint64_t nonce,
-                        const struct net_address *address, enum busy_reason reason)
+                        uint64_t view_number, const struct net_address *address,
+                        enum busy_reason reason)
 {
     r->busy_count++;
     const struct message answer = {
@@ -103,7 +104,7 @@ static void answer_busy(struct replica *r, struct client_id client_id, uint64_t 
             {
                 .client_id = client_id,
                 .request_number = nonce,
-                .view_number = r->last_normal_view,
+                .view_number = view_number,
                 .reason = reason,
             },
     };
@@ -179,12 +180,14 @@ void on_read(struct replica *r, const struct message *m)
         return;
     }
     if (read->mode == READ_LINEARIZABLE && r->abdicated) {
-        answer_busy(r, read->client_id, read->nonce, &m->address, BUSY_NO_QUORUM);
+        answer_busy(r, read->client_id, read->nonce, r->last_normal_view, &m->address,
+                    BUSY_NO_QUORUM);
         return;
     }
     const uint32_t index = slot_take(&r->reads);
     if (index == READ_SLOT_NONE) {
-        answer_busy(r, read->client_id, read->nonce, &m->address, BUSY_QUEUE_FULL);
+        answer_busy(r, read->client_id, read->nonce, r->last_normal_view, &m->address,
+                    BUSY_QUEUE_FULL);
         return;
     }
     keep(r, m, index);
@@ -245,11 +248,20 @@ static void settle_pending(struct replica *r)
             reads->confirmed++;
             list_append(reads, &reads->settled, list_take_first(reads, &reads->pending));
         } else if (late) {
-            slot_free(reads, list_take_first(reads, &reads->pending)); /* it is asked again */
+            /* Its client, who would be sent to this very replica by a Busy, asks all of them. */
+            reads->late++;
+            slot_free(reads, list_take_first(reads, &reads->pending));
         } else {
             return;
         }
     }
+}
+
+/* R2: a read that its view has confirmed is that view's, though another may have begun meanwhile.
+ */
+static uint64_t answered_in(const struct replica *r, const struct read_slot *slot)
+{
+    return slot->mode == READ_STALE ? r->last_normal_view : slot->view_number;
 }
 
 static void hand_to_executor(struct replica *r, uint32_t index)
@@ -258,7 +270,7 @@ static void hand_to_executor(struct replica *r, uint32_t index)
     struct vr_output *output = output_add(r, VR_OUT_READ);
     output->read.client_id = slot->client_id;
     output->read.nonce = slot->nonce;
-    output->read.view_number = r->last_normal_view;
+    output->read.view_number = answered_in(r, slot);
     output->read.commit_number = slot->mode == READ_STALE ? r->commit_number : 0; /* R4 */
     output->read.op_number = slot->op_number;
     output->read.address = slot->address;
@@ -285,7 +297,8 @@ static void answer_settled(struct replica *r)
             hand_to_executor(r, index);
             slot_free(reads, index);
         } else if (r->time.now_ns - slot->arrived_ns >= r->options.view_change_ns) {
-            answer_busy(r, slot->client_id, slot->nonce, &slot->address, BUSY_BEHIND);
+            answer_busy(r, slot->client_id, slot->nonce, answered_in(r, slot), &slot->address,
+                        BUSY_BEHIND);
             slot_free(reads, index);
         } else {
             list_append(reads, &waiting, index);

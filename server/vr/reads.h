@@ -45,6 +45,7 @@ struct reads {
     uint64_t answered;  /* handed to the executor */
     uint64_t confirmed; /* of those, by a round (R2) */
     uint64_t rounds;    /* begun for reads alone */
+    uint64_t late;      /* no round confirmed them in time: not answered */
 
     struct read_slot slots[READS_MAX];
     uint8_t operations[READS_MAX][READ_SIZE_MAX];

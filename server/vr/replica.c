@@ -837,6 +837,7 @@ void vr_snapshot(const struct replica *r, struct vr_snapshot *out)
         .reads_seen = r->reads.seen,
         .reads_answered = r->reads.answered,
         .read_rounds = r->reads.rounds,
+        .reads_late = r->reads.late,
     };
     if (r->sync.active) {
         out->sync_from = r->sync.start_op;

@@ -414,6 +414,7 @@ struct vr_snapshot {
     uint64_t reads_seen;     /* beside the log (section 5); of those ... */
     uint64_t reads_answered; /* ... handed to the executor */
     uint64_t read_rounds;    /* begun for reads alone (R2) */
+    uint64_t reads_late;     /* not confirmed in time, and not answered (R2) */
     uint64_t dropped[DROP_REASON_COUNT];
 };
 void vr_snapshot(const struct replica *replica, struct vr_snapshot *out);

@@ -147,10 +147,11 @@ void vr_session_close(struct vr_session *session);
 /* ---- any application: operations and results are bytes ---- */
 
 enum {
-    /* Executing the operation changes nothing: no answer then means VR_FAILED, and it may be
-     * answered without a place in the log. It shows everything that was answered to anybody before
-     * it was submitted. The group judges itself whether it is a read: if it is none it is refused.
-     */
+    /* The caller's word that executing the operation changes nothing: no answer then means
+     * VR_FAILED, and it may be answered without a place in the log. It shows everything that was
+     * answered to anybody before it was submitted. Beside the log the group asks its application,
+     * too, and refuses what is no read; through the log (servers with --reads log, or more than
+     * 2,112 bytes) it executes whatever it is given. */
     VR_READ = 1,
 };
 
