@@ -37,6 +37,12 @@ struct app_context {
 struct app {
     void *state; /* the application's own; passed to every call */
 
+    /* No operation computes for more than about a millisecond, or waits for anything. Then a thread
+     * that receives datagrams may execute a few itself, which spares a hand-over; else all run in
+     * the executor's thread, and however long one takes, heartbeats and acks go on (N9). Calls come
+     * from one thread at a time in either case. */
+    bool is_quick;
+
     /* Executes one operation and writes its result, at most VR_RESULT_SIZE_MAX bytes, to
      * `result`. Returns the result's size. A result of an operation that is not a read is at most
      * VR_WRITE_RESULT_SIZE_MAX bytes, which the client table of every cluster keeps, so that a

@@ -284,6 +284,7 @@ struct app kv_app(struct kv *kv)
 {
     return (struct app){
         .state = kv,
+        .is_quick = true, /* a scan's result is bounded, and so is what it looks at */
         .execute = app_execute,
         .is_read = app_is_read,
         .digest = app_digest,

@@ -363,6 +363,11 @@ uint64_t executor_timestamp(const struct executor *executor)
     return executor->timestamp;
 }
 
+bool executor_is_quick(const struct executor *executor)
+{
+    return executor->app->is_quick;
+}
+
 uint64_t executor_state_size(const struct executor *executor)
 {
     return executor->app->state_size(executor->app->state);

@@ -76,6 +76,9 @@ uint64_t executor_executed_op(const struct executor *executor);
 /* Of the entry at executed_op. */
 uint64_t executor_timestamp(const struct executor *executor);
 
+/* What the application says of its operations (app.h). */
+bool executor_is_quick(const struct executor *executor);
+
 /* Accounted bytes of the application's state (app.h). */
 uint64_t executor_state_size(const struct executor *executor);
 

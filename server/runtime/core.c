@@ -459,36 +459,47 @@ static void drain(struct core *core)
     finish(core, take.tick, time);
 }
 
-/* Ends what the lock was taken for: what the executor was given is seen to without it. */
-static void unlock(struct core *core)
+/* Returns true if the executor was given something; whoever unlocks lets it go on, without the
+ * lock. */
+static bool unlock(struct core *core)
 {
     const bool pushed = core->pushed;
     core->pushed = false;
     mutex_unlock(&core->lock);
-    if (pushed) {
-        execution_go_on(core->execution);
-    }
+    return pushed;
 }
 
-void core_run(struct core *core)
+/* Returns true if everything is done that was there to be done. */
+static bool drain_all(struct core *core, bool *pushed)
 {
     for (int drains = 0; inbox_pending(core->inbox); drains++) {
         if (drains == CORE_RUN_MAX) {
             /* A receiver has a socket to empty: others go on here. */
             core->wake_timer(core->wake_context, true);
-            return;
+            return false;
         }
         if (!mutex_try_lock(&core->lock)) {
-            return;
+            return false;
         }
         const bool halted = core->halted;
         if (!halted) {
             drain(core);
         }
-        unlock(core);
+        *pushed |= unlock(core);
         if (halted) {
-            return;
+            return false;
         }
+    }
+    return true;
+}
+
+/* Operations come last: acks and heartbeats that wait in the inbox wait for none (N9). */
+void core_run(struct core *core, enum core_runner runner)
+{
+    bool pushed = false;
+    const bool done = drain_all(core, &pushed);
+    if (pushed) {
+        execution_go_on(core->execution, done && runner == CORE_RECEIVER);
     }
 }
 
@@ -502,9 +513,11 @@ void core_start(struct core *core)
 {
     mutex_lock(&core->lock);
     finish(core, false, time_now());
-    unlock(core);
+    if (unlock(core)) {
+        execution_go_on(core->execution, false);
+    }
     /* What completed meanwhile found the lock taken; in a group of one nothing else would come. */
-    core_run(core);
+    core_run(core, CORE_OTHER);
 }
 
 void core_halt(struct core *core)
@@ -515,7 +528,9 @@ void core_halt(struct core *core)
         drain(core);
     }
     INVARIANT(core->halted);
-    unlock(core);
+    if (unlock(core)) {
+        execution_go_on(core->execution, false);
+    }
 }
 
 void core_destroy(struct core *core)

@@ -76,8 +76,15 @@ void core_destroy(struct core *core);
 /* Says what the replica has to say at first. state_writer, execution and timer run already. */
 void core_start(struct core *core);
 
+/* Whose thread it is. A receiver may execute what was committed, if that is quick (execution.h).
+ * The timer, the log's writer and the like have something to do that nobody does for them. */
+enum core_runner {
+    CORE_RECEIVER,
+    CORE_OTHER,
+};
+
 /* Drives the core as long as there is something to do, unless somebody else does. */
-void core_run(struct core *core);
+void core_run(struct core *core, enum core_runner runner);
 
 /* Steps a stop (V1: Goodbye) and drives the core no more. Waits for the holder of the lock. */
 void core_halt(struct core *core);

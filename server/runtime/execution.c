@@ -224,14 +224,10 @@ static void note_entry_time(struct execution *execution, uint64_t entry_ns)
     execution->entry_ns += sample_ns / EXECUTION_MEAN_OF;
 }
 
-/* Called with run_lock. */
-static void work_and_report(struct execution *execution, const struct execution_item *items,
-                            size_t count)
+/* Items were worked through since `began_ns`: what follows from them leaves. */
+static void end_batch(struct execution *execution, uint64_t began_ns, size_t count, size_t entries)
 {
     const bool urgent = queue_count(&execution->work) >= EXECUTE_LAG_MAX / 2;
-    const uint64_t began_ns = clock_monotonic_ns();
-    execution->now_ns = began_ns;
-    const size_t entries = work_through(execution, items, count);
     const uint64_t now_ns = clock_monotonic_ns();
     if (count > 0) {
         note_entry_time(execution, (now_ns - began_ns) / count); /* a slow read counts, too */
@@ -266,13 +262,15 @@ static void *run(void *argument)
             return NULL;
         }
         const size_t count = queue_pop_while(&execution->work, items, EXECUTION_BATCH_MAX, is_any);
-        work_and_report(execution, items, count);
+        const uint64_t began_ns = clock_monotonic_ns();
+        execution->now_ns = began_ns;
+        end_batch(execution, began_ns, count, work_through(execution, items, count));
         wait_ns = wait_for(execution);
         mutex_unlock(&execution->run_lock);
     }
 }
 
-/* Everybody else. */
+/* Receivers. */
 
 static bool is_for_anybody(const void *item)
 {
@@ -283,19 +281,35 @@ static bool is_for_anybody(const void *item)
 /* Called with run_lock. A cut is going on: there are slices to do, at times of their own. */
 static bool is_short(struct execution *execution)
 {
-    return execution->entry_ns <= EXECUTION_QUICK_NS &&
+    return executor_is_quick(execution->executor) && execution->entry_ns <= EXECUTION_QUICK_NS &&
            queue_count(&execution->work) <= EXECUTION_SHORT_MAX &&
            wait_for(execution) == QUEUE_WAIT_FOREVER;
 }
 
-void execution_go_on(struct execution *execution)
+/* Called with run_lock. One at a time, for what was taken out of the queue must be worked off. */
+static void work_off(struct execution *execution)
 {
-    struct execution_item items[EXECUTION_SHORT_MAX];
-    if (mutex_try_lock(&execution->run_lock)) {
+    struct execution_item item;
+    const uint64_t began_ns = clock_monotonic_ns();
+    execution->now_ns = began_ns;
+    size_t count = 0;
+    size_t entries = 0;
+    while (count < EXECUTION_SHORT_MAX &&
+           queue_pop_while(&execution->work, &item, 1, is_for_anybody) == 1) {
+        entries += work_through(execution, &item, 1);
+        count++;
+        if (clock_monotonic_ns() - began_ns >= EXECUTION_RECEIVER_NS) {
+            break;
+        }
+    }
+    end_batch(execution, began_ns, count, entries);
+}
+
+void execution_go_on(struct execution *execution, bool may_execute)
+{
+    if (may_execute && mutex_try_lock(&execution->run_lock)) {
         if (!atomic_load(&execution->stopping) && is_short(execution)) {
-            const size_t count =
-                queue_pop_while(&execution->work, items, EXECUTION_SHORT_MAX, is_for_anybody);
-            work_and_report(execution, items, count);
+            work_off(execution);
         }
         const bool done =
             queue_count(&execution->work) == 0 && wait_for(execution) == QUEUE_WAIT_FOREVER;

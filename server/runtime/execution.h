@@ -4,10 +4,12 @@
  * Apart from the core, with a thread of its own, so that a slow operation does not delay a
  * heartbeat or an ack (N9). Checkpoints are cut and loaded here as well.
  *
- * To wake a thread costs more than to run a few quick operations. So who drove the core, and has
- * let go of its lock, works off a short queue itself, as long as operations have been quick lately
- * and nothing else is to be done; the thread gets everything else. An operation that is slow all of
- * a sudden holds up one receiver once: the next ones are the thread's again.
+ * To wake a thread costs more than to run a few quick operations. So if the application says that
+ * all of its operations are quick (app.h), a receiver that drove the core, and has nothing else to
+ * do, works off a short queue itself, for EXECUTION_RECEIVER_NS at most and one operation; the
+ * thread gets everything else, and everything of other applications. What lately has been cannot
+ * tell of the first operation that is slow: three replicas that execute the same one would all be
+ * deaf at once, and give up their view.
  *
  * Threads: entries and look-ups come from the holder of the core lock, repairs from the clients'
  *          receiver; whatever an application does happens with `run_lock`. */
@@ -33,9 +35,10 @@ enum {
     EXECUTION_QUEUE_MAX = EXECUTE_LAG_MAX + EXECUTION_LOOKUPS_MAX + EXECUTION_REPAIRS_MAX +
                           EXECUTION_LOADS_MAX + EXECUTION_CUTS_MAX + EXECUTION_WAKES_MAX +
                           EXECUTION_READS_MAX,
-    EXECUTION_BATCH_MAX = 64,   /* items between two flushes of replies */
-    EXECUTION_SHORT_MAX = 16,   /* items that whoever drove the core may work off, */
-    EXECUTION_QUICK_NS = 20000, /* if one takes no longer than this on average */
+    EXECUTION_BATCH_MAX = 64,       /* items between two flushes of replies */
+    EXECUTION_SHORT_MAX = 16,       /* items that a receiver may work off, */
+    EXECUTION_QUICK_NS = 20000,     /* if one takes no longer than this on average */
+    EXECUTION_RECEIVER_NS = 200000, /* after this time it leaves the rest to the thread */
 };
 
 /* N2's look-up, as VR_OUT_LOOKUP gives it. */
@@ -130,8 +133,9 @@ void execution_look_up(struct execution *execution, const struct execution_looku
  * execution_push(). */
 bool execution_read(struct execution *execution, const struct vr_output *output);
 
-/* Sees to it that what was pushed is worked off: does it, or wakes the thread. */
-void execution_go_on(struct execution *execution);
+/* Sees to it that what was pushed is worked off: wakes the thread, or does it itself if the caller
+ * may be held up for EXECUTION_RECEIVER_NS and an operation. */
+void execution_go_on(struct execution *execution, bool may_execute);
 
 /* G4: behind what was handed over, the state becomes that of a checkpoint, whose file is there;
  * then the checkpointer is told. */

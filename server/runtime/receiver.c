@@ -473,7 +473,7 @@ static void receive(struct receiver *receiver, uint64_t timeout_ns)
     }
     inbox_publish(receiver->inbox, receiver->kind);
     atomic_fetch_add(&receiver->batches, 1);
-    core_run(receiver->core);
+    core_run(receiver->core, CORE_RECEIVER);
 }
 
 static void *run(void *argument)

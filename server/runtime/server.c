@@ -92,7 +92,7 @@ static void on_state_durable(void *context, uint64_t number)
     struct vr_server *server = context;
     log_debug(LOG_STORAGE, "state %" PRIu64 " of this start is durable", number);
     inbox_post_state_durable(&server->inbox, number);
-    core_run(&server->core);
+    core_run(&server->core, CORE_OTHER);
 }
 
 static void stop_serving(struct vr_server *server)
@@ -115,7 +115,7 @@ static void on_log_durable(void *context, uint64_t generation, uint64_t op_numbe
 {
     struct vr_server *server = context;
     inbox_post_log_durable(&server->inbox, generation, op_number);
-    core_run(&server->core);
+    core_run(&server->core, CORE_OTHER);
 }
 
 /* D4: where a write or sync failed, what is on the disk is not known any more, so that the next
@@ -171,7 +171,7 @@ static void on_news(void *context)
 {
     struct vr_server *server = context;
     inbox_post_news(&server->inbox);
-    core_run(&server->core);
+    core_run(&server->core, CORE_OTHER);
 }
 
 /* G4: it is behind the others' logs, and the checkpoint that it needs cannot be had here. */
@@ -190,7 +190,7 @@ static void on_executed(void *context, uint64_t op_number, bool urgent)
     struct vr_server *server = context;
     inbox_post_executed(&server->inbox, op_number, urgent);
     if (urgent) {
-        core_run(&server->core);
+        core_run(&server->core, CORE_OTHER);
     }
 }
 

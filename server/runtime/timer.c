@@ -61,7 +61,7 @@ static void *run(void *argument)
             timer->ticks_posted++;
             inbox_post_tick(timer->core->inbox);
         }
-        core_run(timer->core);
+        core_run(timer->core, CORE_OTHER);
     }
     return NULL;
 }

@@ -287,6 +287,7 @@ struct app accounts_app(struct accounts *accounts)
 {
     return (struct app){
         .state = accounts,
+        .is_quick = true,
         .execute = app_execute,
         .is_read = app_is_read,
         .digest = app_digest,

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -118,6 +119,7 @@ static enum vr_server_exit node_init(uint32_t index, struct vr_server_error *err
 
 static enum durability mode = DURABILITY_MEMORY; /* of the test under way, */
 static bool rebuild;                             /* and whether its next start is one */
+static void (*adapt)(struct app *app);           /* changes what is started next; NULL: nothing */
 
 static enum vr_server_exit node_try_start(uint32_t index, struct vr_server_error *error)
 {
@@ -130,6 +132,9 @@ static enum vr_server_exit node_try_start(uint32_t index, struct vr_server_error
     };
     accounts_init(&node->accounts, ACCOUNTS, OPENING_BALANCE);
     node->app = accounts_app(&node->accounts);
+    if (adapt != NULL) {
+        adapt(&node->app);
+    }
     return vr_server_start(&options, &node->app, &node->server, error);
 }
 
@@ -870,6 +875,49 @@ START_TEST(a_state_that_differs_ends_its_replica)
 }
 END_TEST
 
+static atomic_uint executed_elsewhere; /* by a thread that is not the executor's */
+
+static size_t execute_noting_the_thread(void *state, const struct app_context *context,
+                                        const uint8_t *operation, size_t operation_size,
+                                        uint8_t *result)
+{
+    char name[16] = "";
+    (void)pthread_getname_np(pthread_self(), name, sizeof name);
+    if (strcmp(name, "vr-executor") != 0) {
+        atomic_fetch_add(&executed_elsewhere, 1);
+    }
+    return accounts_app(state).execute(state, context, operation, operation_size, result);
+}
+
+static void note_threads(struct app *app)
+{
+    app->is_quick = false;
+    app->execute = execute_noting_the_thread;
+}
+
+/* N9: an operation may take longer than the others wait for a heartbeat, and be the first that
+ * does. Unless the application promises that none does, no thread that the protocol needs executes
+ * it. */
+START_TEST(only_the_executor_runs_what_may_be_slow)
+{
+    mode = (enum durability)_i;
+    atomic_store(&executed_elsewhere, 0);
+    adapt = note_threads;
+    group_start(3);
+    adapt = NULL;
+    struct vr_client *client = open_client();
+    struct vr_session *session = vr_session_open(client);
+    for (int i = 0; i < 200; i++) {
+        (void)transfer(session, 0, 1);
+    }
+    wait_until_agreed(200);
+    vr_client_close(client);
+    group_stop();
+    const unsigned elsewhere = atomic_load(&executed_elsewhere);
+    ck_assert_uint_eq(elsewhere, 0);
+}
+END_TEST
+
 /* What is forgotten must be with the others: one of two that is down may be the one that has it. */
 START_TEST(nothing_is_forgotten_that_the_others_may_lack)
 {
@@ -1358,6 +1406,8 @@ static Suite *server_suite(void)
                         DURABILITY_SYNC + 1);
     tcase_add_test(stopping, a_broken_log_is_void_before_it_is_renewed);
     tcase_add_loop_test(stopping, a_diverged_replica_starts_only_to_be_rebuilt, DURABILITY_MEMORY,
+                        DURABILITY_SYNC + 1);
+    tcase_add_loop_test(serving, only_the_executor_runs_what_may_be_slow, DURABILITY_MEMORY,
                         DURABILITY_SYNC + 1);
     tcase_add_loop_test(stopping, a_state_that_differs_ends_its_replica, DURABILITY_MEMORY,
                         DURABILITY_SYNC + 1);
