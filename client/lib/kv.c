@@ -78,7 +78,7 @@ static enum vr_outcome decode(struct vr_session *session, struct vr_result *resu
     struct arena arena;
     arena_init(&arena, session->kv_memory, session->kv_memory != NULL ? KV_ARENA_SIZE : 0);
     const bool good = kv_result_decode(result->data, result->size, &arena, decoded);
-    vr_result_free(result);
+    vr_result_free(result); /* *decoded lies in the arena alone */
     if (!good) {
         result->outcome = VR_UNKNOWN;
         result->error = VR_ERROR_BAD_RESULT;

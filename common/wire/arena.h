@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* arena.h - memory for what one datagram decodes into: taken in order, given back all at once.
+/* arena.h - memory for what one datagram decodes into: taken in order, given back all at once,
+ * or from a mark on.
  *
  * Not shared between threads. The memory is the caller's; an exhausted arena says no, and whoever
  * asked drops its message and counts it. */
@@ -38,6 +39,18 @@ static inline void *arena_take(struct arena *arena, size_t size)
     void *taken = arena->memory + arena->used;
     arena->used += padded;
     return taken;
+}
+
+/* Where it is now, for arena_rewind(). */
+static inline size_t arena_mark(const struct arena *arena)
+{
+    return arena->used;
+}
+
+/* What was taken since arena_mark() said `mark` becomes invalid; the rest stays. */
+static inline void arena_rewind(struct arena *arena, size_t mark)
+{
+    arena->used = mark;
 }
 
 #endif

@@ -246,6 +246,7 @@ size_t codec_straight_pack(const struct message *message, uint8_t *bytes)
 bool codec_straight_decode(uint32_t type, const uint8_t *body, size_t size, struct arena *arena,
                            struct message *message)
 {
+    const size_t mark = arena_mark(arena);
     struct straight r = {.at = body, .end = body + size};
     switch ((enum message_type)type) {
     case MESSAGE_REQUEST:
@@ -267,6 +268,7 @@ bool codec_straight_decode(uint32_t type, const uint8_t *body, size_t size, stru
         return false;
     }
     if (!straight_ended(&r)) {
+        arena_rewind(arena, mark); /* the arena has no room for a large body twice */
         return false;
     }
     message->type = (enum message_type)type;

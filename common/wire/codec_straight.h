@@ -21,7 +21,8 @@ size_t codec_straight_pack(const struct message *message, uint8_t *bytes);
 
 /* True if the body is of such a type, and of the form that codec_straight_pack() gives it: then
  * message->type and its struct are filled in, and borrow from the arena. False, about anything
- * else: a question for protobuf-c, also if the arena is exhausted. Nothing is validated. */
+ * else: a question for protobuf-c, also if the arena is exhausted; the arena is as it was. Nothing
+ * is validated. */
 bool codec_straight_decode(uint32_t type, const uint8_t *body, size_t size, struct arena *arena,
                            struct message *message);
 

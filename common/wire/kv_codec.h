@@ -4,7 +4,8 @@
  * Shared by the store and its clients, which check an operation before they send it. Pure; every
  * buffer is the caller's.
  *
- * Ownership: what is encoded is borrowed; what is decoded borrows from the arena. */
+ * Ownership: what is encoded is borrowed. A decoded operation borrows from the bytes that it was
+ * read from and from the arena, and needs both; a decoded result borrows from the arena alone. */
 #ifndef VR_KV_CODEC_H
 #define VR_KV_CODEC_H
 
@@ -103,7 +104,7 @@ bool kv_operation_decode(const uint8_t *bytes, size_t size, struct arena *arena,
 size_t kv_result_encode(const struct kv_result *result, struct arena *arena, uint8_t *bytes,
                         size_t capacity);
 
-/* False if the bytes are no result, or the arena is exhausted. */
+/* False if the bytes are no result, or the arena is exhausted. The bytes may be gone afterwards. */
 bool kv_result_decode(const uint8_t *bytes, size_t size, struct arena *arena,
                       struct kv_result *result);
 

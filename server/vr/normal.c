@@ -200,14 +200,21 @@ static void begin_round(struct replica *r)
     timeout_set(&r->timeouts, TIMEOUT_HEARTBEAT, r->time.now_ns + r->options.heartbeat_ns);
 }
 
-/* How long entries may be in flight to one backup before they are taken for lost. */
+/* How long entries may be in flight to one backup before they are taken for lost.
+ *
+ * T after the last ack that counts the primary falls silent (V1), and then nothing is sent again. A
+ * Prepare that was lost to a quorum, with none behind it that shows the gap, has only this clock:
+ * if it were of round trips alone, a loss on long links would end the view. So two repetitions lie
+ * within T: after T/4 at the latest, which no ack exceeds where T is five round trips as it should
+ * be, and T/2 after the first. T is more than a heartbeat, so neither is below the least. */
 static uint64_t resend_timeout(const struct replica *r, const struct peer *peer)
 {
     const uint64_t least = r->options.heartbeat_ns / 4;
+    const uint64_t most = r->options.view_change_ns / (peer->resends == 0 ? 4 : 2);
     uint64_t timeout = peer->rtt_ns == 0 ? r->options.heartbeat_ns : 4 * peer->rtt_ns;
     timeout = timeout < least ? least : timeout;
     timeout <<= peer->resends < 4 ? peer->resends : 4;
-    return timeout;
+    return timeout < most ? timeout : most;
 }
 
 /* One Prepare from first_op on, as large as a datagram may be. Returns the last op in it. */

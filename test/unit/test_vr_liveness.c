@@ -132,6 +132,79 @@ START_TEST(N10_an_ack_that_lacks_entries_arms_the_resend)
 }
 END_TEST
 
+/* Time passes on links that bring acks back `round_trip_ms` after what they answer. */
+enum { ROUND_TRIP_MAX_MS = 64 };
+
+struct late_acks {
+    uint64_t sent[ROUND_TRIP_MAX_MS]; /* how many, until each of the last milliseconds */
+    uint64_t delivered;
+};
+
+static void run_with_late_acks(struct late_acks *acks, uint32_t round_trip_ms, uint64_t ms)
+{
+    ck_assert_uint_le(round_trip_ms, ROUND_TRIP_MAX_MS);
+    for (uint64_t i = 0; i < ms; i++) {
+        core_run(&f, 1);
+        uint64_t *sent = &acks->sent[f.now_ns / CORE_MS % round_trip_ms];
+        for (; acks->delivered < *sent; acks->delivered++) {
+            ck_assert(core_deliver(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY));
+        }
+        *sent = acks->delivered + core_queued(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
+    }
+}
+
+/* A fifth of T, which is as long as they should be, and longer. */
+static const uint32_t round_trips_ms[] = {24, 30, 40};
+enum { ROUND_TRIPS = sizeof round_trips_ms / sizeof round_trips_ms[0] };
+
+/* A primary that knows how long its round trips are; returns it. */
+static uint32_t form_with_late_acks(struct late_acks *acks, uint32_t round_trip_ms)
+{
+    const uint32_t primary = core_form(&f);
+    core_run(&f, 100);
+    core_hold(&f, MESSAGE_PREPARE_OK, CORE_ANY, CORE_ANY);
+    run_with_late_acks(acks, round_trip_ms, 1000);
+    for (uint32_t i = 0; i < f.count; i++) {
+        const uint64_t rtt_ns = core_see(&f, primary)->members[i].rtt_ns;
+        ck_assert(i == primary || rtt_ns > (round_trip_ms - 2) * CORE_MS);
+    }
+    return primary;
+}
+
+/* N10, V1: a Prepare that got lost to all, with nothing behind it that would show the gap, is sent
+ * again while its primary still may, however long the round trips are. */
+START_TEST(N10_a_resend_comes_before_the_suspicion)
+{
+    struct late_acks acks = {0};
+    const uint32_t round_trip_ms = round_trips_ms[_i];
+    const uint32_t primary = form_with_late_acks(&acks, round_trip_ms);
+    const uint64_t v = core_view(&f, primary);
+    core_request(&f, primary, "x");
+    core_discard(&f, MESSAGE_PREPARE, CORE_ANY, CORE_ANY);
+    run_with_late_acks(&acks, round_trip_ms, 2 * f.defaults.view_change_ns / CORE_MS);
+    ck_assert_uint_eq(core_see(&f, primary)->commit_number, 1);
+    for (uint32_t i = 0; i < f.count; i++) {
+        ck_assert_uint_eq(core_view(&f, i), v);
+    }
+}
+END_TEST
+
+/* N10, V1: and if that gets lost as well, once more. */
+START_TEST(N10_two_resends_come_before_the_suspicion)
+{
+    struct late_acks acks = {0};
+    const uint32_t round_trip_ms = round_trips_ms[_i];
+    const uint32_t primary = form_with_late_acks(&acks, round_trip_ms);
+    const uint64_t before = core_see(&f, primary)->prepares_resent;
+    core_drop(&f, MESSAGE_PREPARE, CORE_ANY, CORE_ANY);
+    core_request(&f, primary, "x");
+    /* The last ack that counted is up to a heartbeat older than the Prepare. */
+    const uint64_t left_ns = f.defaults.view_change_ns - f.defaults.heartbeat_ns;
+    run_with_late_acks(&acks, round_trip_ms, left_ns / CORE_MS);
+    ck_assert_uint_eq(core_see(&f, primary)->prepares_resent, before + 2 * (f.count - 1));
+}
+END_TEST
+
 /* UDP-7: a heartbeat recorded and said again keeps no dead primary alive. */
 START_TEST(UDP_7_a_replayed_heartbeat_is_not_heard)
 {
@@ -496,6 +569,8 @@ int main(void)
     tcase_add_test(tcase, TM_3_a_stall_is_forgiven_once);
     tcase_add_test(tcase, TM_3_a_late_tick_blames_nobody);
     tcase_add_test(tcase, N10_an_ack_that_lacks_entries_arms_the_resend);
+    tcase_add_loop_test(tcase, N10_a_resend_comes_before_the_suspicion, 0, ROUND_TRIPS);
+    tcase_add_loop_test(tcase, N10_two_resends_come_before_the_suspicion, 0, ROUND_TRIPS);
     tcase_add_test(tcase, UDP_7_a_replayed_heartbeat_is_not_heard);
     tcase_add_test(tcase, V9_a_view_that_never_was_silences_nobody_for_ever);
     tcase_add_test(tcase, V9_the_own_log_write_is_no_ack_either);
