@@ -17,12 +17,14 @@ enum {
     REST_MS = 500,  /* what the others get once one has answered */
     REST_RTTS = 4,  /* or so many of its round trips */
     ASKS_MAX = 8,   /* requests to one target whose answers are timed */
-    PADDING = 1024, /* M3: room for an answer before the token is known */
+    PADDING = 1024, /* M3: room for a usual answer before the token is known, */
+    FRAME = 256,    /* beside what a datagram has besides */
 };
 
 /* What is under way for a target. */
 struct asking {
     uint64_t token;
+    bool in_short; /* it answered, but without its counters: the question was too short (M3) */
     uint64_t next_ns;
     uint32_t asks;
     uint64_t asked_ns[ASKS_MAX]; /* by the request's number, modulo ASKS_MAX */
@@ -33,6 +35,7 @@ struct surveyor {
     struct channel channel;
     struct asking asking[PROXY_SEEDS_MAX];
     uint64_t nonce; /* of the first request to any target; the following count up */
+    uint32_t padding_size;
     uint64_t rest_deadline_ns;
     const struct net_address *seeds;
     uint32_t seed_count;
@@ -56,7 +59,7 @@ static void ask(struct surveyor *surveyor, uint32_t target, uint64_t now_ns)
         .type = MESSAGE_STATUS_REQUEST,
         .from = REPLICA_NONE,
         .status_request = {.nonce = surveyor->nonce + asking->asks,
-                           .padding_size = asking->token == 0 ? PADDING : 0},
+                           .padding_size = asking->token == 0 ? surveyor->padding_size : 0},
     };
     asking->asked_ns[asking->asks % ASKS_MAX] = now_ns;
     asking->asks++;
@@ -175,8 +178,12 @@ static void on_status(struct surveyor *surveyor, const struct message *message, 
     if (target >= surveyor->survey->target_count || surveyor->survey->targets[target].answered) {
         return;
     }
+    /* It has told us its token, or will, and says the rest to that. */
+    struct asking *asking = &surveyor->asking[target];
+    asking->in_short = report->counter_count == 0;
     struct survey_target *answered = &surveyor->survey->targets[target];
-    answered->answered = true;
+    answered->answered = !asking->in_short;
+    free(answered->report.counters);
     copy_report(report, &answered->report);
     answered->report.rtt_ns = now_ns - asked_ns;
 
@@ -307,6 +314,9 @@ static void run(struct surveyor *surveyor, uint64_t deadline_ns)
         now_ns = clock_monotonic_ns();
         channel_dispatch(&surveyor->channel, now_ns);
     }
+    for (uint32_t i = 0; i < surveyor->survey->target_count; i++) {
+        surveyor->survey->targets[i].answered |= surveyor->asking[i].in_short;
+    }
 }
 
 int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t seed_count,
@@ -316,6 +326,9 @@ int survey_run(struct survey *survey, const struct net_address *seeds, uint32_t 
     struct surveyor *surveyor = must_calloc(1, sizeof *surveyor);
     surveyor->survey = survey;
     surveyor->nonce = random_nonzero_u64();
+    surveyor->padding_size = datagram_size > 0 && datagram_size < PADDING + FRAME
+                                 ? datagram_size - FRAME /* DATAGRAM_SIZE_MIN is more */
+                                 : PADDING;
     surveyor->rest_deadline_ns = UINT64_MAX;
     surveyor->seeds = seeds;
     surveyor->seed_count = seed_count;

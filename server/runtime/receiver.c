@@ -123,6 +123,8 @@ static void answer_status(struct receiver *receiver, struct arrival *arrival,
         count(&receiver->counters.status_answered);
         return;
     }
+    /* M3: with the token it would be told more. */
+    challenge(receiver, arrival);
     status_answer_shorten(&status);
     answer_counted(receiver, arrival, &message, &receiver->counters.status_answered);
 }

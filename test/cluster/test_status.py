@@ -52,6 +52,16 @@ class Words(StatusTest):
             c.resume(i)
         self.wait_for(c, r" healthy$", EXIT_OK)
 
+    def test_counters_come_whatever_the_question_has_room_for(self):
+        """M3: who has not echoed the token is answered no more than it sent; then it is asked again."""
+        c = self.script_cluster(3)
+        c.wait_normal()
+        for size in ("512", "1400"):
+            done = c.client("--datagram-size", size, "--json", "status")
+            self.assertEqual(done.returncode, EXIT_OK, done.stdout)
+            for replica in json.loads(done.stdout)["replicas"]:
+                self.assertIn("option_heartbeat_ms", replica["counters"])
+
     def test_json_has_all_fields(self):
         c = self.script_cluster(1)
         status = c.status()
