@@ -1550,7 +1550,7 @@ START_TEST(read_follows_the_primary)
 END_TEST
 
 /* R4: stale reads ask one replica each, all of them in turn; what they are told of the state is
- * handed on, and who it was is not taken for the primary. */
+ * handed on. */
 START_TEST(stale_reads_spread_over_all)
 {
     const uint32_t session = settled();
@@ -1572,10 +1572,29 @@ START_TEST(stale_reads_spread_over_all)
     for (uint32_t i = 0; i < REPLICAS; i++) {
         ck_assert_uint_gt(asked[i], 5);
     }
+}
+END_TEST
+
+/* R4: whoever answers one need not be primary, not even of the view that it names. */
+START_TEST(who_answers_a_stale_read_is_not_the_primary)
+{
+    const uint32_t session = open_registered(0);
+    for (uint32_t i = 0; i < REPLICAS; i++) {
+        submit_read(session, READ_STALE, 0);
+        read_answered(i, VIEW(0), last_read()->nonce, REPLY_OK);
+    }
+    ck_assert_uint_eq(f.done_count, REPLICAS);
     forget_sent();
-    submit(session);
+    submit_read(session, READ_LINEARIZABLE, 0);
     ck_assert_uint_eq(f.sent_count, 1);
-    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    ck_assert_uint_eq(target_of(last_sent()), 0);
+    read_answered(0, VIEW(0), last_read()->nonce, REPLY_OK);
+
+    submit_read(session, READ_STALE, 0);
+    read_answered(2, VIEW(1), last_read()->nonce, REPLY_OK);
+    forget_sent();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    ck_assert_uint_eq(count_sent(MESSAGE_READ), REPLICAS); /* somebody's, who is not known */
 }
 END_TEST
 
@@ -1699,6 +1718,7 @@ int main(void)
     tcase_add_test(tests, large_reads_go_through_the_log);
     tcase_add_test(tests, read_follows_the_primary);
     tcase_add_test(tests, stale_reads_spread_over_all);
+    tcase_add_test(tests, who_answers_a_stale_read_is_not_the_primary);
     tcase_add_test(tests, stale_read_that_meets_busy_asks_later);
     tcase_add_test(tests, stale_read_that_meets_a_recovering_replica_asks_all);
     suite_add_tcase(suite, tests);
