@@ -91,6 +91,14 @@
     X(N10, prepare_is_sent_again, "a backup has not acked it in time") \
     X(N10, what_is_not_acked_is_gone, "it lies before the log, so a checkpoint goes") \
     X(P1, restarted_primary_leads_no_more, "a primary comes back as a backup of its own view") \
+    X(R1, read_is_sent_through_the_log, "this primary wants no reads beside it") \
+    X(R2, late_read_is_not_answered, "no round confirmed it in time") \
+    X(R2, primary_without_a_quorum_takes_no_read, "a read meets one that fell silent") \
+    X(R2, read_ends_with_its_view, "its view was over before a round confirmed it") \
+    X(R2, read_waits_for_the_views_start, "what earlier views committed is not known yet") \
+    X(R2, round_is_shared, "several reads wait for one") \
+    X(R4, op_does_not_come, "a replica says that it is behind what a read wants to see") \
+    X(R4, read_meets_an_install, "the state is about to be another one") \
     X(S1, do_view_change_waits_for_the_disk, "the new view_number is not durable yet") \
     X(S1, message_of_an_earlier_start, "a datagram outlives the process that sent it") \
     X(S4, state_changes_while_it_is_written, \
@@ -149,6 +157,7 @@
     X(K3, checkpoint_is_unreadable, "one is damaged when it is served") \
     X(N3, log_is_full, "a primary has no room for a request") \
     X(N9, backup_has_no_room, "Prepares are dropped until execution has made some") \
+    X(R2, read_outlives_its_view, "it was confirmed before, and its op comes later") \
     X(V11, log_larger_than_the_memory, "a replica stays out until it is given more")
 
 #ifdef VR_MARKS

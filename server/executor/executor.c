@@ -119,7 +119,6 @@ static void execute_new(struct executor *executor, struct client_record *record,
 static void execute_read(struct executor *executor, const uint8_t *operation, uint32_t size,
                          struct reply *reply)
 {
-    VR_MARK(C3_read_is_executed_again);
     const struct app *app = executor->app;
     const struct checksum before = app->digest(app->state);
     const uint32_t result_size = app_execute(executor, operation, size);
@@ -181,6 +180,7 @@ static bool repeat(struct executor *executor, const struct client_record *record
         reply_set_result(reply, kept, record->kept_size);
         return true;
     case KEPT_READ:
+        VR_MARK(C3_read_is_executed_again);
         execute_read(executor, kept, record->kept_size, reply);
         return true;
     case KEPT_NOTHING:
@@ -229,6 +229,7 @@ static void repeat_from_entry(struct executor *executor, const struct entry *ent
 {
     const struct app *app = executor->app;
     if (app->is_read(app->state, entry->body, entry->body_size)) {
+        VR_MARK(C3_read_is_executed_again);
         execute_read(executor, entry->body, entry->body_size, reply);
     } else {
         reply->op_number = entry->op_number;

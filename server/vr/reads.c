@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/invariant.h"
+#include "common/base/mark.h"
 #include "server/vr/quorum.h"
 #include "server/vr/replica.h"
 
@@ -159,6 +160,7 @@ static void keep(struct replica *r, const struct message *m, uint32_t index)
             stale ? read->min_op : larger(read->min_op, larger(r->commit_number, r->started_op)),
         .arrived_ns = r->time.now_ns,
     };
+    VR_MARK_IF(!stale && r->started_op > r->commit_number, R2_read_waits_for_the_views_start);
     memcpy(reads->operations[index], read->operation, read->operation_size);
     list_append(reads, stale ? &reads->settled : &reads->pending, index);
 }
@@ -176,10 +178,12 @@ void on_read(struct replica *r, const struct message *m)
         return;
     }
     if (read->mode == READ_LINEARIZABLE && r->options.reads == READS_LOG) {
+        VR_MARK(R1_read_is_sent_through_the_log);
         answer_refused(r, m, REPLY_READ_BY_LOG);
         return;
     }
     if (read->mode == READ_LINEARIZABLE && r->abdicated) {
+        VR_MARK(R2_primary_without_a_quorum_takes_no_read);
         answer_busy(r, read->client_id, read->nonce, r->last_normal_view, &m->address,
                     BUSY_NO_QUORUM);
         return;
@@ -242,13 +246,18 @@ static void settle_pending(struct replica *r)
         const struct read_slot *slot = &reads->slots[reads->pending.first];
         const bool late = r->time.now_ns - slot->arrived_ns >= r->options.view_change_ns;
         if (!of_this_view(r, slot)) {
+            VR_MARK(R2_read_ends_with_its_view);
             answer_not_primary(r, slot->client_id, slot->nonce, &slot->address);
             slot_free(reads, list_take_first(reads, &reads->pending));
         } else if (confirmed >= slot->round) {
+            VR_MARK_IF(slot->next != READ_SLOT_NONE &&
+                           reads->slots[slot->next].round == slot->round,
+                       R2_round_is_shared);
             reads->confirmed++;
             list_append(reads, &reads->settled, list_take_first(reads, &reads->pending));
         } else if (late) {
             /* Its client, who would be sent to this very replica by a Busy, asks all of them. */
+            VR_MARK(R2_late_read_is_not_answered);
             reads->late++;
             slot_free(reads, list_take_first(reads, &reads->pending));
         } else {
@@ -267,6 +276,7 @@ static uint64_t answered_in(const struct replica *r, const struct read_slot *slo
 static void hand_to_executor(struct replica *r, uint32_t index)
 {
     const struct read_slot *slot = &r->reads.slots[index];
+    VR_MARK_IF(slot->mode != READ_STALE && !of_this_view(r, slot), R2_read_outlives_its_view);
     struct vr_output *output = output_add(r, VR_OUT_READ);
     output->read.client_id = slot->client_id;
     output->read.nonce = slot->nonce;
@@ -297,10 +307,12 @@ static void answer_settled(struct replica *r)
             hand_to_executor(r, index);
             slot_free(reads, index);
         } else if (r->time.now_ns - slot->arrived_ns >= r->options.view_change_ns) {
+            VR_MARK_IF(slot->op_number > r->handed_op, R4_op_does_not_come);
             answer_busy(r, slot->client_id, slot->nonce, answered_in(r, slot), &slot->address,
                         BUSY_BEHIND);
             slot_free(reads, index);
         } else {
+            VR_MARK_IF(r->transfer.installing, R4_read_meets_an_install);
             list_append(reads, &waiting, index);
         }
     }

@@ -156,7 +156,7 @@ void core_installed(struct core_fixture *f, uint32_t index)
 static void flush(struct core_fixture *f, uint32_t index)
 {
     struct core_node *node = &f->nodes[index];
-    bool more = node->up;
+    bool more = node->up && !node->hold_flush;
     while (more) {
         more = vr_flush(node->replica, time_of(f), &f->outputs);
         const bool said = f->outputs.count > 0;

@@ -72,6 +72,8 @@ struct core_node {
     struct vr_log kept;    /* the log as it was at the last crash */
     uint64_t commit_known; /* what core_resume() finds said to be committed; set by a test */
 
+    bool hold_flush; /* its drain goes on: what is stepped meanwhile is flushed together, later */
+
     bool hold_execution;
     uint64_t execute_to;
 

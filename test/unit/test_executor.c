@@ -425,6 +425,69 @@ START_TEST(a_large_read_with_a_large_operation)
 }
 END_TEST
 
+/* --- reads beside the log --- */
+
+static const struct reply *read_beside(struct fixture *f, const uint8_t *operation, size_t size)
+{
+    executor_read(f->executor, operation, (uint32_t)size, &f->reply);
+    return &f->reply;
+}
+
+/* Section 5: of the state behind executed_op, whose op is said; nothing changes, however large the
+ * result is. */
+START_TEST(a_read_beside_the_log_leaves_no_trace)
+{
+    struct fixture f;
+    fixture_init(&f, 8);
+    uint8_t operation[8];
+    const size_t size = read_operation(operation, 5, REPLY_STORED_MAX + 1);
+    ck_assert_uint_eq(read_beside(&f, operation, size)->op_number, 0); /* nobody ever wrote */
+    const uint64_t session = open_session(&f, ALICE);
+    ask(&f, ALICE, session, 1, "w");
+    const struct checksum digest = executor_digest(f.executor);
+
+    const struct reply *reply = read_beside(&f, operation, size);
+    ck_assert_int_eq(reply->status, REPLY_OK);
+    ck_assert_uint_eq(reply->op_number, 2);
+    ck_assert_uint_eq(reply->session, 0);
+    ck_assert_uint_eq(reply->result_size, REPLY_STORED_MAX + 1);
+    ck_assert_uint_eq(reply->result[0], 1);
+    ck_assert_uint_eq(f.counter.last.op_number, 2);
+    ck_assert_uint_eq(f.counter.last.timestamp, 1002); /* of that op: replicas agree on it */
+    ck_assert_uint_eq(executor_executed_op(f.executor), 2);
+    ck_assert(checksum_equal(executor_digest(f.executor), digest));
+    ck_assert_uint_eq(result_number(ask(&f, ALICE, session, 1, "w")), 1); /* still kept */
+
+    ask(&f, ALICE, session, 2, "w");
+    reply = read_beside(&f, operation, size);
+    ck_assert_uint_eq(reply->op_number, 4);
+    ck_assert_uint_eq(reply->result[0], 2);
+    fixture_free(&f);
+}
+END_TEST
+
+/* What would change something is not executed, whatever its result would look like. */
+START_TEST(a_write_beside_the_log_is_refused)
+{
+    static const char *const operations[] = {"w", "i", "r", ""};
+    struct fixture f;
+    fixture_init(&f, 8);
+    open_session(&f, ALICE);
+    const struct checksum digest = executor_digest(f.executor);
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        const char *operation = operations[i];
+        const struct reply *reply = read_beside(&f, (const uint8_t *)operation, strlen(operation));
+        ck_assert_int_eq(reply->status, REPLY_NOT_A_READ);
+        ck_assert_uint_eq(reply->op_number, 1);
+        ck_assert_uint_eq(reply->result_size, 0);
+    }
+    ck_assert_uint_eq(f.counter.executions, 0);
+    ck_assert_uint_eq(executor_executed_op(f.executor), 1);
+    ck_assert(checksum_equal(executor_digest(f.executor), digest));
+    fixture_free(&f);
+}
+END_TEST
+
 /* app.h: only a read may have a result that cannot be kept. */
 START_TEST(a_large_result_of_a_write_is_our_own_fault)
 {
@@ -735,6 +798,8 @@ static Suite *executor_suite(bool forks)
     tcase_add_test(tests, a_large_read_is_executed_again);
     tcase_add_test(tests, a_read_that_fits_is_kept);
     tcase_add_test(tests, a_large_read_with_a_large_operation);
+    tcase_add_test(tests, a_read_beside_the_log_leaves_no_trace);
+    tcase_add_test(tests, a_write_beside_the_log_is_refused);
     tcase_add_test(tests, an_operation_over_the_limit_is_not_executed);
     tcase_add_test(tests, an_empty_operation_is_the_applications_business);
     tcase_add_test(tests, a_look_up_says_what_a_repetition_would);

@@ -1353,6 +1353,302 @@ START_TEST(many_sessions_survive_a_view_change)
 }
 END_TEST
 
+/* ---- section 5: reads beside the log ---- */
+
+static void submit_read(uint32_t session, enum read_mode mode, uint64_t min_op)
+{
+    const struct proxy_read read = {mode, min_op};
+    proxy_submit_read(f.proxy, session, OPERATION, sizeof OPERATION - 1, &read,
+                      f.now_ns + 5 * SECOND, f.now_ns);
+    drain();
+}
+
+static const struct read *last_read(void)
+{
+    ck_assert_int_eq(last_sent()->message.type, MESSAGE_READ);
+    return &last_sent()->message.read;
+}
+
+static void read_answered(uint32_t replica, uint64_t view, uint64_t nonce, enum reply_status status)
+{
+    reply(replica, (struct reply){.view_number = view,
+                                  .op_number = 77,
+                                  .commit_number = 80,
+                                  .client_id = client(0),
+                                  .request_number = nonce,
+                                  .status = status,
+                                  .result = (const uint8_t *)"value",
+                                  .result_size = status == REPLY_OK ? 5 : 0});
+}
+
+static uint32_t target_of(const struct sent *sent)
+{
+    return (uint32_t)sent->address.port - 8000;
+}
+
+/* It goes to the primary, with a nonce of its own, and opens no session there. */
+START_TEST(read_asks_the_primary_alone)
+{
+    (void)settled();
+    const uint32_t session = proxy_open(f.proxy, client(1));
+    submit_read(session, READ_LINEARIZABLE, 9);
+    ck_assert_uint_eq(f.sent_count, 1);
+    ck_assert_uint_eq(target_of(last_sent()), 0);
+    const struct read *read = last_read();
+    ck_assert(client_id_equal(read->client_id, client(1)));
+    ck_assert_int_eq(read->mode, READ_LINEARIZABLE);
+    ck_assert_uint_eq(read->min_op, 9);
+    ck_assert_uint_eq(read->operation_size, sizeof OPERATION - 1);
+    reply(0, (struct reply){.view_number = VIEW(0),
+                            .op_number = 77,
+                            .client_id = client(1),
+                            .request_number = read->nonce,
+                            .status = REPLY_OK,
+                            .result = (const uint8_t *)"value",
+                            .result_size = 5});
+    const struct proxy_output *done = only_done(PROXY_OK, PROXY_ERROR_NONE);
+    ck_assert_uint_eq(done->done.op_number, 77);
+    ck_assert_str_eq(f.result[0], "value");
+}
+END_TEST
+
+/* C2: what answers an earlier read, or the log's request of that number, does not answer this. */
+START_TEST(late_answers_to_earlier_reads_are_ignored)
+{
+    const uint32_t session = settled();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    const uint64_t first = last_read()->nonce;
+    read_answered(0, VIEW(0), first, REPLY_OK);
+    only_done(PROXY_OK, PROXY_ERROR_NONE);
+    f.done_count = 0;
+    submit_read(session, READ_LINEARIZABLE, 0);
+    const uint64_t second = last_read()->nonce;
+    ck_assert_uint_gt(second, first);
+    forget_sent();
+    read_answered(0, VIEW(0), first, REPLY_OK); /* a copy */
+    read_answered(0, VIEW(0), first, REPLY_READ_BY_LOG);
+    read_answered(0, VIEW(0), first, REPLY_NOT_A_READ);
+    not_primary(0, client(0), 0, first, VIEW(0));
+    busy(0, client(0), 0, first);
+    answered(0, VIEW(0), client(0), 100, second, "other");
+    ck_assert_uint_eq(f.done_count, 0);
+    ck_assert_uint_eq(f.sent_count, 0);
+    read_answered(0, VIEW(0), second, REPLY_OK);
+    only_done(PROXY_OK, PROXY_ERROR_NONE);
+    ck_assert_str_eq(f.result[0], "value");
+}
+END_TEST
+
+START_TEST(what_is_no_read_is_failed)
+{
+    const uint32_t session = settled();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    read_answered(0, VIEW(0), last_read()->nonce, REPLY_NOT_A_READ);
+    only_done(PROXY_FAILED, PROXY_ERROR_NOT_A_READ);
+}
+END_TEST
+
+/* R1: told so, it goes through the log at once, as do all that follow in this view; the primary of
+ * the next one may want it otherwise. */
+START_TEST(read_goes_through_the_log_where_that_is_wanted)
+{
+    const uint32_t session = settled();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    const uint64_t nonce = last_read()->nonce;
+    forget_sent();
+    read_answered(0, VIEW(0), nonce, REPLY_READ_BY_LOG);
+    ck_assert_uint_eq(f.done_count, 0);
+    ck_assert_uint_eq(f.sent_count, 1);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    ck_assert_uint_eq(last_sent()->message.request.session, 100);
+    read_answered(0, VIEW(0), nonce, REPLY_READ_BY_LOG); /* a copy */
+    ck_assert_uint_eq(f.sent_count, 1);
+    answered(0, VIEW(0), client(0), 100, last_sent()->message.request.request_number, "ok");
+    ck_assert_str_eq(f.result[0], "ok");
+    only_done(PROXY_OK, PROXY_ERROR_NONE);
+    f.done_count = 0;
+
+    forget_sent();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    ck_assert_uint_eq(count_sent(MESSAGE_READ), 0);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    answered(1, VIEW(1), client(0), 100, last_sent()->message.request.request_number, "ok");
+    ck_assert_uint_eq(f.done_count, 1);
+
+    forget_sent();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    ck_assert_uint_eq(f.sent_count, 1);
+    ck_assert_uint_eq(target_of(last_sent()), 1);
+    (void)last_read();
+}
+END_TEST
+
+/* R1 meets a session that the log does not know yet: it registers first. Nothing came of it until
+ * the deadline: a read that was not answered changed nothing. */
+START_TEST(read_that_goes_through_the_log_registers_first)
+{
+    (void)settled();
+    const uint32_t session = proxy_open(f.proxy, client(1));
+    submit_read(session, READ_LINEARIZABLE, 0);
+    const struct read read = *last_read();
+    forget_sent();
+    reply(0, (struct reply){.view_number = VIEW(0),
+                            .client_id = client(1),
+                            .request_number = read.nonce,
+                            .status = REPLY_READ_BY_LOG});
+    ck_assert_uint_eq(count_to(0, ENTRY_REGISTER), 1);
+    registered(0, VIEW(0), client(1), 200);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    advance_ms(6000);
+    only_done(PROXY_FAILED, PROXY_ERROR_TIMEOUT);
+}
+END_TEST
+
+/* One that is too large for it goes through the log; a stale one cannot. */
+START_TEST(large_reads_go_through_the_log)
+{
+    static uint8_t large[READ_SIZE_MAX + 1];
+    const uint32_t session = settled();
+    const uint64_t deadline_ns = f.now_ns + 5 * SECOND;
+    struct proxy_read read = {READ_LINEARIZABLE, 0};
+    proxy_submit_read(f.proxy, session, large, sizeof large, &read, deadline_ns, f.now_ns);
+    drain();
+    ck_assert_uint_eq(f.sent_count, 1);
+    ck_assert_uint_eq(count_to(0, ENTRY_OPERATION), 1);
+    answered(0, VIEW(0), client(0), 100, 2, "ok");
+    only_done(PROXY_OK, PROXY_ERROR_NONE);
+    f.done_count = 0;
+    forget_sent();
+
+    read.mode = READ_STALE;
+    proxy_submit_read(f.proxy, session, large, sizeof large, &read, deadline_ns, f.now_ns);
+    drain();
+    only_done(PROXY_FAILED, PROXY_ERROR_TOO_LARGE);
+    f.done_count = 0;
+    ck_assert_uint_eq(f.sent_count, 0);
+    proxy_submit_read(f.proxy, session, large, sizeof large - 1, &read, deadline_ns, f.now_ns);
+    drain();
+    ck_assert_uint_eq(f.sent_count, 1);
+    ck_assert_uint_eq(last_read()->operation_size, READ_SIZE_MAX);
+}
+END_TEST
+
+/* C6: who is not primary any more says so, and the read goes to who is. */
+START_TEST(read_follows_the_primary)
+{
+    const uint32_t session = settled();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    const uint64_t nonce = last_read()->nonce;
+    forget_sent();
+    not_primary(0, client(0), 0, nonce, VIEW(1));
+    ck_assert_uint_eq(f.sent_count, 1);
+    ck_assert_uint_eq(target_of(last_sent()), 1);
+    ck_assert_uint_eq(last_read()->nonce, nonce);
+    read_answered(1, VIEW(1), nonce, REPLY_OK);
+    ck_assert_uint_eq(only_done(PROXY_OK, PROXY_ERROR_NONE)->done.view_number, VIEW(1));
+}
+END_TEST
+
+/* R4: stale reads ask one replica each, all of them in turn; what they are told of the state is
+ * handed on. */
+START_TEST(stale_reads_spread_over_all)
+{
+    const uint32_t session = settled();
+    uint32_t asked[REPLICAS] = {0};
+    for (uint32_t i = 0; i < 60; i++) {
+        forget_sent();
+        f.done_count = 0;
+        submit_read(session, READ_STALE, 3);
+        ck_assert_uint_eq(f.sent_count, 1);
+        ck_assert_int_eq(last_read()->mode, READ_STALE);
+        ck_assert_uint_eq(last_read()->min_op, 3);
+        const uint32_t target = target_of(last_sent());
+        asked[target]++;
+        read_answered(target, VIEW(0), last_read()->nonce, REPLY_OK);
+        const struct proxy_output *done = only_done(PROXY_OK, PROXY_ERROR_NONE);
+        ck_assert_uint_eq(done->done.op_number, 77);
+        ck_assert_uint_eq(done->done.commit_number, 80);
+    }
+    for (uint32_t i = 0; i < REPLICAS; i++) {
+        ck_assert_uint_gt(asked[i], 5);
+    }
+}
+END_TEST
+
+/* R4: whoever answers one need not be primary, not even of the view that it names. */
+START_TEST(who_answers_a_stale_read_is_not_the_primary)
+{
+    const uint32_t session = open_registered(0);
+    for (uint32_t i = 0; i < REPLICAS; i++) {
+        submit_read(session, READ_STALE, 0);
+        read_answered(i, VIEW(0), last_read()->nonce, REPLY_OK);
+    }
+    ck_assert_uint_eq(f.done_count, REPLICAS);
+    forget_sent();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    ck_assert_uint_eq(f.sent_count, 1);
+    ck_assert_uint_eq(target_of(last_sent()), 0);
+    read_answered(0, VIEW(0), last_read()->nonce, REPLY_OK);
+
+    submit_read(session, READ_STALE, 0);
+    read_answered(2, VIEW(1), last_read()->nonce, REPLY_OK);
+    forget_sent();
+    submit_read(session, READ_LINEARIZABLE, 0);
+    ck_assert_uint_eq(count_sent(MESSAGE_READ), REPLICAS); /* somebody's, who is not known */
+}
+END_TEST
+
+/* R4: who is behind says Busy; after a while one replica is asked, the same or another. That says
+ * nothing of the group, which serves others meanwhile. */
+START_TEST(stale_read_that_meets_busy_asks_later)
+{
+    const uint32_t session = settled();
+    uint32_t asked[REPLICAS] = {0};
+    submit_read(session, READ_STALE, 99);
+    const uint64_t nonce = last_read()->nonce;
+    for (uint32_t i = 0; i < 12; i++) {
+        const uint32_t target = target_of(last_sent());
+        asked[target]++;
+        forget_sent();
+        busy(target, client(0), 0, nonce);
+        ck_assert_uint_eq(f.sent_count, 0); /* not at once */
+        ck_assert_uint_eq(proxy_view(f.proxy)->busy_since_ns, 0);
+        const uint64_t before = f.now_ns;
+        for (uint32_t ms = 0; ms < 2000 && f.sent_count == 0; ms++) {
+            advance_ms(1);
+        }
+        ck_assert_uint_ge(f.now_ns - before, 15 * MS);
+        ck_assert_uint_eq(f.sent_count, 1);
+        ck_assert_uint_eq(last_read()->nonce, nonce);
+    }
+    for (uint32_t i = 0; i < REPLICAS; i++) {
+        ck_assert_uint_gt(asked[i], 0);
+    }
+    read_answered(2, VIEW(0), nonce, REPLY_OK);
+    only_done(PROXY_OK, PROXY_ERROR_NONE);
+}
+END_TEST
+
+/* R4, D6: a replica that recovers answers nobody: all others are asked at once. */
+START_TEST(stale_read_that_meets_a_recovering_replica_asks_all)
+{
+    const uint32_t session = settled();
+    submit_read(session, READ_STALE, 0);
+    const uint64_t nonce = last_read()->nonce;
+    const uint32_t target = target_of(last_sent());
+    forget_sent();
+    not_primary(target, client(0), 0, nonce, VIEW(0));
+    ck_assert_uint_eq(count_sent(MESSAGE_READ), REPLICAS);
+    forget_sent();
+    for (uint32_t i = 0; i < 10; i++) {
+        not_primary(target, client(0), 0, nonce, VIEW(0));
+    }
+    ck_assert_uint_eq(f.sent_count, 0); /* from now on the timer decides */
+    read_answered((target + 1) % REPLICAS, VIEW(0), nonce, REPLY_OK);
+    only_done(PROXY_OK, PROXY_ERROR_NONE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("proxy");
@@ -1414,6 +1710,17 @@ int main(void)
     tcase_add_test(tests, busy_until_the_deadline_is_unknown);
     tcase_add_test(tests, busy_while_registering_is_failed);
     tcase_add_test(tests, many_sessions_survive_a_view_change);
+    tcase_add_test(tests, read_asks_the_primary_alone);
+    tcase_add_test(tests, late_answers_to_earlier_reads_are_ignored);
+    tcase_add_test(tests, what_is_no_read_is_failed);
+    tcase_add_test(tests, read_goes_through_the_log_where_that_is_wanted);
+    tcase_add_test(tests, read_that_goes_through_the_log_registers_first);
+    tcase_add_test(tests, large_reads_go_through_the_log);
+    tcase_add_test(tests, read_follows_the_primary);
+    tcase_add_test(tests, stale_reads_spread_over_all);
+    tcase_add_test(tests, who_answers_a_stale_read_is_not_the_primary);
+    tcase_add_test(tests, stale_read_that_meets_busy_asks_later);
+    tcase_add_test(tests, stale_read_that_meets_a_recovering_replica_asks_all);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
