@@ -528,12 +528,19 @@ void sim_nemesis_restart(struct sim *sim, uint32_t index)
 static void pause_some(struct sim *sim)
 {
     struct prng *prng = &sim->nemesis.machine_prng;
+    const bool cut_off = sim->options.sleepers_are_cut_off;
     struct sim_host *host =
-        &sim->hosts[prng_chance(prng, 1, 2) ? pick_primary(sim, prng) : pick_replica(sim, prng)];
+        &sim->hosts[cut_off || prng_chance(prng, 1, 2) ? pick_primary(sim, prng)
+                                                       : pick_replica(sim, prng)];
     const uint64_t length = prng_between(prng, 50 * SIM_MS, sim->options.pause_max_ns);
     if (host->running && !host->paused && host->crash_after == 0 && !host->crash_at_write) {
         sim->counts.pauses++;
         sim_host_pause(host, sim->schedule.now_ns + length);
+        if (cut_off) {
+            uncut_all(sim);
+            isolate(sim, host->index, CUT_BOTH, false);
+            plan_in(sim, NEMESIS_PARTITION_END, length + sim->options.view_change_ns, 0);
+        }
     }
 }
 

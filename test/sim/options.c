@@ -341,6 +341,42 @@ static void draw_reads(struct sim_options *o)
     o->reads = percent(p, 5) ? READS_LOG : READS_QUORUM;
 }
 
+/* R2: a primary that was replaced in its sleep is asked by clients who know of none but it, as soon
+ * as it goes on. They ask seldom, so that each knows little of what the others have seen. */
+static void draw_sleepers(struct sim_options *o)
+{
+    struct prng prng;
+    struct prng *p = &prng;
+    prng_seed(p, o->seed ^ UINT64_C(0x51ee000000000000));
+    if (!percent(p, 3) || o->replica_count < 3 || o->exceed_faults || o->lose_disk ||
+        o->value_size_max > 1000) {
+        return;
+    }
+    o->sleepers_are_cut_off = true;
+    o->heartbeat_ns = draw(p, 10, 30) * SIM_MS;
+    o->view_change_ns = 4 * o->heartbeat_ns;
+    o->view_change_max_ns = 16 * o->view_change_ns;
+    o->state_latency_ns = draw(p, 1, 5) * SIM_MS;
+    o->pause_mean_ns = draw(p, 1000, 2000) * SIM_MS;
+    o->pause_max_ns = 10 * o->view_change_ns;
+    o->crash_mean_ns = 0;
+    o->power_cut_mean_ns = 0;
+    o->disk_fail_mean_ns = 0;
+    o->disk_full_mean_ns = 0;
+    o->partition_mean_ns = 0;
+    o->hold_mean_ns = 0;
+    o->client_crash_mean_ns = 0;
+    o->differ_mean_ns = 0;
+    o->loss_ppm = 0;
+    o->proxy_count = SIM_PROXIES_MAX;
+    o->session_count = 1;
+    o->sessions_max = o->small_group_limits ? SIM_PROXIES_MAX : o->sessions_max;
+    o->operation_count = draw(p, 200, 600);
+    o->reads = READS_QUORUM;
+    o->reads_percent = 100;
+    o->stale_percent = 0;
+}
+
 /* The same for mixtures of disks and checkpoints, over what was drawn of them. */
 static void draw_disk_mixture(struct sim_options *o, const enum durability *only)
 {
@@ -414,6 +450,7 @@ void sim_options_from_seed(struct sim_options *options, uint64_t seed, const enu
     draw_reads(options);
     draw_disk_mixture(options, only);
     draw_differences(options);
+    draw_sleepers(options);
     /* The clients' pace spreads their operations over the faulty time. */
     const uint64_t sessions = (uint64_t)options->proxy_count * options->session_count;
     options->think_mean_ns = options->safety_ns * sessions / options->operation_count / 2;

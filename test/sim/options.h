@@ -77,6 +77,9 @@ struct sim_options {
     bool lose_disk; /* one restart finds an empty data directory, made anew by a careless hand */
     uint64_t pause_mean_ns;
     uint64_t pause_max_ns;
+    bool
+        sleepers_are_cut_off;   /* only primaries are paused, and the others cannot tell them that
+                                 * they were replaced when they go on: only clients reach them (R2) */
     uint32_t clock_rate_spread; /* thousandths: rates are 1000 +- this */
     uint64_t wall_jump_mean_ns;
     uint64_t state_latency_ns; /* mean of a state-file write */
