@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
+#include "common/base/bytes.h"
 #include "server/storage/checkpoint_reader.h"
 #include "server/storage/checkpoint_receiver.h"
 #include "server/storage/checkpoint_writer.h"
@@ -211,7 +213,7 @@ START_TEST(any_sector_that_cannot_be_read_is_damage)
 }
 END_TEST
 
-START_TEST(another_cluster_a_newer_format_and_another_name_are_told_apart)
+START_TEST(another_cluster_and_another_name_are_told_apart)
 {
     struct fixture *f = fixture_create(4);
     struct checkpoint_reader reader;
@@ -232,6 +234,28 @@ START_TEST(another_cluster_a_newer_format_and_another_name_are_told_apart)
     ck_assert_int_eq(checkpoint_header_decode(header, CLUSTER, &id), CHECKPOINT_VALID);
     header[200] = 1; /* what is zero today is covered, too */
     ck_assert_int_eq(checkpoint_header_decode(header, CLUSTER, &id), CHECKPOINT_DAMAGED);
+    fixture_destroy(f);
+}
+END_TEST
+
+/* As a later version would write it: the format is another one, the seal right (docs/formats.md).
+ */
+START_TEST(a_newer_format_is_refused)
+{
+    enum { FORMAT = 8, SEAL = 96 };
+    struct fixture *f = fixture_create(5);
+    struct checkpoint_reader reader;
+    struct checkpoint_id id = unnamed(7);
+    size_t size;
+    ck_assert_int_eq(write_checkpoint(f, CONTENT_SIZE, &id), 0);
+    uint8_t *bytes = sim_disk_bytes(&f->disk, FILE_7, &size);
+    bytes_put_u32(bytes + FORMAT, CHECKPOINT_FORMAT + 1);
+    const XXH128_hash_t hash = XXH3_128bits(bytes, SEAL);
+    bytes_put_u64(bytes + SEAL, hash.low64);
+    bytes_put_u64(bytes + SEAL + 8, hash.high64);
+    ck_assert_int_eq(checkpoint_reader_open(&reader, &f->ops, DIRECTORY, CLUSTER, 7, &f->error),
+                     -EPROTO);
+    ck_assert_ptr_nonnull(strstr(f->error.text, "newer version of vr-server"));
     fixture_destroy(f);
 }
 END_TEST
@@ -451,7 +475,8 @@ int main(void)
     tcase_add_test(written, the_root_names_content_and_place);
     tcase_add_test(written, any_byte_that_rots_is_noticed);
     tcase_add_test(written, any_sector_that_cannot_be_read_is_damage);
-    tcase_add_test(written, another_cluster_a_newer_format_and_another_name_are_told_apart);
+    tcase_add_test(written, another_cluster_and_another_name_are_told_apart);
+    tcase_add_test(written, a_newer_format_is_refused);
     suite_add_tcase(suite, written);
     TCase *crashes = tcase_create("crashes");
     tcase_add_test(crashes, a_power_cut_anywhere_leaves_the_one_before);

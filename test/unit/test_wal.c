@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "common/base/bytes.h"
 #include "server/storage/log_queue.h"
@@ -971,6 +972,32 @@ START_TEST(a_foreign_log_is_refused)
 }
 END_TEST
 
+/* As a later version would write it: the format is another one, the checksum right
+ * (docs/formats.md). */
+START_TEST(a_log_of_a_newer_format_is_refused)
+{
+    enum { FORMAT = 8, CHECKSUM = 80 };
+    uint8_t placed[16 + CHECKSUM];
+    size_t size;
+    fixture_init(&f, 19);
+    start_log(&f);
+    append_some(&f, 3);
+    end_process(&f);
+    uint8_t *bytes = segment_bytes(&f, SEGMENT_1, &size);
+    bytes_put_u32(bytes + FORMAT, WAL_FORMAT + 1);
+    bytes_put_u64(placed, 1); /* the segment's number, and its header's place */
+    bytes_put_u64(placed + 8, 0);
+    memcpy(placed + 16, bytes, CHECKSUM);
+    const XXH128_hash_t hash = XXH3_128bits(placed, sizeof placed);
+    bytes_put_u64(bytes + CHECKSUM, hash.low64);
+    bytes_put_u64(bytes + CHECKSUM + 8, hash.high64);
+    ck_assert_int_eq(read_log(&f), -EPROTO);
+    ck_assert_ptr_nonnull(strstr(f.error.text, "newer version of vr-server"));
+    ck_assert_ptr_nonnull(strstr(f.error.text, "log.0000000000000001"));
+    fixture_free(&f);
+}
+END_TEST
+
 START_TEST(a_truncated_log_is_refused_with_advice)
 {
     fixture_init(&f, 18);
@@ -1146,6 +1173,7 @@ int main(void)
     tcase_add_test(tests, a_write_without_room_takes_nothing_along);
     tcase_add_test(tests, a_start_on_a_full_disk_works);
     tcase_add_test(tests, a_foreign_log_is_refused);
+    tcase_add_test(tests, a_log_of_a_newer_format_is_refused);
     tcase_add_test(tests, a_truncated_log_is_refused_with_advice);
     tcase_add_test(tests, a_log_that_did_without_a_truncated_file_starts);
     tcase_add_test(tests, damage_before_a_sync_is_told_from_a_torn_batch);
