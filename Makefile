@@ -507,17 +507,17 @@ check-rest:
 	    'unit tests, clang: $(call variant,clang,CC=clang-14 WERROR=1 test-unit)' \
 	    'unit tests, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-unit)' \
 	    'unit tests, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-unit-threads)' \
-	    'simulator, gcc: $(GCC) sim SEEDS=1800 START=1' \
-	    'shrinking: $(GCC) test-shrink' \
-	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 sim SEEDS=1000 START=1801)' \
-	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) sim SEEDS=200 START=2801)' \
-	    'cluster: $(GCC) test-cluster-rest' \
-	    'chaos: $(GCC) chaos MINUTES=3 SEED=1' \
-	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) test-cluster-quick)' \
-	    'cluster, TSan: $(call variant,tsan,$(TSAN) test-cluster-quick)' \
-	    'small worlds: $(GCC) explore-quick' \
+	    'simulator, gcc: $(GCC) -j$(JOBS) sim SEEDS=1800 START=1' \
+	    'shrinking: $(GCC) -j$(JOBS) test-shrink' \
+	    'simulator, clang: $(call variant,clang,CC=clang-14 WERROR=1 -j$(JOBS) sim SEEDS=1000 START=1801)' \
+	    'simulator, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) sim SEEDS=200 START=2801)' \
+	    'cluster: $(GCC) -j$(JOBS) test-cluster-rest' \
+	    'chaos: $(GCC) -j$(JOBS) chaos MINUTES=3 SEED=1' \
+	    'cluster, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) test-cluster-quick)' \
+	    'cluster, TSan: $(call variant,tsan,$(TSAN) -j$(JOBS) test-cluster-quick)' \
+	    'small worlds: $(GCC) -j$(JOBS) explore-quick' \
 	    'fuzz targets: $(MAKE) --no-print-directory fuzz-targets' \
-	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) fuzz FUZZ_SECONDS=30)' \
+	    'fuzz, ASan+UBSan: $(call variant,asan,$(ASAN) -j$(JOBS) fuzz FUZZ_SECONDS=30)' \
 	    'package: $(GCC) test-package'
 
 .PHONY: everything
