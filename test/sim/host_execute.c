@@ -143,7 +143,7 @@ static void execute_one(struct sim_host *host, uint64_t op_number)
     message.reply.view_number = execution.view_number;
     host_note_executed(host, &entry);
     if (execution.reply && !sim->failed) {
-        note_answer(host, op_number);
+        note_answer(host, message.reply.op_number); /* a repeated request's is an earlier one */
         host_send_client(host, &message, &execution.address);
     }
 }
