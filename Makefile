@@ -372,7 +372,7 @@ $(BUILD)/bench_cut: $(BUILD)/test/bench/bench_cut.o $(call archives,$(CUT_ROOMS)
 # more than they wait. test-cluster-rest: what is the same in test-cluster-quick is left out; both
 # together are test-cluster.
 CLUSTER ?=
-CLUSTER_JOBS ?= $(if $(SANITIZE),$(shell nproc))
+CLUSTER_JOBS ?= $(if $(SANITIZE),$(shell echo $$(($$(nproc) + 1))))
 RUN_PYTHON := VR_BIN='$(abspath $(BIN))' VR_BUILD='$(abspath $(BUILD))' python3 -B
 
 .PHONY: test-cluster test-cluster-quick test-cluster-rest fuzz bench bench-peers bench-failover bench-growth bench-overload deps-bench bench-modes bench-checkpoints bench-wire bench-cut bench-trace
