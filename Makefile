@@ -583,7 +583,7 @@ help:
 	@echo 'make sim SEED=n        replays one simulated run with its message trace; SHRINK=1: one that'
 	@echo '                       fails, without all that it does not need, as a sequence chart'
 	@echo 'make sim SEEDS=n       runs n simulated runs (START=m: from seed m on)'
-	@echo 'make test-unit         the unit tests (UNIT='vr_log wal': some of them)'
+	@echo 'make test-unit         the unit tests (UNIT="vr_log wal": some of them)'
 	@echo 'make test-cluster      the tests with real processes (CLUSTER=name: some of them)'
 	@echo 'make explore           every interleaving in small worlds of real cores (EXPLORE_SECONDS=600 WORLD=name)'
 	@echo 'make chaos             kills, bad networks, failing disks, damaged files by a seed (MINUTES=3 SEED=1)'

@@ -79,9 +79,9 @@ struct wal_found {
     uint64_t damaged_offset;  /* within that segment */
     bool lost_durable;        /* FAULTY: some of what is lost was durable once; else all of it may
                                  have been under way when the machine stopped */
-    bool tail_unfinished;  /* FAULTY: only the last record is damaged, and in the way in which the
-                              end of its process leaves it that came amid the write */
-    uint64_t torn_bytes;   /* cut at the end; 0: nothing was */
+    bool tail_unfinished; /* FAULTY: only the last record is missed, and damaged in the way in which
+                             the end of its process leaves it that came amid the write */
+    uint64_t torn_bytes;  /* cut at the end; 0: nothing was */
     uint64_t torn_segment; /* where */
     uint64_t torn_offset;
     uint64_t

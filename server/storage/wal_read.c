@@ -535,7 +535,8 @@ static void judge_tail(struct reader *r, uint64_t end)
         r->found->torn_segment = wal->segment.number;
         r->found->torn_offset = wal->image_end;
     }
-    r->found->tail_unfinished = r->found->damaged_count == 1 && is_cut_short(r, end);
+    r->found->tail_unfinished =
+        r->lost == wal->sequence && !r->headless && !r->end_lost && is_cut_short(r, end);
 }
 
 /* What a clean stop said of the log's end is what was found. */

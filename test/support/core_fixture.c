@@ -567,6 +567,15 @@ void core_tick(struct core_fixture *f, uint32_t index)
     flush(f, index);
 }
 
+void core_write_some(struct core_fixture *f, uint32_t primary, int count)
+{
+    for (int i = 0; i < count; i++) {
+        core_request(f, primary, "an entry of a certain size, so that blocks fill up soon enough");
+        core_settle(f);
+    }
+    core_run(f, 60);
+}
+
 void core_run(struct core_fixture *f, uint64_t ms)
 {
     core_settle(f);

@@ -185,6 +185,8 @@ void core_request(struct core_fixture *f, uint32_t node, const char *body);
 /* The same with a given number: a client that resends. */
 void core_request_again(struct core_fixture *f, uint32_t node, uint64_t request_number,
                         const char *body);
+/* So many new ones, each committed, of a size that soon fills blocks of the log. */
+void core_write_some(struct core_fixture *f, uint32_t primary, int count);
 
 /* A read beside the log, of a new nonce, straight into a node. */
 void core_read(struct core_fixture *f, uint32_t node, enum read_mode mode, uint64_t min_op);

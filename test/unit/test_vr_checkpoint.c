@@ -24,29 +24,20 @@ static void teardown(void)
     core_free(&f);
 }
 
-static void write_some(uint32_t primary, int count)
-{
-    for (int i = 0; i < count; i++) {
-        core_request(&f, primary, "an entry of a certain size, so that blocks fill up soon enough");
-        core_settle(&f);
-    }
-    core_run(&f, 60);
-}
-
 /* K1: the log goes up to the previous checkpoint, never to the last one. */
 START_TEST(log_is_dropped_before_the_previous_checkpoint)
 {
     const uint32_t primary = core_form(&f);
-    write_some(primary, 400);
+    core_write_some(&f, primary, 400);
     ck_assert_uint_eq(core_checkpoint(&f, primary, 1).op_number, 400);
     ck_assert_uint_eq(f.nodes[primary].dropped_op, 0);
     ck_assert_uint_eq(core_see(&f, primary)->base_op, 0);
-    write_some(primary, 200);
+    core_write_some(&f, primary, 200);
     (void)core_checkpoint(&f, primary, 1);
     ck_assert_uint_eq(f.nodes[primary].dropped_op, 400);
     ck_assert_uint_le(core_see(&f, primary)->base_op, 400);
     ck_assert_uint_gt(core_see(&f, primary)->base_op, 0);
-    write_some(primary, 10);
+    core_write_some(&f, primary, 10);
     ck_assert_uint_eq(core_see(&f, primary)->commit_number, 610);
 }
 END_TEST
@@ -56,9 +47,9 @@ START_TEST(log_retains_entries)
 {
     f.defaults.log_retain = 500;
     const uint32_t primary = core_form(&f);
-    write_some(primary, 400);
+    core_write_some(&f, primary, 400);
     (void)core_checkpoint(&f, primary, 1);
-    write_some(primary, 200);
+    core_write_some(&f, primary, 200);
     (void)core_checkpoint(&f, primary, 1);
     ck_assert_uint_eq(f.nodes[primary].dropped_op, 100);
 }
@@ -72,7 +63,7 @@ START_TEST(a_log_that_fills_up_asks_for_checkpoints)
     uint64_t previous[3] = {0};
     uint64_t last[3] = {0};
     for (int i = 0; i < 20; i++) {
-        write_some(primary, 500);
+        core_write_some(&f, primary, 500);
         for (uint32_t node = 0; node < 3; node++) {
             if (f.nodes[node].checkpoints_wanted > 0) {
                 f.nodes[node].checkpoints_wanted = 0;
@@ -93,7 +84,7 @@ END_TEST
 START_TEST(a_checkpoint_that_does_not_come_is_asked_for_again)
 {
     const uint32_t primary = core_form(&f);
-    write_some(primary, 2500);
+    core_write_some(&f, primary, 2500);
     const uint64_t before = f.nodes[primary].checkpoints_wanted;
     ck_assert_uint_gt(before, 0);
     core_run(&f, 10000);
@@ -114,11 +105,11 @@ static uint32_t leave_behind_by(uint32_t primary, uint64_t chunks)
     const uint32_t other = (primary + 2) % 3;
     core_isolate(&f, laggard);
     for (int i = 0; i < 2; i++) {
-        write_some(primary, 300);
+        core_write_some(&f, primary, 300);
         (void)core_checkpoint(&f, primary, chunks);
         (void)core_checkpoint(&f, other, chunks);
     }
-    write_some(primary, 20);
+    core_write_some(&f, primary, 20);
     ck_assert_uint_gt(core_see(&f, primary)->base_op, 0);
     return laggard;
 }
@@ -140,7 +131,7 @@ START_TEST(a_laggard_pulls_a_checkpoint)
     ck_assert_uint_eq(s->base_op, 600);
     ck_assert_uint_eq(s->commit_number, 620);
     ck_assert_uint_eq(s->checkpoint_op, 600);
-    write_some(primary, 5);
+    core_write_some(&f, primary, 5);
     ck_assert_uint_eq(core_see(&f, laggard)->commit_number, 625);
 }
 END_TEST
@@ -195,7 +186,7 @@ START_TEST(what_is_asked_for_waits_once)
     f.defaults.transfer_rate = TRANSFER_RATE_MIN;
     const uint32_t primary = core_form(&f);
     const uint32_t backup = (primary + 1) % 3;
-    write_some(primary, 50);
+    core_write_some(&f, primary, 50);
     const struct checkpoint_id id = core_checkpoint(&f, primary, 100);
     struct replica *r = f.nodes[primary].replica;
     core_hold(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, CORE_ANY);
@@ -256,7 +247,7 @@ START_TEST(a_paused_laggard_goes_on)
     core_isolate(&f, laggard);
     for (int i = 0; i < 4; i++) {
         core_run(&f, 10000);
-        write_some(primary, 100);
+        core_write_some(&f, primary, 100);
         checkpoint_all_but(laggard, 100);
     }
     core_no_rules(&f);
@@ -279,7 +270,7 @@ START_TEST(a_transfer_outlives_its_sync)
     f.defaults.transfer_rate = TRANSFER_RATE_MIN;
     const uint32_t primary = core_form(&f);
     const uint32_t laggard = half_pulled(primary);
-    write_some(primary, 100);
+    core_write_some(&f, primary, 100);
     checkpoint_all_but(laggard, 100);
     sync_drop(f.nodes[laggard].replica);
     f.nodes[laggard].hold_install = true;
@@ -307,7 +298,7 @@ START_TEST(a_checkpoint_that_nobody_has_is_given_up)
     core_isolate(&f, laggard);
     core_crash(&f, (primary + 2) % 5);
     for (int i = 0; i < 2; i++) {
-        write_some(primary, 300);
+        core_write_some(&f, primary, 300);
         checkpoint_all_but(laggard, 100);
     }
     core_no_rules(&f);
@@ -317,7 +308,7 @@ START_TEST(a_checkpoint_that_nobody_has_is_given_up)
     core_isolate(&f, laggard);
     core_run(&f, 3000);
     for (int i = 0; i < 3; i++) {
-        write_some(primary, 100);
+        core_write_some(&f, primary, 100);
         checkpoint_all_but(laggard, 30);
     }
     core_no_rules(&f);
@@ -338,12 +329,12 @@ START_TEST(few_checkpoints_are_kept_for_others)
     const struct replica *r = f.nodes[primary].replica;
     struct checkpoint_id first = {0};
     for (uint32_t i = 1; i < 9; i++) {
-        write_some(primary, 10);
+        core_write_some(&f, primary, 10);
         const struct checkpoint_id id = core_checkpoint(&f, primary, 100);
         first = i == 1 ? id : first;
         ask_chunk((primary + i) % 9, primary, &id, 0);
     }
-    write_some(primary, 10);
+    core_write_some(&f, primary, 10);
     (void)core_checkpoint(&f, primary, 100);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < r->checkpoint_count; i++) {
@@ -363,9 +354,9 @@ START_TEST(a_log_that_fills_up_is_kept_behind_the_pulled)
     const uint32_t primary = core_form(&f);
     const uint32_t laggard = (primary + 1) % 3;
     core_isolate(&f, laggard);
-    write_some(primary, 2000);
+    core_write_some(&f, primary, 2000);
     checkpoint_all_but(laggard, 100);
-    write_some(primary, 1500);
+    core_write_some(&f, primary, 1500);
     checkpoint_all_but(laggard, 100);
     ck_assert_uint_gt(core_see(&f, primary)->base_op, 0);
     core_no_rules(&f);
@@ -373,7 +364,7 @@ START_TEST(a_log_that_fills_up_is_kept_behind_the_pulled)
         core_run(&f, 1);
     }
     const uint64_t base = core_see(&f, primary)->base_op;
-    write_some(primary, 2500);
+    core_write_some(&f, primary, 2500);
     checkpoint_all_but(laggard, 100);
     ck_assert_uint_gt(core_see(&f, primary)->base_op, base); /* it was scarce */
     ck_assert_uint_le(core_see(&f, primary)->base_op, 3500);
@@ -399,7 +390,7 @@ START_TEST(a_log_that_turns_over_delays_no_one)
         last = core_see(&f, laggard)->transfer_op;
         core_hold(&f, MESSAGE_CHECKPOINT_CHUNK, CORE_ANY, CORE_ANY);
         for (int i = 0; i < 4; i++) {
-            write_some(primary, 1800);
+            core_write_some(&f, primary, 1800);
             checkpoint_all_but(laggard, 10);
         }
         ck_assert_uint_gt(core_see(&f, primary)->base_op, last);
@@ -506,12 +497,12 @@ static uint32_t leave_with_different_ones(uint32_t primary)
     const uint32_t laggard = (primary + 1) % 3;
     const uint32_t other = (primary + 2) % 3;
     core_isolate(&f, laggard);
-    write_some(primary, 300);
+    core_write_some(&f, primary, 300);
     (void)core_checkpoint(&f, primary, 5);
     (void)core_checkpoint(&f, other, 5);
-    write_some(primary, 200);
+    core_write_some(&f, primary, 200);
     (void)core_checkpoint(&f, other, 5);
-    write_some(primary, 100);
+    core_write_some(&f, primary, 100);
     (void)core_checkpoint(&f, primary, 5);
     core_no_rules(&f);
     core_drop(&f, MESSAGE_CHECKPOINT_CHUNK, (int)primary, CORE_ANY);
@@ -581,7 +572,7 @@ START_TEST(an_offer_below_the_commit_number_is_dropped)
 {
     const uint32_t primary = core_form(&f);
     const uint32_t backup = (primary + 1) % 3;
-    write_some(primary, 50);
+    core_write_some(&f, primary, 50);
     const struct checkpoint_id id = core_checkpoint(&f, primary, 1);
     struct replica *r = f.nodes[backup].replica;
     r->sync.active = true;
@@ -602,7 +593,7 @@ START_TEST(a_digest_that_differs_ends_the_service)
 {
     const uint32_t primary = core_form(&f);
     const uint32_t backup = (primary + 1) % 3;
-    write_some(primary, 50);
+    core_write_some(&f, primary, 50);
     (void)core_checkpoint(&f, primary, 1);
     (void)core_checkpoint(&f, (primary + 2) % 3, 1);
     core_run(&f, 100);
@@ -614,7 +605,7 @@ START_TEST(a_digest_that_differs_ends_the_service)
     ck_assert(f.nodes[backup].replica->diverged);
     ck_assert_int_eq((int)f.outputs.items[0].kind, VR_OUT_DIVERGED);
     ck_assert(f.outputs.items[0].diverged.state);
-    write_some(primary, 5);
+    core_write_some(&f, primary, 5);
     ck_assert_uint_eq(core_see(&f, primary)->commit_number, 55);
 }
 END_TEST
@@ -691,14 +682,14 @@ static uint64_t timestamp_of(uint32_t index, uint64_t op_number)
 START_TEST(timestamps_rise_behind_a_log_that_is_gone)
 {
     const uint32_t primary = core_form(&f);
-    write_some(primary, 100);
+    core_write_some(&f, primary, 100);
     const uint64_t last = core_see(&f, primary)->op_number;
     const uint64_t before = timestamp_of(primary, last);
     (void)core_checkpoint(&f, primary, 1);
     compaction_make_room(f.nodes[primary].replica);
     ck_assert_uint_eq(f.nodes[primary].replica->log.base_op, last);
     f.wall_offset_ns -= INT64_C(3600) * 1000 * (int64_t)CORE_MS;
-    write_some(primary, 1);
+    core_write_some(&f, primary, 1);
     ck_assert_uint_gt(timestamp_of(primary, last + 1), before);
 }
 END_TEST
@@ -777,11 +768,11 @@ START_TEST(a_group_from_a_backup_comes_back_with_its_log)
     const struct checkpoint_id backup = backup_of(1);
     begin_with(&backup);
     const uint32_t primary = core_form(&f);
-    write_some(primary, 7);
+    core_write_some(&f, primary, 7);
     core_crash(&f, primary);
     const uint32_t next = core_run_until_primary_above(&f, 0, 3000);
     ck_assert_uint_ne(next, REPLICAS_MAX);
-    write_some(next, 3);
+    core_write_some(&f, next, 3);
     for (uint32_t node = 0; node < 3; node++) {
         core_crash(&f, node);
     }
@@ -789,7 +780,7 @@ START_TEST(a_group_from_a_backup_comes_back_with_its_log)
         core_resume(&f, node, f.nodes[node].kept.op_number);
     }
     ck_assert(core_run_until_normal(&f, 5000));
-    write_some(core_primary(&f), 1);
+    core_write_some(&f, core_primary(&f), 1);
     for (uint32_t node = 0; node < 3; node++) {
         ck_assert_uint_eq(core_see(&f, node)->commit_number, BACKUP_OP + 11);
         ck_assert_uint_eq(core_see(&f, node)->checkpoints_installed, 0);
@@ -804,7 +795,7 @@ START_TEST(a_backup_is_served_to_who_has_lost_it)
     begin_with(&backup);
     const uint32_t primary = core_form(&f);
     const uint32_t loser = (primary + 1) % 3;
-    write_some(primary, 7);
+    core_write_some(&f, primary, 7);
     core_crash(&f, loser);
     f.defaults.checkpoint.op_number = 0;
     core_start(&f, loser);
@@ -830,7 +821,7 @@ START_TEST(a_replica_that_began_with_another_backup_leaves_service)
     core_run(&f, 1000);
     ck_assert(f.nodes[C].replica->diverged);
     ck_assert(!f.nodes[A].replica->diverged && !f.nodes[B].replica->diverged);
-    write_some(core_primary(&f), 5);
+    core_write_some(&f, core_primary(&f), 5);
     ck_assert_uint_eq(core_see(&f, A)->commit_number, BACKUP_OP + 5);
     ck_assert_uint_eq(core_see(&f, C)->executed_op, BACKUP_OP);
 }

@@ -476,15 +476,6 @@ START_TEST(r4_at_least_waits_for_its_op)
 }
 END_TEST
 
-static void write_some(uint32_t primary, int count)
-{
-    for (int i = 0; i < count; i++) {
-        core_request(&f, primary, "an entry of a certain size, so that blocks fill up soon enough");
-        core_settle(&f);
-    }
-    core_run(&f, 60);
-}
-
 /* G4: while a checkpoint is installed there is no state to be read. */
 START_TEST(g4_no_reads_during_an_install)
 {
@@ -494,7 +485,7 @@ START_TEST(g4_no_reads_during_an_install)
     const uint32_t laggard = next(primary);
     core_isolate(&f, laggard);
     for (int i = 0; i < 2; i++) {
-        write_some(primary, 300);
+        core_write_some(&f, primary, 300);
         (void)core_checkpoint(&f, primary, 1);
         (void)core_checkpoint(&f, next(laggard), 1);
     }
@@ -521,7 +512,7 @@ START_TEST(k4_diverged_state_is_not_read)
 {
     const uint32_t primary = core_form(&f);
     const uint32_t backup = next(primary);
-    write_some(primary, 5);
+    core_write_some(&f, primary, 5);
     (void)core_checkpoint(&f, primary, 1);
     (void)core_checkpoint(&f, next(backup), 1);
     core_run(&f, 100); /* the two agree, and say so */
@@ -539,7 +530,7 @@ START_TEST(k4_diverged_state_is_not_read)
     core_tick(&f, backup);
     ck_assert_uint_eq(f.read_count, 0);
     core_read(&f, backup, READ_STALE, 0);
-    write_some(primary, 2);
+    core_write_some(&f, primary, 2);
     core_run(&f, 400);
     core_tick(&f, backup);
     ck_assert_uint_eq(f.read_count, 0);

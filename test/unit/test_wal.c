@@ -260,6 +260,46 @@ START_TEST(a_write_that_was_cut_short_is_told_from_damage)
 }
 END_TEST
 
+/* Appends until the last record lies in several sectors, and leaves of it what a process leaves
+ * that is killed amid the write. */
+static void cut_the_last_write_short(void)
+{
+    const size_t sector = wal_test_options().sector_size;
+    struct wal_record record;
+    size_t size;
+    size_t cut;
+    size_t end;
+    do {
+        append_some(&f, 1);
+        const size_t at = offset_of(&f, SEGMENT_1, 1, f.wal.sequence, &record);
+        cut = (at + WAL_RECORD_HEADER_SIZE + sector - 1) / sector * sector;
+        end = at + wal_record_size(record.body_size);
+    } while (cut >= end);
+    memset(segment_bytes(&f, SEGMENT_1, &size) + cut, 0, end - cut);
+    end_process(&f);
+}
+
+/* D5: of a write that an earlier end cut short, and that the log did without since, nothing is
+ * missing: it makes no damage of the next one. A group of one starts after either. */
+START_TEST(a_second_write_that_was_cut_short_is_no_damage)
+{
+    fixture_init(&f, 6);
+    start_log(&f);
+    for (int turn = 0; turn < 2; turn++) {
+        cut_the_last_write_short();
+        start_log(&f);
+        ck_assert_int_eq(f.found.condition, WAL_FAULTY);
+        ck_assert_uint_eq(f.found.held_op, f.log.op_number - 1);
+        ck_assert(f.found.tail_unfinished);
+        ck_assert_int_eq(replace_suffix(&f, f.log.op_number - 1, 1), 0);
+        end_process(&f);
+        start_log(&f);
+        expect_all(&f);
+    }
+    fixture_free(&f);
+}
+END_TEST
+
 /* What a sync came after was no torn write. */
 START_TEST(damage_before_a_sync_is_told_from_a_torn_batch)
 {
@@ -1149,6 +1189,7 @@ int main(void)
     tcase_add_test(tests, a_torn_tail_is_cut_and_said);
     tcase_add_test(tests, a_bad_body_at_the_end_is_an_entry_this_replica_had);
     tcase_add_test(tests, a_write_that_was_cut_short_is_told_from_damage);
+    tcase_add_test(tests, a_second_write_that_was_cut_short_is_no_damage);
     tcase_add_test(tests, damage_before_a_whole_record_is_no_torn_tail);
     tcase_add_test(tests, a_missing_segment_is_damage);
     tcase_add_test(tests, a_damaged_cut_leaves_no_known_log);
